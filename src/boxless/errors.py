@@ -1,0 +1,80 @@
+"""Every error a user can cause, in one hierarchy.
+
+Each message says what was expected, what was found and where, and what to do. The command line
+prints these without a traceback and exits with code 2; anything else is a bug and keeps its
+traceback.
+"""
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class BoxlessError(Exception):
+    """Base class of all errors that boxless raises on purpose.
+
+    Args:
+        message: What was expected, what was found, and where.
+        hint: What to do about it (optional; shown on a line of its own).
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  -> {self.hint}" if self.hint else self.message
+
+
+class ConfigError(BoxlessError):
+    """A recipe, an override or a command-line value is wrong."""
+
+
+class DataError(BoxlessError):
+    """A data set, an annotation or an image is not as its format says."""
+
+
+class ShapeError(BoxlessError):
+    """An array has another shape than its function needs."""
+
+
+class MissingExtraError(BoxlessError):
+    """A feature needs an optional dependency that is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs the package {package!r}, which is not installed",
+            hint=f"pip install 'boxless[{extra}]'",
+        )
+
+
+class StoreError(BoxlessError):
+    """A proposal store, teacher cache or checkpoint is damaged or belongs to other inputs."""
+
+
+class RunError(BoxlessError):
+    """A run folder does not fit the command: changed settings, missing steps, no space."""
+
+
+class NumericsError(BoxlessError):
+    """Training produced a value that is not finite."""
+
+
+def unknown_name(kind: str, name: str, known: "Iterable[str]") -> str:
+    """Build the message for an unknown name, with close matches and the valid names.
+
+    Args:
+        kind: What the name stands for, such as ``"recipe"``.
+        name: The name that was given.
+        known: All valid names.
+
+    Returns:
+        One sentence for a `BoxlessError`.
+    """
+    names: Sequence[str] = sorted(known)
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    guess = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+    return f"unknown {kind} {name!r}.{guess} Known: {', '.join(names)}."
