@@ -1,0 +1,1 @@
+"""Data sets: annotation readers, the manifest, images, the embedded scenes."""

@@ -1,0 +1,1 @@
+"""What is transferred from teacher to student."""

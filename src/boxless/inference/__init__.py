@@ -1,0 +1,1 @@
+"""Prediction with an exported student; never imports torch."""

@@ -1,0 +1,1 @@
+"""Backbones, the detector (teacher) and the classifier (student)."""

@@ -1,0 +1,1 @@
+"""Candidate boxes: proposers, the store and its extraction."""

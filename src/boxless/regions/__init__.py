@@ -1,0 +1,1 @@
+"""Boxes and the pooling of regions."""
