@@ -206,7 +206,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
         return converted if converted is not None else image.convert("RGB")
-    if mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
+    if mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")

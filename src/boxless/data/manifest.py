@@ -174,7 +174,8 @@ class Manifest:
         return self._keep(part == 0), self._keep(part == 1)
 
     def _deal(self, shares: list[float], seed: int) -> NDArray[np.int64]:
-        order = np.argsort(np.array(self.image_ids))
+        ids = self.image_ids
+        order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
         part = np.empty(len(self), np.int64)
         part[order] = stratify(self.labels[order] == PRESENT, shares, seed=seed)
         return part

@@ -157,12 +157,10 @@ def place(points: Float64Array, x: int, y: int, radius: int, angle: int) -> Floa
     cosine, sine = turns()[angle]
     px, py = points[:, 0], points[:, 1]
     placed = np.stack([cosine * px - sine * py, sine * px + cosine * py], axis=1)
-    return np.rint(placed * radius) + (x, y)
+    return np.asarray(np.rint(placed * radius) + np.array((x, y)), np.float64)
 
 
-def _tight_box(
-    shape: Shape, x: int, y: int, radius: int, angle: int
-) -> tuple[int, int, int, int]:
+def _tight_box(shape: Shape, x: int, y: int, radius: int, angle: int) -> tuple[int, int, int, int]:
     outline = np.concatenate([p.points for p in shape if p.layer != HOLE])
     corners = place(outline, x, y, radius, angle)
     # Pillow fills a polygon's far edge too: it ends one subpixel after its last corner.

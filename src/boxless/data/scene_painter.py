@@ -42,7 +42,7 @@ def _smooth(cells: UInt8Array, size: int) -> _Int16Array:
     """Stretch a coarse grid to the image, values less 128."""
     kind = Image.Resampling.BICUBIC if len(cells) < 20 else Image.Resampling.BILINEAR
     stretched = Image.fromarray(cells).resize((size, size), kind)
-    return np.asarray(stretched).astype(np.int16) - 128
+    return np.asarray(stretched, np.int16) - np.int16(128)
 
 
 def _background(draws: Draws, size: int) -> _Int16Array:
@@ -58,7 +58,8 @@ def _background(draws: Draws, size: int) -> _Int16Array:
     for _ in range(draws.below(3)):
         light += _stripes(draws, size, patches)
     level = draws.between(95, 160)
-    return np.clip((colour >> 1) + light[:, :, None] + level, 0, 255).astype(np.int16)
+    lit = (colour >> 1) + light[:, :, None] + level
+    return lit.clip(0, 255).astype(np.int16)
 
 
 def _stripes(draws: Draws, size: int, patches: _Int16Array) -> _Int16Array:

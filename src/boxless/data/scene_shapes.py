@@ -189,4 +189,4 @@ def turns() -> Float64Array:
     """(ANGLES, 2) cosine and sine of every direction, as multiples of 1/4096."""
     angle = [2 * math.pi * i / ANGLES for i in range(ANGLES)]
     table = np.array([(math.cos(a), math.sin(a)) for a in angle])
-    return np.rint(table * _GRID) / _GRID
+    return np.asarray(np.rint(table * _GRID) / _GRID, np.float64)
