@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +56,8 @@ class CheckReport:
         tags_per_image: Mean number of present tags by split.
         histogram: Number of images by number of present tags, all splits together.
         classes: One entry a class, in manifest order.
-        imbalance: Most frequent over least frequent class in the first split; infinite where a
-            class never occurs.
+        imbalance: Most frequent over least frequent class in the first split; None where a class
+            never occurs there.
         without_tags: Images without any present tag (they are kept).
         notes: What the reader decided.
         disagreements: Classes whose tags and boxes contradict each other; tags win.
@@ -65,6 +65,7 @@ class CheckReport:
         bad_images: Images that cannot be decoded.
         duplicates: Groups of ids of byte-identical files that span more than one split.
         repeated: Number of byte-identical extra copies within a split.
+        fingerprint: The manifest's; None where image files are missing or were not looked at.
     """
 
     name: str
@@ -72,7 +73,7 @@ class CheckReport:
     tags_per_image: dict[str, float]
     histogram: dict[int, int]
     classes: tuple[ClassCount, ...]
-    imbalance: float
+    imbalance: float | None
     without_tags: int
     notes: tuple[str, ...]
     disagreements: tuple[Disagreement, ...]
@@ -80,7 +81,7 @@ class CheckReport:
     bad_images: tuple[BadImage, ...] = ()
     duplicates: tuple[tuple[str, ...], ...] = ()
     repeated: int = 0
-    fingerprint: str | None = field(default=None)
+    fingerprint: str | None = None
 
 
 def check_manifest(
@@ -129,7 +130,7 @@ def check_manifest(
             )
             for k, name in enumerate(manifest.classes)
         ),
-        imbalance=float(first.max() / first.min()) if first.min() else float("inf"),
+        imbalance=float(first.max() / first.min()) if first.min() else None,
         without_tags=int((per_image == 0).sum()),
         notes=manifest.notes,
         disagreements=_disagreements(manifest),
