@@ -39,8 +39,8 @@ def test_boxes_are_the_proposers_own(make_store, records):
 def test_finished_store_is_returned_without_loading_an_image(make_store):
     first = make_store()
     calls = []
-    again = make_store(load_image=calls.append, progress=lambda done, total: calls.append(done))
-    assert calls == [10]
+    again = make_store(load_image=calls.append, progress=lambda *state: calls.append(state))
+    assert calls == [(10, 10)]
     assert again.fingerprint == first.fingerprint
 
 
@@ -82,7 +82,7 @@ def _fail_on_last(path):
 
 
 def test_failure_keeps_finished_shards(make_store, tmp_path):
-    with pytest.raises(DataError, match="picture009.*pictures.csv:1.*disk on fire"):
+    with pytest.raises(DataError, match=r"picture009.*pictures\.csv:1.*disk on fire"):
         make_store(load_image=_fail_on_last)
     with pytest.raises(StoreError, match="unfinished extraction"):
         ProposalStore.open(tmp_path / "store")
@@ -107,7 +107,7 @@ def test_bad_image_in_a_worker_process_is_named(make_store, records, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"not a picture")
     broken = [*records[:2], _with_path(records[2], bad)]
-    with pytest.raises(DataError, match="picture002.*bad.png"):
+    with pytest.raises(DataError, match=r"picture002.*bad\.png"):
         make_store(use=broken, workers=2)
 
 

@@ -116,9 +116,7 @@ def test_truncated_shard(folder):
     shard = folder / "shard-00001.safetensors"
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-1])
-    with pytest.raises(
-        StoreError, match=f"expected {len(whole)} bytes, found {len(whole) - 1}"
-    ):
+    with pytest.raises(StoreError, match=f"expected {len(whole)} bytes, found {len(whole) - 1}"):
         ProposalStore.open(folder)
 
 
@@ -138,9 +136,7 @@ def reindex(folder, number, tensors):
     path = folder / index.shards[number].file
     save_file(tensors, path)
     shards = list(index.shards)
-    shards[number] = replace(
-        shards[number], bytes=path.stat().st_size, sha256=file_sha256(path)
-    )
+    shards[number] = replace(shards[number], bytes=path.stat().st_size, sha256=file_sha256(path))
     write_index(folder, replace(index, shards=tuple(shards)))
     return ProposalStore.open(folder)
 

@@ -27,12 +27,13 @@ def proposals(
     data set has true boxes, a table shows how many objects the proposals cover (recall), beside
     random boxes of the same number.
 
-    Examples:
-        boxless proposals voc:VOCdevkit/VOC2007
+    For example:
 
-        boxless proposals coco:coco/train2017 --out boxes/coco --workers 8
-
-        boxless proposals csv:tags.csv --method grid --max-boxes 200
+    ```
+    boxless proposals voc:VOCdevkit/VOC2007
+    boxless proposals coco:coco --out boxes/coco --workers 8
+    boxless proposals csv:tags.csv --method grid --max-boxes 200
+    ```
 
     Args:
         spec: Data set, as FORMAT:PATH.

@@ -131,6 +131,8 @@ def _as_arrays(found: Any) -> "tuple[Float32Array, Float32Array]":
     boxes = np.array(raw, np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     if isinstance(found, tuple) and len(found) > 1:
+        if len(boxes) == 0:  # one meaningless score comes along where no box was found
+            return boxes, np.zeros(0, np.float32)
         return boxes, np.asarray(found[1], np.float32).reshape(-1)
     return boxes, np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32)
 
