@@ -92,8 +92,8 @@ def make() -> Callable[..., dict[str, Any]]:
             "recall": {
                 "images": 60,
                 "objects": 174,
-                "budgets": [100, 1000],
-                "rows": [{"proposer": "edge boxes", "iou": 0.5, "recall": [0.573, 0.871]}],
+                "counts": [100, 1000],
+                "rows": [{"name": "edge boxes", "iou": 0.5, "recalls": [0.573, 0.871]}],
             },
         }
 

@@ -72,7 +72,7 @@ def change(value, path, new):
         (("arms", "baseline", "colour"), "red", "colour.*not permitted"),
         (("data", "train_positives"), [1], "train_positives has 1 values, but there are 3"),
         (("gain", "per_class"), [0.1], "per_class has 1 values, but there are 3"),
-        (("recall", "rows", 0, "recall"), [0.5], "recall of edge boxes has 1 values.*2 budgets"),
+        (("recall", "rows", 0, "recalls"), [0.5], "recall of edge boxes has 1 values.*2 counts"),
         (("gain", "map", "low"), "much", "gain.map.low.*number.*'much'"),
     ],
 )

@@ -125,7 +125,7 @@ def test_the_sentence_follows_the_interval(make):
 
 def test_the_sentence_names_images_draws_and_seeds(make):
     text = wording.certainty(parse_results(make()))
-    assert "1,749 test images" in text
+    assert "1,749 test images and 2 seeds" in text
     assert "1,000 draws" in text
     assert "2 seeds, 2 of them better" in text
     assert "One seed" in wording.certainty(parse_results(make(seeds=1)))
@@ -137,3 +137,12 @@ def test_unequal_budgets_are_said(make):
     assert wording.budget(parse_results(value)) == "Both had 100 optimiser updates a seed."
     value["arms"]["distilled"]["seeds"][0]["updates"] = 250
     assert wording.budget(parse_results(value)).endswith("100 without, 250 with.")
+
+
+def test_a_metric_that_no_seed_has_is_a_dash(make):
+    value = make()
+    for seed in value["arms"]["baseline"]["seeds"]:
+        seed["metrics"]["f1"]["all"] = dict.fromkeys(seed["metrics"]["f1"]["all"])
+    rows = {row.key: row.cells for row in table_rows(parse_results(value))}
+    assert rows["baseline"][2] == "\N{EN DASH}"
+    assert rows["gain"][2] == "\N{EN DASH}"

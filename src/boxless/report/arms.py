@@ -4,11 +4,13 @@ All rates are fractions in [0, 1]; only tables and plots turn them into percent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import mean, stdev
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+_SLACK: Final = 1e-9  # sums of floats may miss 0 and 1 by rounding
+Fraction = Annotated[float, Field(ge=-_SLACK, le=1.0 + _SLACK)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0.0)]
 
@@ -24,7 +26,7 @@ class Part(BaseModel):
 def mean_or_none(values: Sequence[float | None]) -> float | None:
     """Mean of the values that are not None; None where there is none."""
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    return mean(known) if known else None
 
 
 class F1(Part):
@@ -38,15 +40,17 @@ class F1(Part):
         op: Precision over all decisions.
         or_: Recall over all positives; the key is ``or``.
         of1: Harmonic mean of ``op`` and ``or`` (the paper's F1-O).
+
+    A value is None where nothing can be computed.
     """
 
-    cp: Fraction
-    cr: Fraction
-    f1_c: Fraction
-    cf1: Fraction
-    op: Fraction
-    or_: Fraction = Field(alias="or")
-    of1: Fraction
+    cp: Fraction | None
+    cr: Fraction | None
+    f1_c: Fraction | None
+    cf1: Fraction | None
+    op: Fraction | None
+    or_: Fraction | None = Field(alias="or")
+    of1: Fraction | None
 
 
 class F1Table(Part):
@@ -77,7 +81,7 @@ class Metrics(Part):
     f1: F1Table
 
 
-METRICS: Final[Mapping[str, Callable[[Metrics], float]]] = {
+METRICS: Final[Mapping[str, Callable[[Metrics], float | None]]] = {
     "map": lambda m: m.map,
     "f1_c": lambda m: m.f1.all.f1_c,
     "of1": lambda m: m.f1.all.of1,
@@ -126,12 +130,12 @@ class Spread(Part):
     """Mean and spread over seeds.
 
     Attributes:
-        mean: Mean.
+        mean: Mean; None where no seed has a value.
         std: Sample standard deviation (divisor n - 1); None for a single seed.
-        n: Number of seeds.
+        n: Number of seeds with a value.
     """
 
-    mean: Fraction
+    mean: Fraction | None
     std: float | None
     n: int
 
@@ -167,19 +171,19 @@ class Arm(Part):
             name: A key of `METRICS`, such as ``"map"``.
 
         Returns:
-            Fractions in the order of the seeds.
+            Fractions in the order of the seeds; seeds without a value are left out.
         """
-        pick = METRICS[name]
-        return [pick(seed.metrics) for seed in self.seeds]
+        found = (METRICS[name](seed.metrics) for seed in self.seeds)
+        return [value for value in found if value is not None]
 
     def spread(self, name: str) -> Spread:
         """Mean and standard deviation over seeds of one metric (a key of `METRICS`)."""
         values = self.values(name)
-        mean = sum(values) / len(values)
-        std = None
-        if len(values) > 1:
-            std = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5
-        return Spread(mean=min(max(mean, 0.0), 1.0), std=std, n=len(values))
+        return Spread(
+            mean=mean(values) if values else None,
+            std=stdev(values) if len(values) > 1 else None,
+            n=len(values),
+        )
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -190,7 +194,7 @@ class Arm(Part):
     @property
     def seconds(self) -> float:
         """Mean training time of a seed."""
-        return sum(seed.seconds for seed in self.seeds) / len(self.seeds)
+        return mean(seed.seconds for seed in self.seeds)
 
     def per_class_ap(self) -> list[float | None]:
         """K average precisions, each the mean over seeds; None without positives."""

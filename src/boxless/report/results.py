@@ -85,17 +85,17 @@ class Step(Part):
 
 
 class RecallRow(Part):
-    """Recall of one proposer at one overlap.
+    """Recall of one set of boxes at one overlap.
 
     Attributes:
-        proposer: Name, such as ``"edge_boxes"`` or ``"random"``.
-        iou: A true box counts as found from this overlap on.
-        recall: One value for each budget.
+        name: Whose boxes, such as ``"edge_boxes"`` or ``"random"``.
+        iou: A true box counts as covered from this overlap on.
+        recalls: One value for each of the table's ``counts``.
     """
 
-    proposer: str
+    name: str
     iou: Fraction
-    recall: tuple[Fraction, ...]
+    recalls: tuple[Fraction, ...]
 
 
 class Recall(Part):
@@ -104,19 +104,19 @@ class Recall(Part):
     Attributes:
         images: Images measured.
         objects: True boxes in them.
-        budgets: Numbers of best boxes an image may use.
-        rows: One row for each proposer and overlap.
+        counts: Numbers of best boxes an image that were considered.
+        rows: One row for each set of boxes and overlap.
     """
 
     images: Count
     objects: Count
-    budgets: tuple[Count, ...]
+    counts: tuple[Count, ...]
     rows: tuple[RecallRow, ...]
 
     @model_validator(mode="after")
     def _rows_fit(self) -> Self:
         for row in self.rows:
-            _same_length(f"recall of {row.proposer}", row.recall, self.budgets, "budgets")
+            _same_length(f"recall of {row.name}", row.recalls, self.counts, "counts")
         return self
 
 

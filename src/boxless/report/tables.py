@@ -64,7 +64,7 @@ def table_rows(results: Results) -> list[TableRow]:
 def _gain_cells(results: Results) -> tuple[str, ...]:
     before, after = results.arms[BASELINE], results.arms[DISTILLED]
     differences = [
-        wording.points(after.spread(name).mean - before.spread(name).mean)
+        wording.points(_difference(after.spread(name).mean, before.spread(name).mean))
         for name in METRIC_COLUMNS
     ]
     if results.gain is not None:
@@ -74,6 +74,10 @@ def _gain_cells(results: Results) -> tuple[str, ...]:
             f"({wording.points(gain.low)} to {wording.points(gain.high)})"
         )
     return ("gain in points", *differences, "", "", "")
+
+
+def _difference(after: float | None, before: float | None) -> float | None:
+    return None if after is None or before is None else after - before
 
 
 def table_notes(results: Results) -> str:

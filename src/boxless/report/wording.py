@@ -96,8 +96,9 @@ def certainty(results: Results) -> str:
             "distillation helped this student."
         )
     images = results.data.images.get("test", 0)
+    seeds = f" and {len(results.gain.per_seed)} seeds" if len(results.gain.per_seed) > 1 else ""
     made = (
-        f"Paired bootstrap over {images:,} test images, {gain.draws:,} draws, "
+        f"Paired bootstrap over {images:,} test images{seeds}, {gain.draws:,} draws, "
         f"{100 * gain.probability_positive:.0f} % of them above zero."
     )
     return f"{verdict} {made} {_seeds(results.gain.per_seed)}"
