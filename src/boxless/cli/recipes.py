@@ -63,7 +63,9 @@ def copy(name: str, to: Path) -> None:
 
     text = recipe_text(name)
     if to.suffix != ".toml":
-        raise ConfigError(f"{to} does not end in .toml", hint=f"boxless recipes copy {name} {to}.toml")
+        raise ConfigError(
+            f"{to} does not end in .toml", hint=f"boxless recipes copy {name} {to}.toml"
+        )
     if to.exists():
         raise ConfigError(f"{to} exists already", hint="choose another name, or delete it first")
     write_atomically(to, text.encode())

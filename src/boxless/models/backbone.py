@@ -7,13 +7,15 @@ the model's own classifier would see before pooling (for EfficientNet the 1280-c
 
 timm's traps, settled here: transformers return tokens and Swin returns NHWC from
 ``forward_features`` (their last intermediate map is ``final``); several ViT blocks share a stride (the
-last one gets the name); VGG keeps fc6 and fc7 inside ``pre_logits`` (taken out, see `vgg_fc_weights`).
+last one gets the name); VGG keeps fc6 and fc7 inside ``pre_logits`` (taken out, see `Backbone.vgg_fc`);
+models ported from TensorFlow pad on one side only, so their maps are displaced (see `displacement`).
 """
 
 from typing import Any, cast
 
 import timm
 import torch
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from boxless.errors import ConfigError, unknown_name
@@ -54,6 +56,7 @@ class Backbone(nn.Module):
         self._index = {f"stride{f['reduction']}": i for i, f in enumerate(infos)}
         self._channels = {f"stride{f['reduction']}": int(f["num_chs"]) for f in infos}
         self._channels["final"] = self._final_channels()
+        self._pads_one_side = any(isinstance(m, Conv2dSame) for m in self.net.modules())
         self.set_pixel_scheme(self._resolve(pixel_scheme))
 
     @property
@@ -70,6 +73,19 @@ class Backbone(nn.Module):
         if level not in self._channels:
             raise ConfigError(unknown_name(f"level of {self.name}", level, self._channels))
         return self._channels[level]
+
+    def displacement(self, level: str) -> float:
+        """How far a level's cells lie right of and below their ideal place, in input pixels.
+
+        Cell i of a map with stride s should look at the centre ``s * (i + 1/2)``. Networks with
+        TensorFlow's SAME padding pad even inputs on the right only: each halving displaces the map by
+        half a cell of its input, ``(s - 1) / 2`` pixels in all. At 128 px that is an eighth of the
+        picture at stride 32, so regions must be moved along before they are pooled.
+        """
+        if not self._pads_one_side:
+            return 0.0
+        name = level if level != "final" else list(self._index)[-1]
+        return (int(name.removeprefix("stride")) - 1) / 2
 
     def set_pixel_scheme(self, scheme: PixelScheme) -> None:
         """Set the normalisation, for weights that expect another one than timm says."""

@@ -32,7 +32,9 @@ class DetectorOutput:
     region_logits: Tensor
     mask: Tensor
 
-    def region_scores(self, *, class_temperature: float = 1, region_temperature: float = 1) -> Tensor:
+    def region_scores(
+        self, *, class_temperature: float = 1, region_temperature: float = 1
+    ) -> Tensor:
         """S, the share of each region in each class's image probability.
 
         Args:
@@ -137,8 +139,9 @@ class Detector(nn.Module):
 
     def pooled(self, maps: Tensor, boxes: Tensor, scores: Tensor, *, view_size: int) -> Tensor:
         """Weighted region features, (N, R, C) or (N, R, C * B * B) as the head wants them."""
+        moved = boxes - self.backbone.displacement(self.level) / view_size
         regions = pool_regions(
-            maps, boxes, bins=self.bins, pooling=self.pooling, view_size=view_size
+            maps, moved, bins=self.bins, pooling=self.pooling, view_size=view_size
         )
         first = cast("DetectorHead", self.heads[0])
         flat = regions.flatten(2).mean(-1) if first.kind == "pooled_linear" else regions.flatten(1)

@@ -214,6 +214,8 @@ def region_task(
         form=config.form,
         spreads={level: cache.spread(level) for level in config.levels} if scale else {},
         student_size=recipe.student.input_size,
+        teacher_size=recipe.teacher.input_size,
+        teacher_displacement={lv: teacher.backbone.displacement(lv) for lv in config.levels},
         train_norm_statistics=config.optim.train_norm_statistics,
     )
 

@@ -42,7 +42,9 @@ def arm_folders(run: Run) -> dict[str, list[Path]]:
     """Arm -> folders of its seeds."""
     found = {"baseline": [run.folder / "baseline" / f"seed-{s}" for s in run.seeds]}
     for size in run.recipe.baseline.input_sizes:
-        found[f"baseline@{size}"] = [run.folder / f"baseline-{size}" / f"seed-{s}" for s in run.seeds]
+        found[f"baseline@{size}"] = [
+            run.folder / f"baseline-{size}" / f"seed-{s}" for s in run.seeds
+        ]
     found["distilled"] = [run.folder / "stage2" / f"seed-{s}" for s in run.seeds]
     return found
 
@@ -127,9 +129,7 @@ class TeacherFindings:
             return None
         truths = [record.boxes or () for record in manifest.records]
         precision = detection_average_precision(self.detections, truths, num_classes=classes)
-        corloc = correct_localization(
-            self.best_boxes, truths, manifest.labels, num_classes=classes
-        )
+        corloc = correct_localization(self.best_boxes, truths, manifest.labels, num_classes=classes)
         return {
             "detection_map": _mean(precision),
             "corloc": _mean(corloc),
@@ -149,9 +149,7 @@ def _run_teacher(
     for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH):
         placed = batch.to(run.runtime.device)
         with run.runtime.autocast():
-            (output,) = teacher(
-                placed.pixels.float(), placed.boxes, placed.scores, placed.mask
-            )
+            (output,) = teacher(placed.pixels.float(), placed.boxes, placed.scores, placed.mask)
         scores = output.region_scores().float()
         weights = weigh(scores, placed).cpu()
         found.probabilities[batch.index.numpy()] = scores.sum(1).clamp(max=1).cpu().numpy()

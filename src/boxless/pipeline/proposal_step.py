@@ -1,5 +1,6 @@
 """The first step of a run: propose regions for every image, and measure their recall."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,5 +35,5 @@ def extract_proposals(run: Run, folder: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {"images": len(store)}
     if run.manifest.has_boxes:
         table = recall_table(store, run.test.records)
-        facts["recall"] = table.to_dict()
+        facts["recall"] = asdict(table)
     return facts

@@ -20,5 +20,7 @@ def without_bad_images(manifest: Manifest) -> Manifest:
     console = Console(stderr=True)
     console.print(f"[yellow]leaving out {len(bad)} unreadable image(s)[/] (data.skip_bad):")
     for entry in bad[:SHOWN]:
-        console.print(f"  {entry.record.path} ({entry.record.source}): {entry.reason}", markup=False)
+        console.print(
+            f"  {entry.record.path} ({entry.record.source}): {entry.reason}", markup=False
+        )
     return manifest.without([entry.record.image_id for entry in bad])

@@ -19,7 +19,6 @@ from boxless.pipeline.evaluation import (
 )
 from boxless.pipeline.plan import plan
 from boxless.pipeline.record import now, read_record
-from boxless.report.arms import summarize
 from boxless.report.gallery import GalleryItem
 from boxless.report.html import write_report
 from boxless.report.results import Results, parse_results, write_results as write_json
@@ -101,16 +100,13 @@ def _arms(run: Run, found: dict[str, Any]) -> dict[str, Any]:
             "input_size": input_size,
             "parameters": _facts(run, str(steps[0].relative_to(run.folder)))["parameters"],
             "seeds": entries,
-            "summary": summarize(entries),
             "localization": found["localization"] if arm == "teacher" else None,
         }
     order = ["teacher", *sorted(a for a in arms if a.startswith("baseline")), "distilled"]
     return {arm: arms[arm] for arm in order if arm in arms}
 
 
-def _gain(
-    run: Run, found: dict[str, Any], predictions: dict[str, Float32Array]
-) -> dict[str, Any]:
+def _gain(run: Run, found: dict[str, Any], predictions: dict[str, Float32Array]) -> dict[str, Any]:
     def stacked(arm: str) -> Float32Array:
         return np.stack([predictions[f"{arm}.{seed}.test"] for seed in run.seeds])
 

@@ -47,7 +47,11 @@ def train_teacher(run: Run, folder: Path) -> Facts:
         title="teacher",
         checkpoint_seconds=recipe.run.checkpoint_seconds,
     )
-    return {"seconds": progress.seconds, "updates": progress.update, "parameters": parameters(model)}
+    return {
+        "seconds": progress.seconds,
+        "updates": progress.update,
+        "parameters": parameters(model),
+    }
 
 
 def cache_teacher(run: Run, folder: Path, teacher_weights: Path) -> Facts:
@@ -147,7 +151,11 @@ def _train_student(
         checkpoint_seconds=recipe.run.checkpoint_seconds,
         validate=_held_out_loss(run, model, size) if optim.schedule == "plateau" else None,
     )
-    return {"seconds": progress.seconds, "updates": progress.update, "parameters": parameters(model)}
+    return {
+        "seconds": progress.seconds,
+        "updates": progress.update,
+        "parameters": parameters(model),
+    }
 
 
 def _held_out_loss(run: Run, model: Classifier, size: int) -> Any:

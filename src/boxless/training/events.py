@@ -113,7 +113,9 @@ class StepProgress:
         self._bar.update(self._task, advance=count, rate=rate, note=note)
         if not self._console.is_terminal and self._done >= self._next_line:
             self._next_line = self._done + max(1, self._total // 4)
-            self._console.print(f"{self._title}: {self._done}/{self._total} {note}", highlight=False)
+            self._console.print(
+                f"{self._title}: {self._done}/{self._total} {note}", highlight=False
+            )
 
 
 def smoothed(entries: list[dict[str, float]], key: str, factor: float = 0.9) -> Iterator[float]:

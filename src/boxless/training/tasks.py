@@ -61,9 +61,7 @@ class TeacherTask:
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Tag loss of every head, each on the images it may see."""
         heads = tuple(range(len(self.detector.heads)))
-        outputs = self.detector(
-            batch.pixels.float(), batch.boxes, batch.scores, batch.mask, heads
-        )
+        outputs = self.detector(batch.pixels.float(), batch.boxes, batch.scores, batch.mask, heads)
         parts = []
         for head, output in enumerate(outputs):
             probabilities = output.image_probabilities(region_temperature=self.region_temperature)
@@ -136,6 +134,8 @@ class RegionTask:
         form: exact, align or max.
         spreads: Channel spread by level, or empty.
         student_size: Input side of the student; larger views are resized in the network.
+        teacher_size: Input side of the teacher.
+        teacher_displacement: `Backbone.displacement` of the teacher, by level.
         train_norm_statistics: Let BatchNorm update its statistics.
     """
 
@@ -150,8 +150,11 @@ class RegionTask:
         form: Form,
         spreads: dict[str, Tensor],
         student_size: int,
+        teacher_size: int,
+        teacher_displacement: dict[str, float],
         train_norm_statistics: bool,
     ) -> None:
+        self.teacher_size, self.teacher_displacement = teacher_size, teacher_displacement
         self.backbone, self.maps_of, self.objectness = backbone, maps_of, objectness
         self.levels, self.bins, self.form = tuple(adapters), bins, form
         self.spreads, self.student_size = spreads, student_size
@@ -183,14 +186,14 @@ class RegionTask:
             parts[level] = region_loss(
                 self.adapters[level](student[level]).float() * factor,
                 teacher[level].float() * factor,
-                batch.boxes,
-                batch.whole_boxes,
+                batch.boxes - self.backbone.displacement(level) / self.student_size,
+                batch.whole_boxes - self.teacher_displacement[level] / self.teacher_size,
                 weights,
                 batch.mask,
                 bins=self.bins,
                 form=self.form,
                 student_size=self.student_size,
-                teacher_size=int(batch.pixels.shape[-1]),
+                teacher_size=self.teacher_size,
             )
         spread = weights.square().sum() / batch.mask.sum().clamp(min=1)
         return {"loss": torch.stack(list(parts.values())).sum(), **parts, "weight": spread}
@@ -216,9 +219,7 @@ class VectorTask:
     ) -> None:
         self.student, self.detector, self.student_size = student, detector, student_size
         self.train_statistics = train_norm_statistics
-        self.module: nn.Module = nn.ModuleDict(
-            {"backbone": student.backbone, "neck": student.neck}
-        )
+        self.module: nn.Module = nn.ModuleDict({"backbone": student.backbone, "neck": student.neck})
 
     def is_new(self, name: str) -> bool:
         """Nothing is: convolutions, fc6 and fc7 are pretrained."""

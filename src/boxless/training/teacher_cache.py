@@ -126,7 +126,9 @@ def _describe(
         ),
         "probabilities": region_scores.sum(1).clamp(max=1),
         "seen": outputs[0].image_probabilities(),
-        "objectness": _pad_regions(knowledge.objectness(region_scores, batch), dataset_regions(batch)),
+        "objectness": _pad_regions(
+            knowledge.objectness(region_scores, batch), dataset_regions(batch)
+        ),
     }
     found |= {f"map.{level}": maps[level].half() for level in levels}
     return {k: v.cpu() if k.startswith("map.") else v.float().cpu() for k, v in found.items()}
@@ -174,9 +176,9 @@ class TeacherCache:
         parts = [self._small(path) for path in self._files]
         most = max(p["objectness"].shape[-1] for p in parts)
         for part in parts:
-            part["objectness"] = _pad_regions(
-                part["objectness"].flatten(0, 1), most
-            ).unflatten(0, (-1, 2))
+            part["objectness"] = _pad_regions(part["objectness"].flatten(0, 1), most).unflatten(
+                0, (-1, 2)
+            )
         joined = {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
         self.targets, self.probabilities = joined["targets"], joined["probabilities"]
         self.seen, self.objectness = joined["seen"], joined["objectness"]
