@@ -133,14 +133,16 @@ def test_help_example_tables_are_real(boxless, tmp_path):
 
     blocks = (check.__doc__ or "").split("```")[3::2]
     (tmp_path / "images").mkdir()
-    Image.new("RGB", (8, 8)).save(tmp_path / "images" / "0001.jpg")
+    for name in ("0001.jpg", "0001b.jpg"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "images" / name)
     assert len(blocks) == 2
     for block in blocks:
         lines = [line.strip() for line in block.strip().splitlines()]
         if lines[0].startswith("path,split"):
-            lines.append("images/0002.jpg,train,0,0")  # one row alone has no absent label
+            lines.append("images/0001b.jpg,train,0,0")  # one row alone has no absent label
         (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
-        assert "0001" not in boxless("data", "check", f"csv:{tmp_path}/t.csv", "--skip-images")
+        out = boxless("data", "check", f"csv:{tmp_path}/t.csv", "--json")
+        assert [c["name"] for c in json.loads(out)["classes"]] == ["cat", "sofa"]
 
 
 def test_module_imports_nothing_heavy():

@@ -7,7 +7,7 @@ from PIL import Image
 from boxless.data.convert import convert
 from boxless.data.images import load_image
 from boxless.data.sources import load_manifest
-from boxless.errors import DataError
+from boxless.errors import DataError, RunError
 
 
 def test_voc_to_table_keeps_tags_splits_and_files(voc_tree, tmp_path):
@@ -59,7 +59,7 @@ def test_images_folder_is_for_scenes_and_only_them(voc_tree, tmp_path):
 
 def test_unwritable_place(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot write"):
+    with pytest.raises(RunError, match="cannot write"):
         convert(
             load_manifest("scenes:train=1,test=1,size=48"),
             tmp_path / "t.csv",

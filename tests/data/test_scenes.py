@@ -65,7 +65,7 @@ def test_records_load_as_their_layout_says():
 def test_boxes_hold_the_drawn_pixels_tightly(size):
     """Take each object away: only pixels in its box change, and they reach the box's edges."""
     looked = 0
-    for recipe in (replace(r, size=size) for r in SOME[:20]):
+    for recipe in (replace(r, size=size) for r in SOME[:12]):
         scene = layout(recipe)
         whole = paint(scene).astype(int)
         for number, thing in enumerate(scene.things):
@@ -86,7 +86,7 @@ def test_boxes_hold_the_drawn_pixels_tightly(size):
                 found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
                 assert np.abs(np.subtract(found, thing.box)).max() <= 1
                 looked += 1
-    assert looked > 50
+    assert looked > 40
 
 
 def test_tags_are_the_classes_of_the_boxes():
@@ -146,6 +146,7 @@ def crops(recipes):
     return np.array(pixels), np.array(classes)
 
 
+@pytest.mark.slow
 def test_looking_at_regions_pays_and_the_whole_image_tells_little():
     linear = pytest.importorskip("sklearn.linear_model")
     ensemble = pytest.importorskip("sklearn.ensemble")
