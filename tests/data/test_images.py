@@ -241,3 +241,10 @@ def test_find_bad_images_keeps_order_and_reports_each(tmp_path):
         (False, False, True),
     ]
     assert len(done) == 6
+
+
+def test_sixteen_bits_scale_exactly(tmp_path):
+    levels = np.arange(256, dtype=np.uint16)[None, :]
+    path = tmp_path / "x.png"
+    Image.fromarray(levels * 257).save(path)
+    assert load_image(str(path))[0, :, 0].tolist() == list(range(256))
