@@ -2,12 +2,12 @@
 
 import io
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
 
+from boxless.atomic import write_atomically
 from boxless.data import csv, scenes
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError
@@ -33,7 +33,8 @@ def convert(
         on_done: Called once for each drawn image.
 
     Raises:
-        DataError: Scenes without ``images``, ``images`` without scenes, or a failed write.
+        DataError: Scenes without ``images``, or ``images`` without scenes.
+        RunError: A file cannot be written.
     """
     drawn = any(record.path.startswith(scenes.PREFIX) for record in manifest.records)
     if drawn and images is None:
@@ -70,14 +71,5 @@ def _draw(record: ImageRecord, folder: Path) -> str:
     path = Path(os.path.abspath(folder)) / f"{record.image_id}.png"  # noqa: PTH100
     encoded = io.BytesIO()
     Image.fromarray(scenes.render(record.path)).save(encoded, "png")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
-        with open(handle, "wb") as stream:  # noqa: PTH123 - a handle
-            stream.write(encoded.getvalue())
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise DataError(f"cannot write {path} ({error.strerror})") from error
+    write_atomically(path, encoded.getvalue())
     return str(path)

@@ -6,13 +6,14 @@ a class (``path[,split],cat,dog,…`` with 1 present, 0 absent, -1 unknown).
 
 import csv
 import hashlib
+import io
 import os
 import re
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from boxless.atomic import write_atomically
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError, unknown_name
 from boxless.types import ImageRecord
@@ -93,38 +94,20 @@ def write(manifest: Manifest, file: Path, paths: Sequence[str]) -> None:
         paths: (M,) image paths as they shall stand in the table.
 
     Raises:
-        DataError: A class is named like one of the table's own columns, or the file cannot be
-            written.
+        DataError: A class is named like one of the table's own columns.
+        RunError: The file cannot be written.
     """
     taken = [name for name in manifest.classes if name in _RESERVED]
     if taken:
         raise DataError(
             f"a class named {taken[0]!r} cannot be a column: {', '.join(_RESERVED)} are taken"
         )
-    rows = (
-        (path, record.split, *record.labels)
-        for path, record in zip(paths, manifest.records, strict=True)
-    )
-    try:
-        _write_rows(file, ("path", "split", *manifest.classes), rows)
-    except OSError as error:
-        raise DataError(f"cannot write {file} ({error.strerror})") from error
-
-
-def _write_rows(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with open(handle, "w", encoding="utf-8", newline="") as stream:  # noqa: PTH123 - a handle
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("path", "split", *manifest.classes))
+    for path, record in zip(paths, manifest.records, strict=True):
+        writer.writerow((path, record.split, *record.labels))
+    write_atomically(file, stream.getvalue().encode())
 
 
 def _read_table(file: Path) -> _Table:

@@ -91,7 +91,7 @@ def load_image(path: str) -> UInt8Array:
 
 
 def image_size(path: str) -> tuple[int, int]:
-    """Read the size of an upright image without decoding it.
+    """Read the size of an upright image, without decoding it (TIFF apart).
 
     Args:
         path: File path or ``scenes:…``.
@@ -106,6 +106,8 @@ def image_size(path: str) -> tuple[int, int]:
         side = scenes.parse_path(path).size
         return side, side
     with _opened(path) as image:
+        if image.format == "TIFF":
+            image.load()  # Pillow turns TIFF files itself, when they are decoded
         width, height = image.size
         return (height, width) if _orientation(image) in _TURNED else (width, height)
 
