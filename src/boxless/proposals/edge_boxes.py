@@ -30,6 +30,7 @@ SMALLEST_SEARCHED = 16  # pixels; in a narrower image there is nothing to search
 CANDIDATES = 2  # boxes asked of OpenCV for each box wanted: ordering needs a choice
 CANDIDATE_OVERLAP = 0.75  # IoU above which OpenCV drops the weaker of two candidates
 STAGES = (0.6, 0.8)  # overlaps allowed among the first boxes, and among those that fill the rest
+LONGEST = 4.0  # longer side / shorter side of a box
 MAX_SHARE = 0.125  # min_box_size never exceeds this share of the image's shorter side
 
 
@@ -111,6 +112,7 @@ class EdgeBoxes:
         search = cv2.ximgproc.createEdgeBoxes(
             alpha=self.step,
             beta=CANDIDATE_OVERLAP,
+            maxAspectRatio=LONGEST,
             maxBoxes=CANDIDATES * self.max_boxes,
             minBoxArea=max(50.0, smallest**2),
         )
