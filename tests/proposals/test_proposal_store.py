@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from proposal_pictures import contents
 from safetensors.numpy import load_file, save_file
@@ -42,6 +42,7 @@ def folder(tmp_path):
     return tmp_path / "store"
 
 
+@settings(max_examples=20, deadline=None)
 @given(counts=st.lists(st.integers(1, 9), min_size=1, max_size=7), shard_size=st.integers(1, 4))
 def test_what_is_written_is_read(tmp_path_factory, counts, shard_size):
     entries = [(f"image {n}", proposals(count, seed=n)) for n, count in enumerate(counts)]

@@ -42,6 +42,7 @@ def test_empty_and_inverted_boxes():
     assert iou(odd[:0], odd).shape == (0, 2)
 
 
+@settings(deadline=None, max_examples=50)
 @given(boxes(), boxes())
 def test_iou_is_symmetric_and_between_0_and_1(first, second):
     overlap = iou(first, second)
@@ -50,6 +51,7 @@ def test_iou_is_symmetric_and_between_0_and_1(first, second):
     assert ((overlap >= 0) & (overlap <= 1)).all()
 
 
+@settings(deadline=None, max_examples=50)
 @given(boxes(smallest=1))
 def test_a_box_is_its_own_best_match(some):
     overlap = iou(some, some)
@@ -58,6 +60,7 @@ def test_a_box_is_its_own_best_match(some):
     assert (overlap[~same] < 1).all()
 
 
+@settings(deadline=None, max_examples=50)
 @given(boxes())
 def test_mirroring_twice_gives_the_box_back(some):
     once = mirror(some, WIDTH)
@@ -65,6 +68,7 @@ def test_mirroring_twice_gives_the_box_back(some):
     np.testing.assert_array_equal(area(once), area(some))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_mirrored_box_covers_the_mirrored_pixels(data):
     x1, x2 = sorted(data.draw(st.lists(st.integers(0, 16), min_size=2, max_size=2, unique=True)))
@@ -77,6 +81,7 @@ def test_mirrored_box_covers_the_mirrored_pixels(data):
     np.testing.assert_array_equal(again, pixels[:, ::-1])
 
 
+@settings(deadline=None, max_examples=50)
 @given(boxes(), st.sampled_from([0.25, 0.5, 2.0, 8.0]), st.sampled_from([0.5, 4.0]))
 def test_rescaling(some, scale_x, scale_y):
     scaled = rescale(some, scale_x, scale_y)
@@ -85,6 +90,7 @@ def test_rescaling(some, scale_x, scale_y):
     np.testing.assert_allclose(iou(scaled, scaled), iou(some, some), rtol=1e-5)
 
 
+@settings(deadline=None, max_examples=50)
 @given(boxes(), st.floats(-40, 40), st.floats(-40, 40))
 def test_clipping(some, move_x, move_y):
     moved = some + np.array([move_x, move_y, move_x, move_y], np.float32)
@@ -96,7 +102,7 @@ def test_clipping(some, move_x, move_y):
     np.testing.assert_array_equal(clip(some, WIDTH, HEIGHT), some)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(boxes(), st.floats(0.05, 0.95), st.data())
 def test_nms_is_torchvisions(some, threshold, data):
     torch = pytest.importorskip("torch")
@@ -107,6 +113,7 @@ def test_nms_is_torchvisions(some, threshold, data):
     np.testing.assert_array_equal(nms(some, scores, threshold), expected)
 
 
+@settings(deadline=None, max_examples=50)
 @given(boxes(smallest=1), st.floats(0.05, 0.95))
 def test_nms_keeps_the_best_and_nothing_close_to_it(some, threshold):
     scores = np.linspace(1, 0, len(some), dtype=np.float32)

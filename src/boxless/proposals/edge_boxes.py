@@ -12,7 +12,7 @@ import numpy as np
 
 from boxless.errors import ConfigError, MissingExtraError
 from boxless.proposals.grid import grid_boxes
-from boxless.regions.boxes import clip, iou, rescale
+from boxless.regions.boxes import area, clip, rescale
 
 try:
     import cv2
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from boxless.proposals.proposer import Setting
     from boxless.types import Float32Array, UInt8Array
 
+RECIPE = 1  # raise it when a change of code changes boxes: old stores then no longer fit
 AT_LEAST = 50  # boxes an image, topped up from the grid where edges give fewer
 SMALLEST_SEARCHED = 16  # pixels; in a narrower image there is nothing to search
 CANDIDATES = 2  # boxes asked of OpenCV for each box wanted: ordering needs a choice
 CANDIDATE_OVERLAP = 0.75  # IoU above which OpenCV drops the weaker of two candidates
 STAGES = (0.6, 0.8)  # overlaps allowed among the first boxes, and among those that fill the rest
+LONGEST = 4.0  # longer side / shorter side of a box
 MAX_SHARE = 0.125  # min_box_size never exceeds this share of the image's shorter side
 
 
@@ -80,8 +82,8 @@ class EdgeBoxes:
 
     @property
     def settings(self) -> "dict[str, Setting]":
-        """The constructor's values."""
-        return asdict(self)
+        """The constructor's values, and the version of the recipe behind them."""
+        return {**asdict(self), "recipe": RECIPE}
 
     def __call__(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
         """See `Proposer.__call__`."""
@@ -111,6 +113,7 @@ class EdgeBoxes:
         search = cv2.ximgproc.createEdgeBoxes(
             alpha=self.step,
             beta=CANDIDATE_OVERLAP,
+            maxAspectRatio=LONGEST,
             maxBoxes=CANDIDATES * self.max_boxes,
             minBoxArea=max(50.0, smallest**2),
         )
@@ -144,13 +147,15 @@ def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) 
     every box taken before is at most the stage's.
 
     Args:
-        boxes: (R, 4) boxes, best first.
+        boxes: (R, 4) boxes of positive area, best first.
         stages: Overlaps allowed, ascending.
         count: Most boxes to take.
 
     Returns:
         Indices of at most ``count`` boxes.
     """
+    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
+    areas = area(boxes)
     nearest = np.zeros(len(boxes), np.float32)  # IoU with the closest box taken so far
     free = np.ones(len(boxes), bool)
     taken: list[int] = []
@@ -161,7 +166,11 @@ def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) 
             if free[index] and nearest[index] <= allowed:
                 free[index] = False
                 taken.append(index)
-                nearest = np.maximum(nearest, iou(boxes[index : index + 1], boxes)[0])
+                # IoU of one box with all, in place of `iou`: a third of the time in this loop
+                across = np.minimum(x2, x2[index]) - np.maximum(x1, x1[index])
+                down = np.minimum(y2, y2[index]) - np.maximum(y1, y1[index])
+                shared = np.maximum(across, 0) * np.maximum(down, 0)
+                nearest = np.maximum(nearest, shared / (areas + areas[index] - shared))
     return np.array(taken, np.int64)
 
 

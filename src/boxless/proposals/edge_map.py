@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from boxless.types import Float32Array, UInt8Array
 
 BLURS = (1.0, 2.0)  # standard deviations in pixels: fine edges, and those that survive at distance
-ORIENTATION_BLUR = 1.5
+ORIENTATION_BLUR = 1.0
 STRONG = 99.0  # percentile of the gradient that counts as a full edge
+TINY = np.float32(1e-7)
 FAINTEST = 0.004  # gradients below this are noise, whatever their rank; Lab / 100 a pixel
 
 
@@ -52,7 +53,10 @@ def orientation(edges: "Float32Array") -> "Float32Array":
 
     The ridge direction of the blurred edge map from its second derivatives, the formula of the
     structured-forest toolbox (Dollar & Zitnick, "Structured Forests for Fast Edge Detection",
-    ICCV 2013): arctan(Eyy * sign(-Exy) / Exx) mod pi.
+    ICCV 2013): arctan(Eyy * sign(-Exy) / Exx) mod pi. Where Exy is 0 its sign is taken as 1 and a
+    vanishing Exx as tiny, so that exactly horizontal edges get pi / 2; the formula itself gives 0.
+    It is exact along both axes and leans towards them in between. The exact ridge direction, half
+    the angle of (Exx - Eyy, 2 Exy), finds fewer objects.
 
     Args:
         edges: (H, W) edge strengths.
@@ -64,9 +68,9 @@ def orientation(edges: "Float32Array") -> "Float32Array":
     dx, dy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
     dxx, dxy = cv2.Sobel(dx, cv2.CV_32F, 1, 0), cv2.Sobel(dx, cv2.CV_32F, 0, 1)
     dyy = cv2.Sobel(dy, cv2.CV_32F, 0, 1)
-    angles: Float32Array = np.mod(
-        np.arctan(dyy * np.sign(-dxy) / (dxx + 1e-5)), np.float32(np.pi)
-    ).astype(np.float32)
+    sign = np.where(dxy > 0, np.float32(-1), np.float32(1))
+    slope = dyy * sign / np.where(np.abs(dxx) < TINY, TINY, dxx)
+    angles: Float32Array = np.mod(np.arctan(slope), np.float32(np.pi))
     return angles
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from boxless.proposals.proposer import Setting
     from boxless.types import Float32Array, UInt8Array
 
+RECIPE = 1  # raise it when a change of code changes boxes: old stores then no longer fit
 SHAPES = (1.0, 0.5, 2.0)  # width / height, relative to the image's own shape
 SHRINK = 0.75  # side of a level / side of the coarser level
 STEP = 0.3  # distance of neighbours / their side: neighbours overlap with an IoU of about .54
@@ -102,8 +103,8 @@ class Grid:
 
     @property
     def settings(self) -> "dict[str, Setting]":
-        """The constructor's values."""
-        return asdict(self)
+        """The constructor's values, and the version of the recipe behind them."""
+        return {**asdict(self), "recipe": RECIPE}
 
     def __call__(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
         """See `Proposer.__call__`."""
