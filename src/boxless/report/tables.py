@@ -21,9 +21,9 @@ COLUMNS: Final = ("student or teacher", *METRIC_COLUMNS.values(), "input px", "p
 
 SHORT_NAMES: Final = {
     TEACHER: "teacher",
-    BASELINE: "student without",
-    DISTILLED: "student with",
-    "gain": "gain in points",
+    BASELINE: "student\nwithout",
+    DISTILLED: "student\nwith",
+    "gain": "gain in\npoints",
 }
 
 
@@ -123,7 +123,7 @@ def results_table(results: Results) -> Table:
         heading = SHORT_NAMES.get(row.key, row.key)
         table.add_column(escape(heading), justify="right", style=style, overflow="fold")
     for index, name in enumerate(COLUMNS[1:], start=1):
-        cells = (row.cells[index].replace(" (", "\n(") for row in rows)
+        cells = (row.cells[index].replace(" (", "\n(").replace(" to ", " to\n") for row in rows)
         table.add_row(name, *(escape(cell) for cell in cells))
     return table
 
