@@ -16,13 +16,16 @@ from boxless.training.checkpoint import NAME as CHECKPOINT
 from boxless.atomic import write_atomically
 
 
-def execute(run: Run, *, until: str = "report", force: Iterable[str] = ()) -> None:
+def execute(
+    run: Run, *, until: str = "report", force: Iterable[str] = (), only: bool = False
+) -> None:
     """Bring a run to a step.
 
     Args:
         run: The run.
         until: Last verb to carry out; see `VERBS`.
         force: Verbs whose results are thrown away, with all that depends on them.
+        only: Carry out `until` and what it needs, not every step before it.
 
     Raises:
         ConfigError: `until` or `force` names no step.
@@ -38,7 +41,8 @@ def execute(run: Run, *, until: str = "report", force: Iterable[str] = ()) -> No
     redo = _forced(steps, forced_verbs)
     _refuse_changes(run, steps, wanted, redo)
     _save_settings(run)
-    for step in steps:
+    chosen = _needed(steps, until) if only else {step.name for step in steps}
+    for step in (step for step in steps if step.name in chosen):
         folder = run.folder / step.name
         done = read_record(folder)
         changed = done is not None and done.fingerprint != wanted[step.name].fingerprint
@@ -65,7 +69,7 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
             f"step {step.name} stopped: {error.strerror} ({error.filename or folder})",
             hint="mend that and run the same command again: it goes on where it stopped",
         ) from error
-    record.seconds += time.monotonic() - began
+    record.seconds = record.facts.pop("seconds", time.monotonic() - began)
     record.status, record.finished = "done", now()
     write_atomically(folder / NAME, to_json(record))
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -80,6 +84,15 @@ def _expected_records(run: Run, steps: list[Step]) -> dict[str, StepRecord]:
         inputs |= {need: records[need].fingerprint for need in step.needs}
         records[step.name] = StepRecord(step.name, step.settings, inputs)
     return records
+
+
+def _needed(steps: list[Step], verb: str) -> set[str]:
+    """Names of a verb's steps and of all that they read."""
+    needed: set[str] = set()
+    for step in reversed(steps):
+        if step.verb == verb or step.name in needed:
+            needed |= {step.name, *step.needs}
+    return needed
 
 
 def _forced(steps: list[Step], verbs: set[str]) -> set[str]:
@@ -119,7 +132,8 @@ def _refuse_changes(
 def _save_settings(run: Run) -> None:
     """Keep the resolved recipe beside the results, for people and for `boxless report`."""
     lines = [f"# {run.spec}"]
-    lines += [f"{key} = {_toml(value)}" for key, value in dotted(run.recipe).items()]
+    values = dotted(run.recipe).items()
+    lines += [f"{key} = {_toml(value)}" for key, value in values if value is not None]
     write_atomically(run.folder / "recipe.toml", ("\n".join(lines) + "\n").encode())
 
 

@@ -22,7 +22,7 @@ class StepRecord:
         settings: Dotted recipe values the step depends on.
         inputs: Fingerprints of what it reads, by name.
         status: ``running`` or ``done``.
-        seconds: Wall time, over all attempts.
+        seconds: Wall time; of training steps over all attempts, else of the last one.
         facts: What the step wants to be known of its result.
         finished: Time of day when it ended.
     """

@@ -47,7 +47,7 @@ def train_teacher(run: Run, folder: Path) -> Facts:
         title="teacher",
         checkpoint_seconds=recipe.run.checkpoint_seconds,
     )
-    return {"updates": progress.update, "parameters": parameters(model)}
+    return {"seconds": progress.seconds, "updates": progress.update, "parameters": parameters(model)}
 
 
 def cache_teacher(run: Run, folder: Path, teacher_weights: Path) -> Facts:
@@ -107,7 +107,7 @@ def train_stage1(run: Run, folder: Path, seed: int, teacher: Path, cache: Path) 
         title=f"stage 1 seed {seed}",
         checkpoint_seconds=recipe.run.checkpoint_seconds,
     )
-    return {"updates": progress.update}
+    return {"seconds": progress.seconds, "updates": progress.update}
 
 
 def train_stage2(run: Run, folder: Path, seed: int, cache: Path, stage1: Path | None) -> Facts:
@@ -147,7 +147,7 @@ def _train_student(
         checkpoint_seconds=recipe.run.checkpoint_seconds,
         validate=_held_out_loss(run, model, size) if optim.schedule == "plateau" else None,
     )
-    return {"updates": progress.update, "parameters": parameters(model)}
+    return {"seconds": progress.seconds, "updates": progress.update, "parameters": parameters(model)}
 
 
 def _held_out_loss(run: Run, model: Classifier, size: int) -> Any:
