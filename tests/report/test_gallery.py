@@ -49,8 +49,15 @@ def test_tiny_and_zero_scores_still_draw(scores):
     assert drawn[30, 60:70].sum() > 0
 
 
-def test_degenerate_boxes_and_no_boxes_do_not_fail():
-    draw_regions(item([[10, 10, 10, 10], [199.6, 99.6, 200, 100]], [1.0, 0.5]))
+def test_padding_is_not_drawn():
+    padded = [[0, 0, 0, 0]] * 9 + [[60, 30, 160, 90]]
+    drawn = np.asarray(draw_regions(item(padded, [0.0] * 9 + [0.4])))
+    assert drawn[:20, :20].sum() == 0
+    assert drawn[30:, 60:].sum() > 0
+
+
+def test_tiny_boxes_and_no_boxes_do_not_fail():
+    draw_regions(item([[199.6, 99.6, 200, 100], [0, 0, 1, 1]], [1.0, 0.5]))
     assert np.asarray(draw_regions(item([], []))).sum() == 0
     assert picture_url(item([], [])).startswith("data:image/jpeg;base64,")
 

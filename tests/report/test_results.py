@@ -2,12 +2,10 @@
 
 import json
 import statistics
-from pathlib import Path
 
 import pytest
 
 from boxless.errors import RunError
-from boxless.report.atomic import write_text
 from boxless.report.results import parse_results, read_results, write_results
 
 
@@ -99,12 +97,3 @@ def test_an_absent_and_a_broken_file_are_told_apart(tmp_path):
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(RunError, match="found schema None"):
         read_results(tmp_path / "list.json")
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path):
-    path = tmp_path / "a.txt"
-    write_text(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(path, "new \ud800")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]

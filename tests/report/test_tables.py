@@ -64,9 +64,19 @@ def test_the_terminal_table_fits_eighty_columns_and_keeps_its_numbers(make):
     assert "…" not in text
 
 
-def test_labels_are_not_read_as_markup(make):
+def test_long_labels_do_not_squeeze_the_terminal_table(make):
     value = make()
-    value["arms"]["teacher"]["label"] = "[red]T[/red]"
+    value["arms"]["baseline"]["label"] = "student without distillation of any kind at all"
+    value["arms"]["baseline@192"] = value["arms"]["baseline"]
+    text = printed(parse_results(value), width=80)
+    assert text.count("61.0 ± 1.4") == 2
+    assert "baseline@192" in text
+    assert "2 min 00 s" in text
+
+
+def test_names_are_not_read_as_markup(make):
+    value = make()
+    value["arms"]["[red]T[/red]"] = value["arms"]["teacher"]
     assert "[red]T[/red]" in printed(parse_results(value), width=160)
 
 

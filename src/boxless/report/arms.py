@@ -115,7 +115,7 @@ class Localization(Part):
 
     Attributes:
         detection_map: Mean detection AP at IoU 0.5 over test images.
-        corloc: Share of positive training images whose best box is right.
+        corloc: Share of an image's true classes whose best box is right, mean over classes.
         per_class_detection_ap: K values; None where a class has no box.
         per_class_corloc: K values; None where a class has no box.
     """

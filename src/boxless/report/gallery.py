@@ -103,7 +103,8 @@ def draw_regions(item: GalleryItem) -> Image.Image:
 
     Returns:
         An RGB image whose longer side is at most 560 pixels; strong boxes are bright, opaque and on
-        top, weak ones dark and faint; the best carries the number 1.
+        top, weak ones dark and faint; the best carries the number 1. Boxes without area, such as
+        padding, are left out.
 
     Raises:
         ShapeError: The image, the boxes or the scores have another shape.
@@ -113,7 +114,8 @@ def draw_regions(item: GalleryItem) -> Image.Image:
     scale = min(1.0, _LONGER_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     picture = Image.fromarray(item.image).resize(size, Image.Resampling.LANCZOS).convert("RGBA")
-    order = np.argsort(-item.box_scores, kind="stable")[:REGIONS]
+    usable = np.all(item.boxes[:, 2:] > item.boxes[:, :2], axis=1)
+    order = [i for i in np.argsort(-item.box_scores, kind="stable") if usable[i]][:REGIONS]
     strengths = _strengths(item.box_scores[order].astype(np.float64))
     for rank in range(len(order) - 1, -1, -1):
         box = tuple(float(side) * scale for side in item.boxes[order[rank]])

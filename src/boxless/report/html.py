@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from boxless.atomic import write_atomically
 from boxless.report import class_plots, plots, wording
 from boxless.report.arms import mean_or_none
-from boxless.report.atomic import write_text
 from boxless.report.gallery import GalleryItem, label_rows, picture_url
 from boxless.report.results import BASELINE, DISTILLED, TEACHER, Interval, Results
 from boxless.report.tables import COLUMNS, table_notes, table_rows
@@ -38,6 +38,7 @@ def write_report(
 
     Raises:
         ShapeError: A gallery item's image, boxes or scores do not fit each other.
+        RunError: The file cannot be written.
     """
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -70,7 +71,7 @@ def write_report(
         total_seconds=sum(step.seconds for step in results.steps),
     )
     path = folder / FILE_NAME
-    write_text(path, text)
+    write_atomically(path, text.encode())
     return path
 
 

@@ -43,7 +43,7 @@ def map_per_arm(results: Results) -> str:
                 textcoords="offset points",
                 va="center",
             )
-        axes.set_yticks(range(len(arms)), [svg.label(arm.label) for _, arm in arms])
+        axes.set_yticks(range(len(arms)), [svg.label(arm.label, longest=48) for _, arm in arms])
         axes.tick_params(axis="y", labelcolor=svg.INK)
         axes.set_ylim(len(arms) - 0.5, -0.5)
         axes.margins(x=0.12)

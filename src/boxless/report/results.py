@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from boxless.atomic import write_atomically
 from boxless.errors import RunError
 from boxless.report.arms import Arm, Count, Fraction, Part, Seconds
-from boxless.report.atomic import write_text
 
 SCHEMA: Final = 1
 BASELINE: Final = "baseline"
@@ -251,6 +251,10 @@ def write_results(path: Path, results: Results) -> None:
     Args:
         path: The file; its folder exists.
         results: What to write.
+
+    Raises:
+        RunError: The file cannot be written.
     """
     value = results.model_dump(mode="json", by_alias=True)
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, text.encode())

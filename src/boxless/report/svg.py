@@ -88,9 +88,9 @@ def theme() -> Any:
     return rc_context(dict(_RC))
 
 
-def label(value: str) -> str:
-    """A class name as matplotlib shows it: no mathematics between dollar signs, not too long."""
-    short = value if len(value) <= 28 else value[:27] + "…"
+def label(value: str, *, longest: int = 28) -> str:
+    """A name as matplotlib shows it: no mathematics between dollar signs, not too long."""
+    short = value if len(value) <= longest else value[: longest - 1] + "…"
     return short.replace("$", r"\$")
 
 

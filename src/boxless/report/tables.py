@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from boxless.report import wording
-from boxless.report.results import BASELINE, DISTILLED, Results
+from boxless.report.results import BASELINE, DISTILLED, TEACHER, Results
 
 METRIC_COLUMNS: Final = {
     "map": "mAP",
@@ -18,6 +18,13 @@ METRIC_COLUMNS: Final = {
     "top3_of1": "top-3 OF1",
 }
 COLUMNS: Final = ("student or teacher", *METRIC_COLUMNS.values(), "input px", "parameters", "time")
+
+SHORT_NAMES: Final = {
+    TEACHER: "teacher",
+    BASELINE: "student\nwithout",
+    DISTILLED: "student\nwith",
+    "gain": "gain in\npoints",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +120,10 @@ def results_table(results: Results) -> Table:
     table.add_column("", no_wrap=True)
     for row in rows:
         style = "bold" if row.key in {"gain", DISTILLED} else ""
-        table.add_column(escape(row.cells[0]), justify="right", style=style)
+        heading = SHORT_NAMES.get(row.key, row.key)
+        table.add_column(escape(heading), justify="right", style=style, overflow="fold")
     for index, name in enumerate(COLUMNS[1:], start=1):
-        cells = (row.cells[index].replace(" (", "\n(") for row in rows)
+        cells = (row.cells[index].replace(" (", "\n(").replace(" to ", " to\n") for row in rows)
         table.add_row(name, *(escape(cell) for cell in cells))
     return table
 
