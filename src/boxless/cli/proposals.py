@@ -1,0 +1,119 @@
+"""``boxless proposals``: find candidate boxes in every image of a data set."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from boxless.proposals.recall import RecallTable
+    from boxless.proposals.store import ProposalStore
+
+
+def proposals(
+    spec: str,
+    *,
+    out: Path | None = None,
+    method: Literal["edge_boxes", "grid"] = "edge_boxes",
+    max_boxes: int = 500,
+    size: int = 200,
+    workers: int = 0,
+    skip_bad: bool = False,
+    json: bool = False,
+) -> None:
+    """Find candidate boxes in every image of a data set.
+
+    The detector that teaches the classifier scores boxes; this command proposes them, from edges
+    alone, without looking at a tag. Boxes go into a folder that `boxless train` picks up. It can be
+    killed at any time: the same command carries on, and does nothing once all is done. Where the
+    data set has true boxes, a table shows how many objects the proposals cover (recall), beside
+    random boxes of the same number.
+
+    For example:
+
+    ```
+    boxless proposals voc:VOCdevkit/VOC2007
+    boxless proposals coco:coco --out boxes/coco --workers 8
+    boxless proposals csv:tags.csv --method grid --max-boxes 200
+    ```
+
+    Args:
+        spec: Data set, as FORMAT:PATH.
+        out: Folder of the store; by default proposals/NAME-METHOD.
+        method: edge_boxes follows the edges in the picture; grid is the same fixed set of boxes for
+            every image, and needs nothing installed.
+        max_boxes: Most boxes an image.
+        size: Images are searched with their longer side shrunk to this many pixels (edge_boxes
+            only). Smaller is faster and finds fewer small objects.
+        workers: Processes; 0 takes all cores.
+        skip_bad: Leave unreadable images out instead of stopping at the first one.
+        json: Print the result as JSON.
+    """
+    from boxless.data.images import load_image
+    from boxless.data.sources import load_manifest
+    from boxless.proposals.extract import extract
+    from boxless.proposals.progress import ExtractionProgress
+    from boxless.proposals.proposer import make_proposer
+    from boxless.proposals.recall import COUNTS, recall_table
+
+    settings = {"max_boxes": max_boxes} | ({"size": size} if method == "edge_boxes" else {})
+    proposer = make_proposer(method, **settings)
+    manifest = load_manifest(spec)
+    folder = out or Path("proposals") / f"{manifest.name}-{method}"
+    with ExtractionProgress("proposing boxes") as progress:
+        store = extract(
+            manifest.records,
+            proposer,
+            folder,
+            manifest_fingerprint=manifest.fingerprint,
+            load_image=load_image,
+            workers=workers,
+            skip_bad=skip_bad,
+            progress=progress,
+        )
+        rate = progress.rate if progress.new_images else None
+    counts = (*(count for count in COUNTS if count < max_boxes), max_boxes)
+    table = recall_table(store, manifest.records, counts=counts) if manifest.has_boxes else None
+    if json:
+        _print_json(store, rate, table)
+    else:
+        _print_text(store, rate, table)
+
+
+def _print_json(store: "ProposalStore", rate: float | None, table: "RecallTable | None") -> None:
+    import json
+    from dataclasses import asdict
+
+    facts = {
+        "folder": str(store.folder),
+        "images": len(store),
+        "skipped": [{"image_id": image_id, "reason": reason} for image_id, reason in store.skipped],
+        "fingerprint": store.fingerprint,
+        "images_per_second": rate,
+        "recall": asdict(table) if table else None,
+    }
+    print(json.dumps(facts, indent=2))
+
+
+def _print_text(store: "ProposalStore", rate: float | None, table: "RecallTable | None") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    pace = f", {rate:.1f} images/s" if rate else " (all there already)"
+    console.print(
+        f"{len(store)} images{pace}: {store.folder}", soft_wrap=True, highlight=False, markup=False
+    )
+    for image_id, reason in store.skipped[:5]:
+        console.print(f"skipped {image_id}: {reason}", style="yellow", soft_wrap=True, markup=False)
+    if len(store.skipped) > 5:
+        console.print(f"skipped {len(store.skipped)} images in all", style="yellow")
+    if table is None:
+        console.print("The data set has no true boxes, so recall cannot be measured.")
+        return
+    view = Table(title=f"Recall of {table.objects} objects in {table.images} images")
+    view.add_column("boxes")
+    view.add_column("IoU")
+    for count in table.counts:
+        view.add_column(f"best {count}", justify="right")
+    for row in table.rows:
+        view.add_row(row.name, f"{row.iou:g}", *(f"{value:.3f}" for value in row.recalls))
+    console.print(view)

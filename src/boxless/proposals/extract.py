@@ -1,0 +1,150 @@
+"""Propose boxes on a whole data set: parallel, resumable, the same bytes on any machine shape."""
+
+from typing import TYPE_CHECKING
+
+from boxless.errors import DataError, StoreError
+from boxless.proposals.index import INDEX_NAME, StoreInputs
+from boxless.proposals.store import ProposalStore
+from boxless.proposals.workers import ProposeOne, available_cores, image_mapper
+from boxless.proposals.writer import ProposalWriter, Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from boxless.proposals.proposer import Proposer
+    from boxless.types import ImageRecord, Proposals, UInt8Array
+
+SHARD_SIZE = 1024
+
+
+def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but three have a keyword)
+    records: "Sequence[ImageRecord]",
+    proposer: "Proposer",
+    folder: "Path",
+    *,
+    manifest_fingerprint: str,
+    load_image: "Callable[[str], UInt8Array]",
+    workers: int = 0,
+    shard_size: int = SHARD_SIZE,
+    skip_bad: bool = False,
+    progress: "Callable[[int, int], None] | None" = None,
+) -> ProposalStore:
+    """Fill a proposal store; call again after a kill to carry on.
+
+    A finished store of the same inputs is returned at once. Shards that an interrupted call left
+    behind are kept. The bytes written depend on the images and the proposer alone, not on the
+    number of workers or on interruptions.
+
+    Args:
+        records: Images, each id once.
+        proposer: Finds the boxes; must be picklable if ``workers`` is not 1.
+        folder: Where the store is or will be.
+        manifest_fingerprint: Hash of the manifest that the records come from.
+        load_image: Path -> (H, W, 3) uint8 RGB, a module-level function. A `BoxlessError`,
+            ``OSError`` or ``ValueError`` from it marks the image as unreadable.
+        workers: Processes; 0 takes all cores, 1 stays in this process.
+        shard_size: Images a shard.
+        skip_bad: Leave unreadable images out and list them in the store's ``skipped``.
+        progress: Called with (images done, images in all): first with what was done before, then
+            after each image.
+
+    Returns:
+        The finished store.
+
+    Raises:
+        DataError: An image is unreadable (and ``skip_bad`` is off), an id occurs twice, or there
+            is no image.
+        StoreError: The folder belongs to other inputs (the field that differs is named) or is
+            damaged.
+        RunError: A worker process died.
+    """
+    if shard_size < 1 or workers < 0:
+        raise DataError(
+            f"expected shard_size >= 1 and workers >= 0, found {shard_size} and {workers}"
+        )
+    inputs = StoreInputs(
+        proposer=proposer.name,
+        settings=dict(proposer.settings),
+        manifest_fingerprint=manifest_fingerprint,
+        shard_size=shard_size,
+        image_ids=_unique_ids(records),
+    )
+    report = progress or _silent
+    if (folder / INDEX_NAME).exists():
+        store = _reopen(folder, inputs, skip_bad=skip_bad)
+        report(len(records), len(records))
+        return store
+    writer = ProposalWriter(folder, inputs)
+    by_id = {record.image_id: record for record in records}
+    todo = [n for n in range(writer.shard_count) if not _usable(writer.finished(n), skip_bad)]
+    done = len(records) - sum(len(writer.shard_ids(number)) for number in todo)
+    report(done, len(records))
+    if todo:
+        one = ProposeOne(proposer, load_image)
+        with image_mapper(one, min(workers or available_cores(), len(records))) as outcomes:
+            for number in todo:
+                shard = [by_id[image_id] for image_id in writer.shard_ids(number)]
+                found: list[tuple[str, Proposals]] = []
+                skipped: list[tuple[str, str]] = []
+                for record, outcome in zip(shard, outcomes(shard), strict=True):
+                    if not isinstance(outcome, str):
+                        found.append((record.image_id, outcome))
+                    elif skip_bad:
+                        skipped.append((record.image_id, outcome))
+                    else:
+                        raise _unreadable(record, outcome)
+                    done += 1
+                    report(done, len(records))
+                writer.write_shard(number, found, tuple(skipped))
+    return writer.finish()
+
+
+def _silent(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def _usable(skipped: Skipped | None, skip_bad: bool) -> bool:
+    """Whether a shard found in the folder can stay: whole, and lacking no image it should have."""
+    return skipped is not None and (skip_bad or not skipped)
+
+
+def _unique_ids(records: "Sequence[ImageRecord]") -> tuple[str, ...]:
+    if not records:
+        raise DataError("expected images to propose boxes on, found none")
+    seen: dict[str, ImageRecord] = {}
+    for record in records:
+        if record.image_id in seen:
+            raise DataError(
+                f"image id {record.image_id!r} occurs twice: {seen[record.image_id].path} and "
+                f"{record.path}"
+            )
+        seen[record.image_id] = record
+    return tuple(seen)
+
+
+def _unreadable(record: "ImageRecord", reason: str) -> DataError:
+    listed = f", listed in {record.source}" if record.source else ""
+    return DataError(
+        f"cannot read image {record.image_id!r} ({record.path}{listed}): {reason}",
+        hint="repair or remove it, or leave such images out with --skip-bad",
+    )
+
+
+def _reopen(folder: "Path", inputs: StoreInputs, *, skip_bad: bool) -> ProposalStore:
+    store = ProposalStore.open(folder)
+    difference = store.index.inputs.difference(inputs)
+    if difference:
+        raise StoreError(
+            f"{folder} holds a proposal store of other inputs: {difference}",
+            hint="choose another folder, or delete this one",
+        )
+    if store.skipped and not skip_bad:
+        image_id, reason = store.skipped[0]
+        raise DataError(
+            f"the store {folder} was made without {len(store.skipped)} unreadable images, first "
+            f"{image_id!r}: {reason}",
+            hint="accept that with --skip-bad, or repair the images, delete the folder and "
+            "propose again",
+        )
+    return store

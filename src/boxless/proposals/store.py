@@ -1,0 +1,231 @@
+"""Proposals of a whole data set on disk.
+
+A store is a folder: ``index.json`` says what is in it and where it came from, and safetensors
+shards hold the boxes of up to about a thousand images each:
+
+    boxes    (all boxes of the shard, 4) float32
+    scores   (all boxes of the shard,)   float32
+    offsets  (images + 1,)               int64, image i owns rows offsets[i]:offsets[i + 1]
+    sizes    (images, 2)                 int32, (width, height) of the original image
+
+Shards are memory-mapped, so opening a store reads the index alone. Every lookup checks the boxes it
+returns: a store may come from elsewhere.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from boxless.errors import StoreError
+from boxless.proposals.checks import check_proposals
+from boxless.proposals.index import INDEX_NAME, StoreIndex, file_sha256, read_index
+from boxless.types import Proposals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+REBUILD = "delete the folder and run `boxless proposals` again"
+
+
+class OpenShard:
+    """One shard, mapped: its small tensors in memory, its boxes on disk.
+
+    Args:
+        path: The safetensors file.
+        images: Number of images it must hold.
+
+    Raises:
+        StoreError: The file is missing, damaged, or holds something else.
+    """
+
+    def __init__(self, path: "Path", images: int) -> None:
+        self.path = path
+        try:
+            opened: Any = safe_open
+            self._tensors = opened(path, framework="numpy")
+            self._offsets = self._tensors.get_tensor("offsets")
+            sizes = self._tensors.get_tensor("sizes")
+            rows = [self._tensors.get_slice(name).get_shape() for name in ("boxes", "scores")]
+        except (SafetensorError, OSError) as error:
+            raise StoreError(f"cannot read the shard {path}: {error}", hint=REBUILD) from error
+        total = int(self._offsets[-1]) if self._offsets.size else -1
+        found = (self._offsets.shape, sizes.shape, *map(tuple, rows))
+        expected = ((images + 1,), (images, 2), (total, 4), (total,))
+        if found != expected or self._offsets[0] != 0 or (np.diff(self._offsets) < 0).any():
+            raise StoreError(
+                f"the shard {path} does not fit its index: expected offsets, sizes, boxes and "
+                f"scores of shapes {expected}, found {found}",
+                hint=REBUILD,
+            )
+        self.sizes = sizes
+
+    def __getitem__(self, position: int) -> Proposals:
+        """Read the boxes of the image at ``position`` (0-based)."""
+        start, stop = (int(edge) for edge in self._offsets[position : position + 2])
+        width, height = (int(side) for side in self.sizes[position])
+        return Proposals(
+            boxes=self._tensors.get_slice("boxes")[start:stop],
+            scores=self._tensors.get_slice("scores")[start:stop],
+            width=width,
+            height=height,
+        )
+
+
+class ProposalStore:
+    """Read access to a finished store; look images up by id.
+
+    It can be pickled and sent to other processes, which then open the shards anew.
+
+    Args:
+        folder: The store's folder.
+        index: Its parsed index; use `ProposalStore.open`.
+
+    Attributes:
+        folder: The store's folder.
+        index: What ``index.json`` says: proposer, settings, fingerprints, skipped images.
+    """
+
+    def __init__(self, folder: "Path", index: StoreIndex) -> None:
+        self.folder = folder
+        self.index = index
+        self._places = {
+            image_id: (number, position)
+            for number, shard in enumerate(index.shards)
+            for position, image_id in enumerate(shard.image_ids)
+        }
+        self._open: dict[int, OpenShard] = {}
+
+    @classmethod
+    def open(cls, folder: "Path") -> "ProposalStore":
+        """Open a finished store.
+
+        Args:
+            folder: Folder with ``index.json`` and its shards.
+
+        Returns:
+            The store; no box has been read yet.
+
+        Raises:
+            StoreError: The folder or index is missing, unfinished, damaged or of another version,
+                or a shard is missing or has another length than the index says.
+        """
+        index = read_index(folder)
+        for shard in index.shards:
+            path = folder / shard.file
+            if not path.is_file():
+                raise StoreError(
+                    f"the store {folder} lacks the shard {shard.file} that its {INDEX_NAME} lists",
+                    hint=REBUILD,
+                )
+            found = path.stat().st_size
+            if found != shard.bytes:
+                raise StoreError(
+                    f"the shard {path} is damaged: expected {shard.bytes} bytes, found {found}",
+                    hint=REBUILD,
+                )
+        return cls(folder, index)
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """Ids of all images that have boxes, in the order of extraction."""
+        return tuple(self._places)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of inputs and contents; two stores with the same value hold the same boxes."""
+        return self.index.fingerprint
+
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """(id, reason) of images that could not be read and were left out on request."""
+        return self.index.skipped
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self._places
+
+    def __iter__(self) -> "Iterator[str]":
+        return iter(self._places)
+
+    def __getitem__(self, image_id: str) -> Proposals:
+        """Boxes of one image.
+
+        Args:
+            image_id: Id of the image in the manifest.
+
+        Returns:
+            Its boxes, best first.
+
+        Raises:
+            StoreError: The id is not in the store, the shard is damaged, or a box is unusable.
+        """
+        if image_id not in self._places:
+            raise StoreError(
+                f"no proposals for image {image_id!r} in {self.folder} ({len(self)} images)"
+                + self._why_skipped(image_id),
+                hint="run `boxless proposals` on the manifest that has this image",
+            )
+        number, position = self._places[image_id]
+        shard = self._shard(number)
+        proposals = shard[position]
+        check_proposals(proposals, image_id, str(shard.path))
+        return proposals
+
+    def require(self, image_ids: "Iterable[str]", manifest_fingerprint: str) -> None:
+        """Make sure that the store belongs to a manifest and covers its images.
+
+        Args:
+            image_ids: Images that will be looked up.
+            manifest_fingerprint: Fingerprint of the manifest they come from.
+
+        Raises:
+            StoreError: The store was made from another manifest, or lacks some of the images.
+        """
+        if manifest_fingerprint != self.index.manifest_fingerprint:
+            raise StoreError(
+                f"the store {self.folder} was made from another manifest: expected fingerprint "
+                f"{manifest_fingerprint}, found {self.index.manifest_fingerprint}",
+                hint="images or annotations have changed since; propose again into a new folder",
+            )
+        absent = [image_id for image_id in image_ids if image_id not in self._places]
+        if absent:
+            raise StoreError(
+                f"the store {self.folder} lacks {len(absent)} of the images, first "
+                + ", ".join(repr(image_id) for image_id in absent[:5])
+                + self._why_skipped(absent[0]),
+                hint="run `boxless proposals` on the whole manifest",
+            )
+
+    def verify(self) -> None:
+        """Read everything: checksums of all shards, and every box of every image.
+
+        Raises:
+            StoreError: A checksum differs (the file is damaged) or a box is unusable.
+        """
+        for shard in self.index.shards:
+            found = file_sha256(self.folder / shard.file)
+            if found != shard.sha256:
+                raise StoreError(
+                    f"the shard {self.folder / shard.file} is damaged: expected sha256 "
+                    f"{shard.sha256}, found {found}",
+                    hint=REBUILD,
+                )
+        for image_id in self:
+            self[image_id]
+
+    def _why_skipped(self, image_id: str) -> str:
+        reason = dict(self.skipped).get(image_id)
+        return f"; {image_id!r} was skipped as unreadable: {reason}" if reason else ""
+
+    def _shard(self, number: int) -> OpenShard:
+        if number not in self._open:
+            shard = self.index.shards[number]
+            self._open[number] = OpenShard(self.folder / shard.file, len(shard.image_ids))
+        return self._open[number]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": {}}  # mapped files do not travel

@@ -1,0 +1,108 @@
+"""The same function over many images, on all cores, in order."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from boxless.errors import BoxlessError, RunError
+from boxless.types import ImageRecord, Proposals
+
+if TYPE_CHECKING:
+    from boxless.proposals.proposer import Proposer
+    from boxless.types import UInt8Array
+
+CHUNK = 4  # images handed to a worker at a time
+
+Outcome = Proposals | str
+MapImages = Callable[[Sequence[ImageRecord]], Iterator[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeOne:
+    """Load one image and propose boxes on it.
+
+    Attributes:
+        proposer: Finds the boxes.
+        load_image: Path -> (H, W, 3) uint8; raises for an unreadable image.
+    """
+
+    proposer: "Proposer"
+    load_image: "Callable[[str], UInt8Array]"
+
+    def __call__(self, path: str) -> Outcome:
+        """Return the image's proposals, or why it cannot be read."""
+        try:
+            image = self.load_image(path)
+        except (BoxlessError, OSError, ValueError) as error:
+            return str(error)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            return f"expected (H, W, 3) uint8 pixels, found {image.shape} {image.dtype} in {path}"
+        try:
+            boxes, scores = self.proposer(image)
+        except Exception as error:
+            error.add_note(f"while proposing boxes on {path}")
+            raise
+        return Proposals(boxes, scores, width=image.shape[1], height=image.shape[0])
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def image_mapper(one: ProposeOne, workers: int) -> Iterator[MapImages]:
+    """Open a way to run `ProposeOne` over images.
+
+    Args:
+        one: What to do with each image; must be picklable if ``workers`` is not 1.
+        workers: Processes; 1 works in this process.
+
+    Yields:
+        Function from records to their outcomes, in order.
+
+    Raises:
+        RunError: A worker process died.
+    """
+    if workers == 1:
+        yield lambda records: map(one, [record.path for record in records])
+        return
+    # 'spawn': forking a process that has threads (torch, OpenCV) can deadlock.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_prepare_worker)
+    try:
+        yield lambda records: pool.map(one, [record.path for record in records], chunksize=CHUNK)
+    except BrokenProcessPool as error:
+        raise RunError(
+            f"a worker process died (of {workers}); most often the machine ran out of memory",
+            hint="run the same command again with fewer workers; finished shards are kept",
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _prepare_worker() -> None:
+    """One OpenCV thread a process, and no process that outlives its parent."""
+    try:
+        import cv2  # noqa: PLC0415  (optional)
+
+        cv2.setNumThreads(1)
+    except ImportError:
+        pass
+    parent = parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()

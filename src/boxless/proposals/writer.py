@@ -1,0 +1,184 @@
+"""Writing a proposal store shard by shard, so that a killed extraction loses one shard at most."""
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from boxless.errors import DataError, StoreError
+from boxless.proposals.atomic import write_atomically
+from boxless.proposals.checks import check_proposals
+from boxless.proposals.index import (
+    INDEX_NAME,
+    INPUTS_NAME,
+    ShardEntry,
+    StoreIndex,
+    StoreInputs,
+    file_sha256,
+    read_inputs,
+    write_index,
+    write_inputs,
+)
+from boxless.proposals.store import OpenShard, ProposalStore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from boxless.types import Proposals
+
+Skipped = tuple[tuple[str, str], ...]
+
+
+class ProposalWriter:
+    """Fills a folder with shards and closes it with an index.
+
+    Until `finish` the folder holds a note of the inputs in place of an index; a writer for the same
+    inputs carries on from the shards that are there. One writer at a time may work on a folder.
+
+    Args:
+        folder: Where to write; made if absent.
+        inputs: What the store is made from.
+
+    Raises:
+        StoreError: The folder holds a finished store, or shards made from other inputs (the first
+            field that differs is named), or files that are not a store's.
+    """
+
+    def __init__(self, folder: "Path", inputs: StoreInputs) -> None:
+        self.folder = folder
+        self.inputs = inputs
+        if (folder / INDEX_NAME).exists():
+            raise StoreError(
+                f"{folder} already holds a finished proposal store",
+                hint="open it, choose another folder, or delete it",
+            )
+        if (folder / INPUTS_NAME).exists():
+            difference = read_inputs(folder).difference(inputs)
+            if difference:
+                raise StoreError(
+                    f"{folder} holds an unfinished extraction of other inputs: {difference}",
+                    hint="choose another folder, or delete this one",
+                )
+            for leftover in folder.glob(".shard-*"):  # half-written when the writer was killed
+                leftover.unlink()
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise StoreError(
+                    f"expected an empty folder or a proposal store at {folder}, found other files",
+                    hint="choose another folder",
+                )
+            write_inputs(folder, inputs)
+
+    @property
+    def shard_count(self) -> int:
+        """Number of shards when finished."""
+        return -(-len(self.inputs.image_ids) // self.inputs.shard_size)
+
+    def shard_ids(self, number: int) -> tuple[str, ...]:
+        """Images asked for in one shard, in order.
+
+        Args:
+            number: 0-based number of the shard.
+        """
+        start = number * self.inputs.shard_size
+        return self.inputs.image_ids[start : start + self.inputs.shard_size]
+
+    def finished(self, number: int) -> Skipped | None:
+        """Look for a whole shard of an earlier, interrupted run.
+
+        Args:
+            number: 0-based number of the shard.
+
+        Returns:
+            None if the shard has yet to be written, else the (id, reason) of its skipped images.
+        """
+        path = self._path(number)
+        if not path.is_file():
+            return None
+        try:
+            ids, skipped = _read_note(path)
+            OpenShard(path, len(ids))
+        except StoreError:
+            return None  # damaged, so it is made again
+        whole = sorted([*ids, *dict(skipped)]) == sorted(self.shard_ids(number))
+        return skipped if whole else None
+
+    def write_shard(
+        self, number: int, found: "Sequence[tuple[str, Proposals]]", skipped: Skipped = ()
+    ) -> None:
+        """Write one shard atomically.
+
+        Args:
+            number: 0-based number of the shard.
+            found: (id, proposals) of its readable images, in order.
+            skipped: (id, reason) of the others.
+
+        Raises:
+            StoreError: A box is unusable; image and row are named.
+        """
+        for image_id, proposals in found:
+            check_proposals(proposals, image_id)
+        boxes = [np.zeros((0, 4), np.float32), *(entry.boxes for _, entry in found)]
+        scores = [np.zeros(0, np.float32), *(entry.scores for _, entry in found)]
+        sizes = [(entry.width, entry.height) for _, entry in found]
+        tensors = {
+            "boxes": np.concatenate(boxes).astype(np.float32),
+            "scores": np.concatenate(scores).astype(np.float32),
+            "offsets": np.cumsum([0, *(len(entry) for _, entry in found)], dtype=np.int64),
+            "sizes": np.array(sizes, np.int32).reshape(-1, 2),
+        }
+        # One metadata entry only: safetensors writes several in random order.
+        note = json.dumps({"image_ids": [image_id for image_id, _ in found], "skipped": skipped})
+        write_atomically(self._path(number), save(tensors, metadata={"images": note}))
+
+    def finish(self) -> ProposalStore:
+        """Write the index and open the store.
+
+        Returns:
+            The finished store.
+
+        Raises:
+            StoreError: A shard is missing.
+            DataError: Every single image was skipped.
+        """
+        entries: list[ShardEntry] = []
+        skipped: list[tuple[str, str]] = []
+        for number in range(self.shard_count):
+            if self.finished(number) is None:
+                raise StoreError(f"cannot finish {self.folder}: shard {number} is not written")
+            path = self._path(number)
+            ids, missed = _read_note(path)
+            skipped.extend(missed)
+            entries.append(
+                ShardEntry(
+                    file=path.name,
+                    bytes=path.stat().st_size,
+                    sha256=file_sha256(path),
+                    image_ids=ids,
+                )
+            )
+        if len(skipped) == len(self.inputs.image_ids):
+            reasons = f", first {skipped[0][0]!r}: {skipped[0][1]}" if skipped else ""
+            raise DataError(f"expected at least one readable image, found none{reasons}")
+        write_index(self.folder, StoreIndex(self.inputs, tuple(entries), tuple(skipped)))
+        (self.folder / INPUTS_NAME).unlink()
+        return ProposalStore.open(self.folder)
+
+    def _path(self, number: int) -> "Path":
+        return self.folder / f"shard-{number:05d}.safetensors"
+
+
+def _read_note(path: "Path") -> tuple[tuple[str, ...], Skipped]:
+    """Ids and skipped images from a shard's own header."""
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            note = json.loads(tensors.metadata()["images"])
+        ids = tuple(map(str, note["image_ids"]))
+        skipped = tuple((str(image_id), str(reason)) for image_id, reason in note["skipped"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"the shard {path} is damaged: {error}") from error
+    return ids, skipped

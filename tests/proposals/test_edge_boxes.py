@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from proposal_pictures import picture
+
+from boxless.errors import BoxlessError, MissingExtraError
+from boxless.proposals import edge_boxes
+from boxless.proposals.checks import check_proposals
+from boxless.proposals.edge_boxes import EdgeBoxes, diverse_order
+from boxless.proposals.grid import grid_boxes
+from boxless.proposals.proposer import make_proposer
+from boxless.regions.boxes import iou
+from boxless.types import Proposals
+
+
+def check(image, boxes, scores):
+    assert boxes.dtype == scores.dtype == np.float32
+    check_proposals(Proposals(boxes, scores, image.shape[1], image.shape[0]), "picture")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_finds_a_block_on_a_plain_ground(seed):
+    image = np.full((150, 200, 3), 60, np.uint8)
+    x, y = 40 + 20 * seed, 30 + 10 * seed
+    image[y : y + 70, x : x + 60] = (200, 120, 40)
+    boxes, scores = EdgeBoxes()(image)
+    check(image, boxes, scores)
+    overlap = iou(np.array([[x, y, x + 60, y + 70]], np.float32), boxes)[0]
+    assert overlap[:10].max() > 0.85
+
+
+def test_boxes_are_in_pixels_of_the_image_given():
+    image = np.full((300, 400, 3), 60, np.uint8)
+    image[60:220, 80:220] = 200
+    true = np.array([[80, 60, 220, 220]], np.float32)
+    double = image.repeat(2, axis=0).repeat(2, axis=1)
+    for pixels, box in ((image, true), (double, 2 * true)):
+        boxes, _ = EdgeBoxes()(pixels)
+        assert iou(box, boxes[:10]).max() > 0.85
+
+
+def test_same_image_same_boxes():
+    image, _ = picture(3)
+    first, second = EdgeBoxes()(image), EdgeBoxes()(image.copy())
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(1, 120),
+    width=st.integers(1, 120),
+    seed=st.integers(0, 99),
+    kind=st.sampled_from(["noise", "flat", "step", "blocks"]),
+    max_boxes=st.integers(1, 80),
+)
+def test_any_image_gets_usable_boxes(height, width, seed, kind, max_boxes):
+    random = np.random.default_rng(seed)
+    image = np.full((height, width, 3), random.integers(0, 256), np.uint8)
+    if kind == "noise":
+        image = random.integers(0, 256, image.shape, np.uint8)
+    elif kind == "step":
+        image[:, width // 2 :] = 255 - image[:, width // 2 :]
+    elif kind == "blocks":
+        image = random.integers(0, 256, (3, 3, 3), np.uint8)
+        image = image.repeat(-(-height // 3), 0).repeat(-(-width // 3), 1)[:height, :width]
+    boxes, scores = EdgeBoxes(max_boxes=max_boxes, size=64)(image)
+    check(image, boxes, scores)
+    assert min(max_boxes, 50) <= len(boxes) <= max_boxes
+
+
+def test_flat_image_gets_the_grid():
+    image = np.full((90, 120, 3), 128, np.uint8)
+    boxes, scores = EdgeBoxes()(image)
+    np.testing.assert_array_equal(boxes, grid_boxes(120, 90, 50))
+    np.testing.assert_array_equal(scores, 1)
+
+
+def test_scores_that_are_not_finite_are_dropped(monkeypatch):
+    class Search:
+        def getBoundingBoxes(self, edges, angles):
+            boxes = np.array([[0, 0, 60, 60], [30, 30, 50, 50], [10, 5, 40, 60]])
+            return boxes, np.array([np.nan, 0.5, np.inf])
+
+    monkeypatch.setattr(edge_boxes.cv2.ximgproc, "createEdgeBoxes", lambda **_: Search())
+    image, _ = picture(1, 200, 150)
+    boxes, scores = EdgeBoxes()(image)
+    check(image, boxes, scores)
+    np.testing.assert_array_equal(boxes[0], [30, 30, 80, 80])
+    assert len(boxes) == 50
+    np.testing.assert_array_equal(scores, 0.5)  # the grid's share takes the lowest score found
+
+
+def test_bindings_that_return_boxes_alone(monkeypatch):
+    class Search:
+        def getBoundingBoxes(self, edges, angles):
+            return np.array([[0, 0, 60, 60], [100, 30, 50, 50]])
+
+    monkeypatch.setattr(edge_boxes.cv2.ximgproc, "createEdgeBoxes", lambda **_: Search())
+    image, _ = picture(1, 200, 150)
+    boxes, scores = EdgeBoxes(max_boxes=2)(image)
+    np.testing.assert_array_equal(boxes, [[0, 0, 60, 60], [100, 30, 150, 80]])
+    assert scores[0] > scores[1] > 0
+
+
+def test_smallest_side():
+    image, _ = picture(5, 300, 240)
+    boxes, _ = EdgeBoxes(min_box_size=20)(image)
+    assert (boxes[:, 2:] - boxes[:, :2]).min() >= 20
+    boxes, _ = EdgeBoxes(min_box_size=20)(image[:48, :64])  # 20 would be too much to ask here
+    assert 6 <= (boxes[:, 2:] - boxes[:, :2]).min() < 20
+
+
+def test_diverse_order_takes_different_boxes_first():
+    boxes = np.array(
+        [[0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 7], [20, 20, 30, 30], [0, 0, 10, 10]], np.float32
+    )
+    np.testing.assert_array_equal(diverse_order(boxes, (0.5,), 9), [0, 3])
+    # 0 and 2 overlap with .7, 1 and 2 with .78, 0 and 1 with .9
+    np.testing.assert_array_equal(diverse_order(boxes, (0.5, 0.8), 9), [0, 3, 2])
+    np.testing.assert_array_equal(diverse_order(boxes, (0.5, 0.8, 0.95), 9), [0, 3, 2, 1])
+    np.testing.assert_array_equal(diverse_order(boxes, (0.5, 0.8), 2), [0, 3])
+    assert len(diverse_order(boxes[:0], (0.5,), 3)) == 0
+
+
+def test_settings_rebuild_the_proposer():
+    proposer = make_proposer("edge_boxes", max_boxes=70, size=128)
+    assert proposer.name == "edge_boxes"
+    assert proposer.settings["max_boxes"] == 70
+    assert make_proposer(proposer.name, **proposer.settings) == proposer
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("edge_box", {}, "unknown proposal method 'edge_box'. Did you mean 'edge_boxes'"),
+        ("grid", {"size": 3}, "unknown setting of grid 'size'"),
+        ("grid", {"max_boxes": 0}, "max_boxes must be at least 1, found 0"),
+        ("edge_boxes", {"size": 10}, r"size must be in \[32, 2048\], found 10"),
+        ("edge_boxes", {"step": 0.95}, "step must be in"),
+    ],
+)
+def test_wrong_names_and_values(method, options, message):
+    with pytest.raises(BoxlessError, match=message):
+        make_proposer(method, **options)
+
+
+def test_opencv_without_its_contrib_part(monkeypatch):
+    monkeypatch.delattr(edge_boxes.cv2, "ximgproc")
+    with pytest.raises(MissingExtraError, match="boxless\\[train\\]"):
+        make_proposer("edge_boxes")
