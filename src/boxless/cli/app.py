@@ -1,4 +1,4 @@
-"""The ``boxless`` command: verbs are imported when they are called, errors printed without traceback."""
+"""The ``boxless`` command: verbs are imported when called, errors printed without traceback."""
 
 import os
 import sys
@@ -19,8 +19,16 @@ app = App(
 
 _ORDER: list[str] = []
 VERBS = (
-    ("train", "train:train", "Everything: from tags to a distilled, evaluated, exported classifier."),
-    ("proposals", "proposals:proposals", "Propose regions for every image and measure their recall."),
+    (
+        "train",
+        "train:train",
+        "Everything: from tags to a distilled, evaluated, exported classifier.",
+    ),
+    (
+        "proposals",
+        "proposals:proposals",
+        "Propose regions for every image and measure their recall.",
+    ),
     ("teacher", "train:teacher", "Train the weakly supervised detector on the tags."),
     ("cache", "train:cache", "Run the teacher once and keep what it knows."),
     ("baseline", "train:baseline", "Train the student without distillation."),

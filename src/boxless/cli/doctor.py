@@ -35,7 +35,7 @@ def doctor(*, json: bool = False) -> None:
             "environment": facts,
             "checks": {p: {"ok": ok, "note": n} for p, ok, n, _ in checks},
         }
-        print(jsonlib.dumps(report, indent=1))  # noqa: T201
+        print(jsonlib.dumps(report, indent=1))
     else:
         console = Console()
         table = Table("part", "state", "note")

@@ -1,4 +1,4 @@
-"""Dotted settings on the command line: ``--teacher.optim.lr 1e-3`` or ``--teacher.optim.lr=1e-3``."""
+"""Dotted settings on the command line: ``--teacher.optim.lr 1e-3``, with a blank or an ``=``."""
 
 from collections.abc import Sequence
 

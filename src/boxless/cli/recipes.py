@@ -41,7 +41,7 @@ def show(name: str, *, full: bool = False) -> None:
     if not full:
         is_file = name.endswith(".toml")
         load_recipe(name)
-        print(Path(name).read_text("utf-8") if is_file else recipe_text(name))  # noqa: T201
+        print(Path(name).read_text("utf-8") if is_file else recipe_text(name))
         return
     meanings = known_keys()
     table = Table("setting", "value", "meaning")

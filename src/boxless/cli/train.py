@@ -30,7 +30,6 @@ def train(
     (`boxless recipes show NAME` lists them all).
 
     Examples:
-
         boxless train scenes: --recipe demo --out runs/demo
 
         boxless train voc:VOCdevkit/VOC2007 --recipe voc-lite0 --seeds 3 --out runs/voc

@@ -1,8 +1,8 @@
 """s': how much a region counts, one class-agnostic number a box, from the teacher (method 4.3).
 
 The paper's formula is unknown; unused fields of the released code (``top_cls = 10``, ``norm_type``)
-suggest the default here: sum the region scores over the 10 classes the teacher believes in most, then
-divide by the best region's sum.
+suggest the default here: sum the region scores over the 10 classes the teacher believes in most,
+then divide by the best region's sum.
 """
 
 from typing import Literal

@@ -1,10 +1,12 @@
 """Stage 1: make the student's maps agree with the teacher's on the weighted regions.
 
-    L_f = 1/(2N) sum_n 1/|R_n| || F^T - F^S ||^2,   F = concatenation over R of s'_R * RoIPool(map; R)
+    L_f = 1/(2N) sum_n 1/|R_n| || F^T - F^S ||^2,   F = concatenation over R of s'_R * RoIPool(map;
+    R)
 
-summed over levels (Liu et al. 2018, Eq. 3 and 4; method 4.1). Three forms of the same loss: ``exact``
-(RoIAlign in closed form, cost independent of |R|), ``align`` (RoIAlign, pooled explicitly) and ``max``
-(max RoI pooling, the paper's). ``exact`` and ``align`` agree up to rounding.
+summed over levels (Liu et al. 2018, Eq. 3 and 4; method 4.1). Three forms of the same loss:
+``exact`` (RoIAlign in closed form, cost independent of |R|), ``align`` (RoIAlign, pooled
+explicitly) and ``max`` (max RoI pooling, the paper's). ``exact`` and ``align`` agree up to
+rounding.
 """
 
 from typing import Literal
@@ -18,7 +20,7 @@ from boxless.regions.pooling import pool_regions
 Form = Literal["exact", "align", "max"]
 
 
-def region_loss(
+def region_loss(  # noqa: PLR0913  (all but two have a name that cannot be mistaken)
     student: Tensor,
     teacher: Tensor,
     student_boxes: Tensor,

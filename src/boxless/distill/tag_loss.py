@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 CLAMP = 1e-4
-"""Probabilities closer to 0 or 1 than this count as this, in value and in the gradient's divisor."""
+"""Probabilities closer to 0 or 1 than this count as this, in value and in the gradient's
+divisor."""
 
 
 class _ClampedLog(torch.autograd.Function):

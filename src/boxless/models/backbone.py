@@ -1,14 +1,15 @@
 """Any timm model as a feature extractor with named levels.
 
-Levels are named by their stride: ``stride4``, ``stride8``, ``stride16``, ``stride32``; ``final`` is what
-the model's own classifier would see before pooling (for EfficientNet the 1280-channel map behind
-``stride32``). For VGG16 conv3_3, conv4_3, conv5_3 of the paper are ``stride4``, ``stride8``,
+Levels are named by their stride: ``stride4``, ``stride8``, ``stride16``, ``stride32``; ``final`` is
+what the model's own classifier would see before pooling (for EfficientNet the 1280-channel map
+behind ``stride32``). For VGG16 conv3_3, conv4_3, conv5_3 of the paper are ``stride4``, ``stride8``,
 ``stride16`` (after ReLU).
 
 timm's traps, settled here: transformers return tokens and Swin returns NHWC from
-``forward_features`` (their last intermediate map is ``final``); several ViT blocks share a stride (the
-last one gets the name); VGG keeps fc6 and fc7 inside ``pre_logits`` (taken out, see `Backbone.vgg_fc`);
-models ported from TensorFlow pad on one side only, so their maps are displaced (see `displacement`).
+``forward_features`` (their last intermediate map is ``final``); several ViT blocks share a stride
+(the last one gets the name); VGG keeps fc6 and fc7 inside ``pre_logits`` (taken out, see
+`Backbone.vgg_fc`); models ported from TensorFlow pad on one side only, so their maps are displaced
+(see `displacement`).
 """
 
 from typing import Any, cast
@@ -78,9 +79,9 @@ class Backbone(nn.Module):
         """How far a level's cells lie right of and below their ideal place, in input pixels.
 
         Cell i of a map with stride s should look at the centre ``s * (i + 1/2)``. Networks with
-        TensorFlow's SAME padding pad even inputs on the right only: each halving displaces the map by
-        half a cell of its input, ``(s - 1) / 2`` pixels in all. At 128 px that is an eighth of the
-        picture at stride 32, so regions must be moved along before they are pooled.
+        TensorFlow's SAME padding pad even inputs on the right only: each halving displaces the map
+        by half a cell of its input, ``(s - 1) / 2`` pixels in all. At 128 px that is an eighth of
+        the picture at stride 32, so regions must be moved along before they are pooled.
         """
         if not self._pads_one_side:
             return 0.0
@@ -96,7 +97,7 @@ class Backbone(nn.Module):
     def normalize(self, pixels: Tensor) -> Tensor:
         """Normalise (N, 3, H, W) RGB pixels in 0-255 to the network's input."""
         ordered = pixels.flip(1) if self.scheme.channels == "BGR" else pixels
-        return cast("Tensor", (ordered - self.mean) / self.std)
+        return (ordered - self.mean) / self.std
 
     def forward(self, inputs: Tensor, levels: tuple[str, ...] = ("final",)) -> dict[str, Tensor]:
         """Feature maps of the asked levels.
@@ -125,7 +126,7 @@ class Backbone(nn.Module):
     def _final_channels(self) -> int:
         """Probe once how many channels ``final`` has and which call gives it."""
         net = cast("Any", self.net)
-        side = int((self.net.pretrained_cfg or {}).get("input_size", (3, 224, 224))[-1])
+        side = int((net.pretrained_cfg or {}).get("input_size", (3, 224, 224))[-1])
         training = net.training
         with torch.no_grad():
             probe = net.eval().forward_features(torch.zeros(1, 3, side, side))

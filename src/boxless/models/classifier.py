@@ -17,7 +17,8 @@ class Classifier(nn.Module):
     Args:
         backbone: Feature extractor.
         classes: K.
-        head: ``gap``: global average pooling and one linear layer; ``fc6_fc7``: VGG's fc6-fc7-fc8 on
+        head: ``gap``: global average pooling and one linear layer; ``fc6_fc7``: VGG's fc6-fc7-fc8
+        on
             a 7 x 7 map (the released code's student).
         dropout: Dropout before the last layer (gap), or behind fc6 and fc7.
     """

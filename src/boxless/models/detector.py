@@ -1,9 +1,9 @@
 """The teacher: a weakly supervised detector in the manner of WSDDN (T-WDet).
 
-Regions are pooled from one level of a backbone, weighted by ``score_scale * score + score_bias``, run
-through a head to one vector each, and scored twice: against all classes (M^c) and against all
-regions (M^d). ``S = softmax_K(M^c) * softmax_R(M^d)``; a class's image probability is the sum of its
-column. Bilen & Vedaldi, "Weakly Supervised Deep Detection Networks", CVPR 2016; method 2.1.
+Regions are pooled from one level of a backbone, weighted by ``score_scale * score + score_bias``,
+run through a head to one vector each, and scored twice: against all classes (M^c) and against all
+regions (M^d). ``S = softmax_K(M^c) * softmax_R(M^d)``; a class's image probability is the sum of
+its column. Bilen & Vedaldi, "Weakly Supervised Deep Detection Networks", CVPR 2016; method 2.1.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class DetectorOutput:
     def image_probabilities(
         self, *, class_temperature: float = 1, region_temperature: float = 1
     ) -> Tensor:
-        """p^T, or p'^T with temperatures: region scores summed over the regions, (N, K) in [0, 1]."""
+        """p^T, or p'^T with temperatures: region scores summed over regions, (N, K) in [0, 1]."""
         scores = self.region_scores(
             class_temperature=class_temperature, region_temperature=region_temperature
         )
@@ -152,7 +152,8 @@ class Detector(nn.Module):
         self, pooled: Tensor, mask: Tensor, heads: tuple[int, ...] = (0,)
     ) -> list[DetectorOutput]:
         """Score pooled regions (N, R, …) with some of the heads."""
-        return [DetectorOutput(*self.heads[head](pooled), mask) for head in heads]
+        scores: list[tuple[Tensor, Tensor]] = [self.heads[head](pooled) for head in heads]
+        return [DetectorOutput(by_class, by_region, mask) for by_class, by_region in scores]
 
     def forward(
         self,

@@ -94,14 +94,16 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     if path.suffix in {".pt", ".pth", ".bin", ".pkl", ".ckpt"}:
         raise ConfigError(
             f"{path} looks like a pickle; boxless reads safetensors only",
-            hint="convert it once: safetensors.torch.save_file(torch.load(f, weights_only=True), …)",
+            hint="convert it once with safetensors.torch.save_file and"
+            " torch.load(…, weights_only=True)",
         )
     try:
-        return load_file(path)
+        state: dict[str, Tensor] = load_file(path)
     except FileNotFoundError as error:
         raise ConfigError(f"weights file {path} does not exist") from error
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"{path} is not a readable safetensors file: {error}") from error
+    return state
 
 
 def load_matching(module: nn.Module, state: dict[str, Tensor], *, where: str) -> None:

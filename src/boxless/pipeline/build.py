@@ -16,8 +16,8 @@ from boxless.models.detector import Detector, DetectorHead
 from boxless.models.weights import build_backbone, load_matching, read_safetensors
 from boxless.training.batches import Batch, BatchStream, ViewDataset
 from boxless.training.optimization import OptimSettings
-from boxless.training.teacher_cache import Knowledge, TeacherCache
 from boxless.training.tasks import ClassifierTask, MapsOf, RegionTask, TeacherTask, VectorTask
+from boxless.training.teacher_cache import Knowledge, TeacherCache
 
 STRIDE = 32
 """Input sides are multiples of this, so that every level has whole cells."""
@@ -229,7 +229,9 @@ def _maps_of(recipe: Recipe, teacher: Detector, cache: TeacherCache) -> MapsOf:
 
     def online(batch: Batch, levels: tuple[str, ...]) -> dict[str, Tensor]:
         with torch.no_grad():
-            return teacher.backbone(teacher.backbone.normalize(batch.pixels.float()), levels)
+            inputs = teacher.backbone.normalize(batch.pixels.float())
+            found: dict[str, Tensor] = teacher.backbone(inputs, levels)
+        return found
 
     return cached if recipe.stage1.teacher_maps == "cache" else online
 

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save
 from torch import Tensor
 from torchvision.ops import nms
 
+from boxless.atomic import write_atomically
 from boxless.data.manifest import Manifest
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.metrics.localization import correct_localization, detection_average_precision
@@ -20,7 +21,6 @@ from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.pipeline.record import read_record
 from boxless.training.batches import whole_batches
-from boxless.atomic import write_atomically
 from boxless.training.events import StepProgress
 from boxless.training.loop import WEIGHTS
 from boxless.training.teacher_cache import TeacherCache
@@ -129,7 +129,9 @@ class TeacherFindings:
             return None
         truths = [record.boxes or () for record in manifest.records]
         precision = detection_average_precision(self.detections, truths, num_classes=classes)
-        corloc = correct_localization(self.best_boxes, truths, manifest.labels, num_classes=classes)
+        corloc = correct_localization(
+            list(self.best_boxes), truths, manifest.labels, num_classes=classes
+        )
         return {
             "detection_map": _mean(precision),
             "corloc": _mean(corloc),
@@ -219,7 +221,8 @@ def _plain(values: np.ndarray) -> list[float | None]:
 
 def load_predictions(folder: Path) -> dict[str, Float32Array]:
     """Predictions of a finished evaluation, ``arm.seed.part`` -> (M, K)."""
-    return load_file(folder / PREDICTIONS)
+    found: dict[str, Float32Array] = load_file(folder / PREDICTIONS)
+    return found
 
 
 def seconds_of(folder: Path) -> float:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from boxless.atomic import write_atomically
 from boxless.errors import ConfigError, RunError, unknown_name
 from boxless.pipeline.context import Run
 from boxless.pipeline.plan import VERBS, Step, plan
 from boxless.pipeline.record import NAME, StepRecord, differences, now, read_record, to_json
 from boxless.recipe_files import dotted
 from boxless.training.checkpoint import NAME as CHECKPOINT
-from boxless.atomic import write_atomically
 
 
 def execute(

@@ -3,25 +3,28 @@
 import io
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from boxless import __version__
+from boxless.atomic import write_atomically
+from boxless.data.resize import resize_square
 from boxless.errors import RunError
 from boxless.inference.predictor import Predictor
+from boxless.inference.student_file import StudentMetadata
 from boxless.models.classifier import Classifier
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.pipeline.evaluation import ARMS, load_predictions
-from boxless.atomic import write_atomically
 from boxless.training.loop import WEIGHTS
 
 NAME = "student.onnx"
 PARITY_LIMIT = 1e-4
 PARITY_IMAGES = 64
+ODD_BATCH = 7
 OPSET = 18
 
 
@@ -83,33 +86,36 @@ def onnx_bytes(model: Classifier, run: Run) -> bytes:
         raise RunError("torch.onnx.export gave no program")
     proto = program.model_proto
     for key, value in _metadata(model, run, size).items():
-        proto.metadata_props.add(key=f"boxless.{key}", value=json.dumps(value))
+        proto.metadata_props.add(key=key, value=value)
     buffer = io.BytesIO()
     onnx.save(proto, buffer)
     return buffer.getvalue()
 
 
-def _metadata(model: Classifier, run: Run, size: int) -> dict[str, Any]:
+def _metadata(model: Classifier, run: Run, size: int) -> dict[str, str]:
     scheme = model.backbone.scheme
-    return {
-        "version": __version__,
-        "classes": list(run.classes),
-        "input_size": size,
-        "channels": scheme.channels,
-        "mean": list(scheme.mean),
-        "std": list(scheme.std),
-        "resize": "bilinear",
-        "antialias": True,
-        "backbone": model.backbone.name,
-        "recipe": run.recipe.name,
-    }
+    about = StudentMetadata(
+        classes=run.classes,
+        input_size=size,
+        mean=scheme.mean,
+        std=scheme.std,
+        channels="BGR" if scheme.channels == "BGR" else "RGB",
+        resize="bilinear",
+        antialias=True,
+        version=__version__,
+    )
+    extra = {"backbone": model.backbone.name, "recipe": run.recipe.name}
+    return {f"boxless.{k}": json.dumps(v) for k, v in extra.items()} | about.to_props()
 
 
 def parity(run: Run, path: Path, seed: int) -> float:
     """Largest difference between onnxruntime and PyTorch's probabilities on test images."""
     records = run.test.records[:PARITY_IMAGES]
     predictor = Predictor.load(path)
-    images = [run.images(record.path) for record in records]
-    found = np.stack([p.probabilities for p in predictor.predict(images, batch_size=7)])
+    size = predictor.metadata.input_size
+    images = np.stack([resize_square(run.images(record.path), size) for record in records])
+    # Batches of an odd size, so that a batch size frozen into the graph would show.
+    starts = range(0, len(images), ODD_BATCH)
+    found = np.concatenate([predictor.probabilities(images[s : s + ODD_BATCH]) for s in starts])
     expected = load_predictions(run.folder / "evaluate")[f"distilled.{seed}.test"]
-    return float(np.abs(found - cast("Any", expected)[: len(records)]).max())
+    return float(np.abs(found - expected[: len(records)]).max())

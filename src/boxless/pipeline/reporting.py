@@ -21,7 +21,8 @@ from boxless.pipeline.plan import plan
 from boxless.pipeline.record import now, read_record
 from boxless.report.gallery import GalleryItem
 from boxless.report.html import write_report
-from boxless.report.results import Results, parse_results, write_results as write_json
+from boxless.report.results import Results, parse_results
+from boxless.report.results import write_results as write_json
 from boxless.training.events import read_events
 from boxless.types import Float32Array, Int8Array
 

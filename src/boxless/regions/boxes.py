@@ -19,7 +19,8 @@ def area(boxes: Float32Array) -> Float32Array:
         (R,) areas in square pixels; 0 where a side is negative.
     """
     sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
-    return (sides[:, 0] * sides[:, 1]).astype(np.float32)
+    areas: Float32Array = (sides[:, 0] * sides[:, 1]).astype(np.float32)
+    return areas
 
 
 def iou(first: Float32Array, second: Float32Array) -> Float32Array:
@@ -37,7 +38,8 @@ def iou(first: Float32Array, second: Float32Array) -> Float32Array:
     sides = np.clip(high - low, 0, None)
     shared = sides[..., 0] * sides[..., 1]
     union = area(first)[:, None] + area(second)[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0).astype(np.float32)
+    ratio = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(ratio, np.float32)
 
 
 def mirror(boxes: Float32Array, width: float) -> Float32Array:

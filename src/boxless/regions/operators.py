@@ -1,7 +1,7 @@
 """The exact region form: a loss over any number of pooled regions as one small quadratic form.
 
-RoIAlign is linear in the map: pooled features of all regions are ``A f`` with a fixed matrix A built
-from the boxes, f the map as (cells, channels). A region's part of A is separable,
+RoIAlign is linear in the map: pooled features of all regions are ``A f`` with a fixed matrix A
+built from the boxes, f the map as (cells, channels). A region's part of A is separable,
 ``A_r = Y_r (x) X_r`` with one interpolation matrix an axis. Hence with weights w_r
 
     sum_r w_r || A_r^T f_T - A_r^S f_S ||^2  =  <f_S, G f_S> - 2 <f_S, H> + c
@@ -9,8 +9,8 @@ from the boxes, f the map as (cells, channels). A region's part of A is separabl
     H = [ sum_r w_r (Ys'Yt)_r (x) (Xs'Xt)_r ] f_T   cells_S x channels
     c = <f_T, [ sum_r w_r (Yt'Yt)_r (x) (Xt'Xt)_r ] f_T>
 
-Each bracket is one matrix product of (h h') x R by R x (w w'); after that value and gradient cost the
-same whatever R is. Equal to explicit RoIAlign (sampling ratio 2, aligned) up to rounding.
+Each bracket is one matrix product of (h h') x R by R x (w w'); after that value and gradient cost
+the same whatever R is. Equal to explicit RoIAlign (sampling ratio 2, aligned) up to rounding.
 """
 
 from dataclasses import dataclass
@@ -46,8 +46,8 @@ def axis_matrices(low: Tensor, high: Tensor, *, size: int, bins: int) -> Tensor:
         bins: Bins along the axis.
 
     Returns:
-        (N, R, bins, size); a bin is the mean of `SAMPLES` bilinear samples, which are clamped to the
-        map and vanish more than one cell outside it, as in torchvision.
+        (N, R, bins, size); a bin is the mean of `SAMPLES` bilinear samples, which are clamped to
+        the map and vanish more than one cell outside it, as in torchvision.
     """
     steps = torch.arange(bins * SAMPLES, device=low.device, dtype=low.dtype)
     fraction = (steps + 0.5) / (bins * SAMPLES)
@@ -57,7 +57,7 @@ def axis_matrices(low: Tensor, high: Tensor, *, size: int, bins: int) -> Tensor:
     cells = torch.arange(size, device=low.device, dtype=low.dtype)
     hat = (1 - (points.clamp(0, size - 1)[..., None] - cells).abs()).clamp(min=0)
     weights = hat * inside[..., None]
-    return weights.unflatten(-2, (bins, SAMPLES)).mean(-2)
+    return weights.view(*low.shape, bins, SAMPLES, size).mean(-2)
 
 
 def build_region_form(

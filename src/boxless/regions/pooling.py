@@ -1,8 +1,8 @@
 """Pool regions from feature maps: max RoI pooling (the paper's) and RoIAlign.
 
-Convention: regions are *unit boxes*, ``(x1, y1, x2, y2)`` as fractions of the view's width and height,
-ends exclusive: ``(0, 0, 1, 1)`` is the whole view whatever its size in pixels. That makes one set of
-boxes valid for teacher, student and every level at once.
+Convention: regions are *unit boxes*, ``(x1, y1, x2, y2)`` as fractions of the view's width and
+height, ends exclusive: ``(0, 0, 1, 1)`` is the whole view whatever its size in pixels. That makes
+one set of boxes valid for teacher, student and every level at once.
 """
 
 from typing import Literal
@@ -38,12 +38,14 @@ def pool_regions(
     h, w = features.shape[-2:]
     if pooling == "align":
         scale = torch.tensor([1, w, h, w, h], device=boxes.device, dtype=boxes.dtype)
-        return roi_align(features, flat * scale, bins, 1.0, SAMPLES, aligned=True)
+        aligned: Tensor = roi_align(features, flat * scale, bins, 1.0, SAMPLES, aligned=True)
+        return aligned
     # Caffe's boxes are inclusive corners in input pixels; ours end one pixel later.
     inclusive = flat * view_size
     inclusive[:, 0] = flat[:, 0]
     inclusive[:, 3:] -= 1
-    return roi_pool(features, inclusive, bins, w / view_size)
+    pooled: Tensor = roi_pool(features, inclusive, bins, w / view_size)
+    return pooled
 
 
 def score_weights(scores: Tensor, *, scale: float, bias: float) -> Tensor:

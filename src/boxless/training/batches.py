@@ -6,6 +6,7 @@ The images form one endless stream, shuffled anew for every pass; update u takes
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -70,6 +71,7 @@ class DecodedImages:
         self._kept: dict[str, UInt8Array] = {}
 
     def __call__(self, path: str) -> UInt8Array:
+        """The decoded image (H, W, 3)."""
         kept = self._kept.get(path)
         if kept is not None:
             return kept
@@ -102,6 +104,7 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
         self.proposals, self.regions = proposals, regions
 
     def __len__(self) -> int:
+        """Number of images, M."""
         return len(self.records)
 
     def __getitem__(
@@ -223,7 +226,7 @@ def _loader(dataset: ViewDataset, plans: Iterator[list[Sample]], workers: int) -
         return
     yield from DataLoader(
         dataset,
-        batch_sampler=plans,  # type: ignore[arg-type]  # samples instead of integer rows
+        batch_sampler=cast("Any", plans),  # samples instead of integer rows
         num_workers=workers,
         collate_fn=dataset.collate,
     )

@@ -34,7 +34,7 @@ class Progress:
 
     update: int = 0
     seconds: float = 0.0
-    plateau: dict[str, float] = field(default_factory=dict)
+    plateau: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -93,7 +94,7 @@ class StepProgress:
         )
         self._task = self._bar.add_task(title, total=total, completed=done, rate="", note="")
 
-    def __enter__(self) -> "StepProgress":
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 

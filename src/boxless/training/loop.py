@@ -1,8 +1,8 @@
 """The training loop. Teacher, baseline and both stages all run through `train`, top to bottom.
 
-A step is a pure function of its task, its data, its settings and its seed: order and views of images
-come from the update's number, random layers from the generator kept in the checkpoint. Killed at any
-moment and started again, it ends with the same weights bit for bit (on one machine).
+A step is a pure function of its task, its data, its settings and its seed: order and views of
+images come from the update's number, random layers from the generator kept in the checkpoint.
+Killed at any moment and started again, it ends with the same weights bit for bit (on one machine).
 """
 
 import time
@@ -89,7 +89,7 @@ def train(
     average = AveragedWeights(task.module, settings.ema) if settings.ema else None
     progress = load_checkpoint(folder, task.module, optimizer, average)
     runtime.restore(progress.extra)
-    plateau = Plateau(settings.patience, **_plateau_state(progress))
+    plateau = Plateau(settings.patience, **progress.plateau)
     log = EventLog(folder, update=progress.update)
     task.train_mode()
     began = saved = time.monotonic() - progress.seconds
@@ -130,10 +130,6 @@ def save_weights(path: Path, module: nn.Module) -> None:
     """Write a module's state dict as safetensors, atomically."""
     state = {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
     write_atomically(path, save(state))
-
-
-def _plateau_state(progress: Progress) -> dict[str, float]:
-    return dict(progress.plateau)
 
 
 def seed_everything(seed: int) -> None:

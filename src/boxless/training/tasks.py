@@ -1,4 +1,4 @@
-"""What each step of a run trains: teacher, student on tags (and soft targets), student on regions."""
+"""What each step of a run trains: the teacher, the student on tags, the student on regions."""
 
 from collections.abc import Callable
 from typing import cast
@@ -48,7 +48,7 @@ class TeacherTask:
 
     def is_new(self, name: str) -> bool:
         """The two score layers are new (and pooled_linear's hidden layer)."""
-        return "_scores" in name or (self.frozen_backbone or "heads." in name and ".fc6" in name)
+        return "_scores" in name or (self.frozen_backbone or ("heads." in name and ".fc6" in name))
 
     def train_mode(self) -> None:
         """Heads with dropout; the backbone too unless it is frozen."""
@@ -139,7 +139,7 @@ class RegionTask:
         train_norm_statistics: Let BatchNorm update its statistics.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what a region loss needs; all by keyword)
         self,
         backbone: Backbone,
         adapters: dict[str, Adapter],

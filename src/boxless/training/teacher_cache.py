@@ -17,11 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from boxless.atomic import write_atomically
 from boxless.distill.region_transfer import channel_spread
 from boxless.errors import StoreError
 from boxless.models.detector import Detector, DetectorOutput
 from boxless.training.batches import Batch, ViewDataset, whole_batches
-from boxless.atomic import write_atomically
 from boxless.training.runtime import Runtime
 
 SHARD = 32
@@ -47,7 +47,7 @@ class Knowledge:
 
 
 @torch.no_grad()
-def build_teacher_cache(
+def build_teacher_cache(  # noqa: PLR0913  (all but three have a keyword)
     detector: Detector,
     dataset: ViewDataset,
     folder: Path,
@@ -126,21 +126,15 @@ def _describe(
         ),
         "probabilities": region_scores.sum(1).clamp(max=1),
         "seen": outputs[0].image_probabilities(),
-        "objectness": _pad_regions(
-            knowledge.objectness(region_scores, batch), dataset_regions(batch)
-        ),
+        "objectness": knowledge.objectness(region_scores, batch),
     }
     found |= {f"map.{level}": maps[level].half() for level in levels}
     return {k: v.cpu() if k.startswith("map.") else v.float().cpu() for k, v in found.items()}
 
 
-def dataset_regions(batch: Batch) -> int:
-    """Regions of a batch; shards of one cache may differ in it."""
-    return int(batch.mask.shape[1])
-
-
 def _pad_regions(values: Tensor, count: int) -> Tensor:
-    return torch.nn.functional.pad(values, (0, count - values.shape[1]))
+    """Shards may differ in their number of regions: pad the last axis with zeros."""
+    return torch.nn.functional.pad(values, (0, count - values.shape[-1]))
 
 
 def _unseen(outputs: list[DetectorOutput], folds: Tensor) -> DetectorOutput:
@@ -176,9 +170,7 @@ class TeacherCache:
         parts = [self._small(path) for path in self._files]
         most = max(p["objectness"].shape[-1] for p in parts)
         for part in parts:
-            part["objectness"] = _pad_regions(part["objectness"].flatten(0, 1), most).unflatten(
-                0, (-1, 2)
-            )
+            part["objectness"] = _pad_regions(part["objectness"], most)
         joined = {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
         self.targets, self.probabilities = joined["targets"], joined["probabilities"]
         self.seen, self.objectness = joined["seen"], joined["objectness"]
