@@ -1,0 +1,47 @@
+# Every target installs what it needs into $(VENV) first; only Python 3.11 or newer is assumed.
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := runs/demo
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  variables: PYTHON=$(PYTHON) VENV=$(VENV)"
+
+demo: $(STAMP) ## train on the embedded scenes and write a report, offline, on the CPU
+	$(BIN)/boxless train scenes: --recipe demo --out $(DEMO)
+	@echo "The report is $(CURDIR)/$(DEMO)/report.html"
+
+test: $(STAMP) ## run all tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+lint: $(STAMP) ## check format, style, types, layers and dependencies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry src
+
+bench: $(STAMP) ## run the benchmarks
+	$(BIN)/python benchmarks/run_all.py
+
+clean: ## remove the environment, caches and the demo run
+	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "make: there is no '$(PYTHON)'; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "make: boxless needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+		echo "      Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	@touch $@

@@ -1,0 +1,66 @@
+"""The ``boxless`` command: verbs are imported when they are called, errors printed without traceback."""
+
+import os
+import sys
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from boxless import __version__
+from boxless.errors import BoxlessError
+
+app = App(
+    name="boxless",
+    version=__version__,
+    help="Turn images that carry only tags into a fast multi-label classifier that learned where to"
+    " look.\n\nStart with `boxless train scenes: --recipe demo --out runs/demo`.",
+    result_action="return_value",
+)
+
+_ORDER: list[str] = []
+VERBS = (
+    ("train", "train:train", "Everything: from tags to a distilled, evaluated, exported classifier."),
+    ("proposals", "proposals:proposals", "Propose regions for every image and measure their recall."),
+    ("teacher", "train:teacher", "Train the weakly supervised detector on the tags."),
+    ("cache", "train:cache", "Run the teacher once and keep what it knows."),
+    ("baseline", "train:baseline", "Train the student without distillation."),
+    ("distill", "train:distill", "Train the student with both stages of distillation."),
+    ("evaluate", "train:evaluate", "Measure all arms on the test images."),
+    ("export", "train:export", "Write the distilled student as one ONNX file."),
+    ("report", "train:report", "Write results.json and report.html again."),
+    ("predict", "predict:predict", "Label images with an exported student; needs no torch."),
+    ("data", "data:app", "Look at a data set, or convert it."),
+    ("recipes", "recipes:app", "List, show, copy and check recipes."),
+    ("doctor", "doctor:doctor", "Report versions, and what is missing for which part."),
+)
+for _name, _target, _help in VERBS:
+    app.command(f"boxless.cli.{_target}", name=_name, help=_help, sort_key=len(_ORDER))
+    _ORDER.append(_name)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line.
+
+    Args:
+        arguments: Words after ``boxless``; default: the process's own.
+    """
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    # Fewer spinning threads when commands share a machine; a user's own setting wins.
+    os.environ.setdefault("KMP_BLOCKTIME", "1")
+    try:
+        app(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        console.print(f"[bold red]error:[/] {error}", markup=True)
+        console.print(
+            "  -> `boxless --help` lists the commands, `boxless COMMAND --help` explains one"
+        )
+        sys.exit(2)
+    except BoxlessError as error:
+        console.print("[bold red]error:[/] ", end="")
+        console.print(str(error), markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("stopped; run the same command again to go on from the last checkpoint")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)

@@ -1,0 +1,256 @@
+"""``boxless data``: look a data set over, turn it into a table."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from boxless.data.check import CheckReport
+
+_SHOWN = 5
+_SECONDS_BETWEEN_LINES = 10.0
+
+app = App(name="data", help="Check data sets, turn them into tables of tags.")
+
+
+@app.command(help_format="markdown")
+def check(
+    spec: str,
+    /,
+    *,
+    skip_images: Annotated[bool, Parameter(negative="")] = False,
+    skip_bad: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+    workers: int | None = None,
+) -> None:
+    """Count images and tags; find unreadable files, duplicates and contradictions.
+
+    Decodes every image and exits with code 2 if one cannot be read. Images without any tag are
+    counted and kept.
+
+    For example
+    ```
+    boxless data check voc:VOCdevkit/VOC2007
+    boxless data check csv:photos/tags.csv --skip-images
+    boxless data check csv:photos/tags.csv --json > report.json
+    boxless data check scenes:train=600,test=300,seed=0,size=160
+    ```
+
+    A table starts with one of two headers; paths are relative to it, the split is optional:
+
+    ```
+    path,labels,split
+    images/0001.jpg,cat;sofa,train
+    ```
+
+    ```
+    path,split,cat,sofa
+    images/0001.jpg,train,1,-1
+    ```
+
+    with 1 present, 0 absent, -1 unknown.
+
+    Args:
+        spec: Data set: voc:DIR, csv:FILE or scenes:OPTIONS.
+        skip_images: Look at the tags only, open no image.
+        skip_bad: List unreadable images, but do not fail because of them.
+        json: Print one JSON object instead of tables.
+        workers: Threads that decode images; all cores by default.
+    """
+    from boxless.data.check import check_manifest
+    from boxless.data.sources import load_manifest
+    from boxless.errors import ConfigError, DataError
+
+    if workers is not None and workers < 1:
+        raise ConfigError(f"expected --workers of at least 1, found {workers}")
+    manifest = load_manifest(spec)
+    with _progress("decoding", len(manifest), silent=skip_images) as on_done:
+        report = check_manifest(manifest, images=not skip_images, workers=workers, on_done=on_done)
+    if json:
+        sys.stdout.write(_as_json(report))
+    else:
+        _print_report(report)
+    if report.bad_images and not skip_bad:
+        raise DataError(
+            f"{len(report.bad_images)} of {len(manifest)} images cannot be used: "
+            f"{report.bad_images[0].reason}",
+            hint="repair or remove them, or pass --skip-bad",
+        )
+
+
+@app.command(help_format="markdown")
+def convert(
+    spec: str,
+    out: Path,
+    /,
+    *,
+    images: Path | None = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Write a data set as a table: path, split, one column a class (1, 0, -1). Boxes are left out.
+
+    Image files stay where they are; the table names them relative to itself where possible.
+
+    For example
+    ```
+    boxless data convert voc:VOCdevkit/VOC2007 VOCdevkit/voc.csv
+    boxless data convert scenes:train=20,test=10 scenes/tags.csv --images scenes/images
+    ```
+
+    Args:
+        spec: Data set: voc:DIR, csv:FILE or scenes:OPTIONS.
+        out: Table to write.
+        images: Folder for the PNG files of drawn scenes (needed for ``scenes:`` only).
+        force: Replace the table if it exists.
+    """
+    from boxless.data.convert import convert as write_table
+    from boxless.data.sources import load_manifest
+    from boxless.errors import DataError
+
+    if out.exists() and not force:
+        raise DataError(f"{out} exists already", hint="choose another name or pass --force")
+    manifest = load_manifest(spec)
+    with _progress("drawing", len(manifest), silent=images is None) as on_done:
+        write_table(manifest, out, images=images, on_done=on_done)
+    sys.stdout.write(f"{out}: {len(manifest)} images, {len(manifest.classes)} classes\n")
+
+
+@contextmanager
+def _progress(what: str, total: int, *, silent: bool) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, a line every ten seconds elsewhere; both on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    console = Console(stderr=True)
+    if silent:
+        yield lambda: None
+    elif console.is_terminal:
+        rate = TextColumn("{task.speed:.0f}/s" if total else "")
+        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), rate, Remaining())
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda: progress.advance(task)
+    else:
+        yield _plain_lines(what, total)
+
+
+def _plain_lines(what: str, total: int) -> Callable[[], None]:
+    start = time.monotonic()
+    done, last = 0, start
+
+    def advance() -> None:
+        nonlocal done, last
+        done += 1
+        now = time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_LINES:
+            last = now
+            rate = done / (now - start)
+            left = (total - done) / rate
+            sys.stderr.write(f"{what}: {done}/{total}, {rate:.0f}/s, {left:.0f} s left\n")
+
+    return advance
+
+
+def _as_json(report: "CheckReport") -> str:
+    import dataclasses
+    import json
+
+    content = dataclasses.asdict(report)
+    content["bad_images"] = [
+        {"image_id": bad.record.image_id, "source": bad.record.source, "reason": bad.reason}
+        for bad in report.bad_images
+    ]
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _print_report(report: "CheckReport") -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(_overview(report))
+    console.print(_class_table(report))
+    _print_facts(console, report)
+    _print_findings(console, report)
+
+
+def _table(title: str, *columns: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column(columns[0])
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _overview(report: "CheckReport") -> "Table":
+    table = _table(f"Data set {report.name}", "split", "images", "tags an image")
+    for split, count in report.images.items():
+        table.add_row(split, f"{count:,}", f"{report.tags_per_image[split]:.2f}")
+    return table
+
+
+def _class_table(report: "CheckReport") -> "Table":
+    splits = list(report.images)
+    has_unknown = any(sum(c.unknown.values()) for c in report.classes)
+    heads = [head for split in splits for head in _class_heads(split, has_unknown)]
+    table = _table(f"{len(report.classes)} classes", "class", *heads)
+    for count in report.classes:
+        cells = []
+        for split in splits:
+            cells.append(f"{count.present[split]:,}")
+            if has_unknown:
+                cells.append(f"{count.unknown[split]:,}")
+        table.add_row(count.name, *cells)
+    return table
+
+
+def _class_heads(split: str, has_unknown: bool) -> tuple[str, ...]:
+    return (split, "unknown") if has_unknown else (split,)
+
+
+def _print_facts(console: "Console", report: "CheckReport") -> None:
+    histogram = ", ".join(f"{tags}: {count:,}" for tags, count in report.histogram.items())
+    console.print(f"Images by number of tags   {histogram}")
+    console.print(f"Images without any tag     {report.without_tags:,} (kept)")
+    first = next(iter(report.images))
+    ratio = "a class never occurs" if report.imbalance is None else f"{report.imbalance:.1f} : 1"
+    console.print(f"Class imbalance in {first:<8}{ratio}")
+    if report.fingerprint:
+        console.print(f"Fingerprint                {report.fingerprint}")
+    for note in report.notes:
+        console.print(f"Note                       {note}", markup=False)
+
+
+def _print_findings(console: "Console", report: "CheckReport") -> None:
+    if report.disagreements:
+        table = _table(
+            "Tags and boxes disagree (tags win)", "class", "tag without box", "box without tag"
+        )
+        table.add_column("for example")
+        for found in report.disagreements:
+            counts = (str(found.tag_without_box), str(found.box_without_tag))
+            table.add_row(found.name, *counts, ", ".join(found.examples))
+        console.print(table)
+    if not report.looked_at_images:
+        console.print("Images                     not looked at (--skip-images)")
+        return
+    console.print(f"Unreadable images          {len(report.bad_images):,}")
+    for bad in report.bad_images:
+        console.print(f"  {bad.record.source}: {bad.reason}", markup=False, soft_wrap=True)
+    console.print(f"Same file in two splits    {len(report.duplicates):,}")
+    for group in report.duplicates[:_SHOWN]:
+        console.print(f"  {' = '.join(group)}", markup=False, soft_wrap=True)
+    if len(report.duplicates) > _SHOWN:
+        console.print(f"  … and {len(report.duplicates) - _SHOWN:,} more (all with --json)")
+    console.print(f"Same file within a split   {report.repeated:,}")

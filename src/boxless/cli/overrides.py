@@ -1,0 +1,35 @@
+"""Dotted settings on the command line: ``--teacher.optim.lr 1e-3`` or ``--teacher.optim.lr=1e-3``."""
+
+from collections.abc import Sequence
+
+from boxless.errors import ConfigError
+
+
+def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
+    """Turn left-over words of a command into overrides.
+
+    Args:
+        tokens: Words such as ``["--teacher.optim.lr", "1e-3", "--run.workers=2"]``.
+
+    Returns:
+        Dotted key -> text of its value.
+
+    Raises:
+        ConfigError: A word is no setting, or a setting has no value.
+    """
+    found: dict[str, str] = {}
+    words = list(tokens)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--") or "." not in word.partition("=")[0]:
+            raise ConfigError(
+                f"unexpected argument {word!r}",
+                hint="settings are written --section.key VALUE, such as --teacher.optim.epochs 4",
+            )
+        key, equals, value = word.removeprefix("--").partition("=")
+        if not equals:
+            if not words or words[0].startswith("--"):
+                raise ConfigError(f"--{key} needs a value", hint=f"--{key} VALUE")
+            value = words.pop(0)
+        found[key.replace("-", "_")] = value
+    return found

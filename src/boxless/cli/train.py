@@ -1,0 +1,188 @@
+"""``boxless train`` and the verbs of its steps."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from boxless.errors import ConfigError
+
+Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
+Force = Annotated[list[str] | None, Parameter(negative=(), consume_multiple=False)]
+
+
+def train(
+    spec: str,
+    *overrides: Overrides,
+    out: Path,
+    recipe: str = "auto",
+    seeds: int | None = None,
+    force: Force = None,
+) -> None:
+    """From tags to a distilled, evaluated, exported classifier, in one command.
+
+    Proposes regions, trains the detector (teacher) on the tags, caches what it knows, trains the
+    student with and without distillation, evaluates both, exports ONNX and writes a report. Stop it
+    at any time; the same command goes on where it stopped. Finished steps are skipped.
+
+    Any setting of the recipe can be given: `--teacher.optim.epochs 4 --student.input_size 160`
+    (`boxless recipes show NAME` lists them all).
+
+    Examples:
+
+        boxless train scenes: --recipe demo --out runs/demo
+
+        boxless train voc:VOCdevkit/VOC2007 --recipe voc-lite0 --seeds 3 --out runs/voc
+
+        boxless train csv:tags.csv --recipe voc-lite0 --out runs/mine --teacher.input_size 384
+
+    Args:
+        spec: The data set: voc:DIR, csv:FILE or scenes:
+        overrides: Dotted settings.
+        out: Run folder; everything is written below it.
+        recipe: A built-in recipe or a TOML file; auto: the run folder's own, or voc-lite0.
+        seeds: Students per arm.
+        force: A step to do again with all that depends on it (may be given several times):
+            proposals, teacher, cache, baseline, stage1, stage2, evaluate, export, report.
+    """
+    run_until("report", spec, overrides, out, recipe, seeds, force)
+    _show(out)
+
+
+def teacher(
+    spec: str, *overrides: Overrides, out: Path, recipe: str = "auto", force: Force = None
+) -> None:
+    """Propose regions and train the teacher; see `boxless train --help`."""
+    run_until("teacher", spec, overrides, out, recipe, None, force)
+
+
+def cache(
+    spec: str, *overrides: Overrides, out: Path, recipe: str = "auto", force: Force = None
+) -> None:
+    """Run up to the cache of what the teacher knows; see `boxless train --help`."""
+    run_until("cache", spec, overrides, out, recipe, None, force)
+
+
+def baseline(
+    spec: str,
+    *overrides: Overrides,
+    out: Path,
+    recipe: str = "auto",
+    seeds: int | None = None,
+    force: Force = None,
+) -> None:
+    """Train the student without distillation only; see `boxless train --help`."""
+    run_until("baseline", spec, overrides, out, recipe, seeds, force, only=True)
+
+
+def distill(
+    spec: str,
+    *overrides: Overrides,
+    out: Path,
+    recipe: str = "auto",
+    seeds: int | None = None,
+    force: Force = None,
+) -> None:
+    """Run up to both stages of distillation; see `boxless train --help`."""
+    run_until("stage2", spec, overrides, out, recipe, seeds, force)
+
+
+def evaluate(
+    spec: str,
+    *overrides: Overrides,
+    out: Path,
+    recipe: str = "auto",
+    seeds: int | None = None,
+    force: Force = None,
+) -> None:
+    """Run up to the evaluation of all arms; see `boxless train --help`."""
+    run_until("evaluate", spec, overrides, out, recipe, seeds, force)
+
+
+def export(
+    spec: str,
+    *overrides: Overrides,
+    out: Path,
+    recipe: str = "auto",
+    seeds: int | None = None,
+    force: Force = None,
+) -> None:
+    """Run up to the ONNX export; see `boxless train --help`."""
+    run_until("export", spec, overrides, out, recipe, seeds, force)
+
+
+def report(
+    spec: str,
+    *overrides: Overrides,
+    out: Path,
+    recipe: str = "auto",
+    seeds: int | None = None,
+    force: Force = None,
+) -> None:
+    """Write results.json and report.html again; see `boxless train --help`."""
+    again = [*(force or []), "report"]
+    run_until("report", spec, overrides, out, recipe, seeds, again)
+    _show(out)
+
+
+def run_until(
+    verb: str,
+    spec: str,
+    tokens: tuple[str, ...],
+    out: Path,
+    recipe: str,
+    seeds: int | None,
+    force: list[str] | None,
+    *,
+    only: bool = False,
+) -> None:
+    """Bring a run folder to a step.
+
+    Args:
+        verb: The last step.
+        spec: Data set.
+        tokens: Dotted settings as typed.
+        out: Run folder.
+        recipe: Name, path or ``auto``.
+        seeds: Students per arm, or None for the recipe's.
+        force: Steps to do again.
+        only: Carry out this step alone (and what it needs), not all before it.
+    """
+    from boxless.cli.overrides import parse_overrides
+    from boxless.data.sources import load_manifest
+    from boxless.errors import MissingExtraError
+    from boxless.recipe_files import load_recipe
+
+    overrides = parse_overrides(tokens)
+    if seeds is not None:
+        overrides["run.seeds"] = str(seeds)
+    own = out / "recipe.toml"
+    if recipe == "auto":
+        recipe = str(own) if own.exists() else "voc-lite0"
+    settings = load_recipe(recipe, overrides)
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file", hint="name a folder")
+    manifest = load_manifest(spec)
+    try:
+        from boxless.pipeline.context import Run
+        from boxless.pipeline.execute import execute
+        from boxless.pipeline.readable import without_bad_images
+    except ImportError as error:
+        raise MissingExtraError(str(error.name), "train") from error
+    if settings.data.skip_bad:
+        manifest = without_bad_images(manifest)
+    run = Run(out, spec, settings, manifest)
+    execute(run, until=verb, force=force or (), only=only)
+
+
+def _show(out: Path) -> None:
+    from boxless.pipeline.reporting import load_results
+    from boxless.report.tables import results_table
+
+    console = Console()
+    console.print(results_table(load_results(out)))
+    console.print(f"report:  {out / 'report.html'}", soft_wrap=True)
+    console.print(f"results: {out / 'results.json'}", soft_wrap=True)
+    console.print(f"student: {out / 'export' / 'student.onnx'}", soft_wrap=True)
+    console.print(f"try it:  boxless predict {out} IMAGE", soft_wrap=True)

@@ -1,0 +1,75 @@
+"""Turn any data set into a table of tags."""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from boxless.atomic import write_atomically
+from boxless.data import csv, scenes
+from boxless.data.manifest import Manifest
+from boxless.errors import DataError
+from boxless.types import ImageRecord
+
+
+def convert(
+    manifest: Manifest,
+    out: Path,
+    *,
+    images: Path | None = None,
+    on_done: Callable[[], None] | None = None,
+) -> None:
+    """Write a data set as ``csv:`` table, tags only.
+
+    Image paths are written relative to the table wherever both lie on one drive, so the folder
+    that holds both can be moved.
+
+    Args:
+        manifest: The data set.
+        out: The table to write.
+        images: Folder for the PNG files of drawn scenes; only they need it.
+        on_done: Called once for each drawn image.
+
+    Raises:
+        DataError: Scenes without ``images``, or ``images`` without scenes.
+        RunError: A file cannot be written.
+    """
+    drawn = any(record.path.startswith(scenes.PREFIX) for record in manifest.records)
+    if drawn and images is None:
+        raise DataError(
+            "drawn scenes have no files that a table could name",
+            hint="give a folder for them: --images DIR",
+        )
+    if images is not None and not drawn:
+        raise DataError(
+            f"{manifest.name}: its images are files already, the table names them where they are",
+            hint="leave --images out",
+        )
+    folder = Path(os.path.abspath(out)).parent  # noqa: PTH100 - keeps symlinks
+    paths = []
+    for record in manifest.records:
+        path = record.path
+        if images is not None:
+            path = _draw(record, images)
+            if on_done is not None:
+                on_done()
+        paths.append(_portable(path, folder))
+    csv.write(manifest, out, paths)
+
+
+def _portable(path: str, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive on Windows
+        return path
+
+
+def _draw(record: ImageRecord, folder: Path) -> str:
+    """Write one scene as PNG; the file appears complete or not at all."""
+    path = Path(os.path.abspath(folder)) / f"{record.image_id}.png"  # noqa: PTH100
+    encoded = io.BytesIO()
+    Image.fromarray(scenes.render(record.path)).save(encoded, "png")
+    write_atomically(path, encoded.getvalue())
+    return str(path)

@@ -1,0 +1,133 @@
+"""The embedded data set ``scenes:``: drawn images that need no download.
+
+Cluttered backgrounds with up to six small objects of ten classes that differ in fine detail only.
+Colours, sizes, directions and places carry no information, so a model must look at regions. Some
+images hold no object; classes are imbalanced (about 1 : 6) and some like each other's company.
+"""
+
+from boxless.data.manifest import Manifest
+from boxless.data.scene_layout import CLASSES, SPLIT_CODES, Recipe, layout
+from boxless.data.scene_painter import paint
+from boxless.errors import DataError, unknown_name
+from boxless.types import ImageRecord, UInt8Array
+
+PREFIX = "scenes:"
+VERSION = 1
+"""Raised whenever the same recipe would give other pixels, tags or boxes."""
+
+DEFAULTS = {"train": 600, "test": 300, "seed": 0, "size": 160}
+_LIMITS = {"train": (1, 1_000_000), "test": (1, 1_000_000), "seed": (0, 2**32 - 1)}
+_LIMITS["size"] = (48, 1024)
+
+
+def read(options: str = "") -> Manifest:
+    """Build the manifest of an embedded data set.
+
+    Args:
+        options: What follows ``scenes:``, such as ``"train=600,test=300,seed=0,size=160"``; each
+            option may be left out. ``train`` and ``test`` count images, ``size`` is the side in
+            pixels. The test images do not depend on ``train``, nor the other way round.
+
+    Returns:
+        Manifest with splits ``train`` and ``test`` and true boxes.
+
+    Raises:
+        DataError: An option is unknown or out of range.
+    """
+    chosen = dict(DEFAULTS)
+    for part in filter(None, (piece.strip() for piece in options.split(","))):
+        name, value = _option(part)
+        chosen[name] = value
+    records = [
+        _record(Recipe(chosen["seed"], chosen["size"], split, index))
+        for split in SPLIT_CODES
+        for index in range(chosen[split])
+    ]
+    return Manifest(name="scenes", classes=CLASSES, records=tuple(records))
+
+
+def render(path: str) -> UInt8Array:
+    """Draw the image that a record's path names.
+
+    Args:
+        path: ``scenes:…`` as in the records of `read`.
+
+    Returns:
+        (H, W, 3) RGB image.
+
+    Raises:
+        DataError: The path is not one of this version's.
+    """
+    return paint(layout(parse_path(path)))
+
+
+def parse_path(path: str) -> Recipe:
+    """Turn a record's path back into the recipe of its scene.
+
+    Args:
+        path: ``scenes:v1,seed=0,size=160,split=train,index=17``.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        DataError: The path is malformed or of another version.
+    """
+    version, *options = path.removeprefix(PREFIX).split(",")
+    found = dict(option.partition("=")[::2] for option in options)
+    try:
+        recipe = Recipe(
+            seed=int(found["seed"]),
+            size=int(found["size"]),
+            split=found["split"],
+            index=int(found["index"]),
+        )
+    except (KeyError, ValueError):
+        recipe = None
+    if recipe is None or version != f"v{VERSION}" or recipe.split not in SPLIT_CODES:
+        raise DataError(
+            f"expected a scene like {_path(Recipe(0, 160, 'train', 17))!r}, found {path!r}",
+            hint="load the data set again with its scenes: options",
+        )
+    return recipe
+
+
+def _path(recipe: Recipe) -> str:
+    return (
+        f"{PREFIX}v{VERSION},seed={recipe.seed},size={recipe.size},"
+        f"split={recipe.split},index={recipe.index}"
+    )
+
+
+def _record(recipe: Recipe) -> ImageRecord:
+    scene = layout(recipe)
+    return ImageRecord(
+        image_id=f"{recipe.split}-{recipe.index:05d}",
+        path=_path(recipe),
+        split=recipe.split,
+        labels=scene.labels,
+        boxes=scene.boxes,
+        source=_path(recipe),
+    )
+
+
+def _option(part: str) -> tuple[str, int]:
+    name, equals, text = part.partition("=")
+    name = name.strip()
+    if not equals:
+        raise DataError(
+            f"expected scenes: options like 'train=600', found {part!r}",
+            hint="write for example scenes:train=600,test=300,seed=0,size=160",
+        )
+    if name not in DEFAULTS:
+        raise DataError(unknown_name("scenes: option", name, DEFAULTS))
+    low, high = _LIMITS[name]
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise DataError(
+            f"expected scenes: {name} as a whole number from {low} to {high}, found {text!r}"
+        )
+    return name, value

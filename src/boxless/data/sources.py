@@ -1,0 +1,65 @@
+"""From a data set's name on the command line to its manifest."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from boxless.data import csv, scenes, voc
+from boxless.data.manifest import Manifest
+from boxless.errors import DataError, unknown_name
+
+READERS: dict[str, Callable[[str], Manifest]] = {
+    "voc": voc.read,
+    "csv": csv.read,
+    "scenes": scenes.read,
+}
+"""Reader of each prefix."""
+
+FORMATS = {
+    "voc": "voc:DIR                   folder in PASCAL VOC layout, such as VOCdevkit/VOC2007",
+    "csv": "csv:FILE                  table: path,labels[,split] or one column a class",
+    "scenes": "scenes:[train=600,…]      drawn images, nothing to download",
+}
+"""One line of help for each prefix."""
+
+
+def load_manifest(spec: str) -> Manifest:
+    """Read a data set.
+
+    Args:
+        spec: ``voc:DIR``, ``csv:FILE`` or ``scenes:OPTIONS``.
+
+    Returns:
+        Its manifest.
+
+    Raises:
+        DataError: The prefix is unknown, or the reader found something wrong.
+    """
+    prefix, colon, rest = spec.partition(":")
+    if colon and prefix in READERS:
+        if not rest and prefix != "scenes":
+            raise DataError(f"expected a path after '{prefix}:'", hint=_formats())
+        return READERS[prefix](rest)
+    if Path(spec).expanduser().exists():
+        raise DataError(
+            f"expected the format before the path of a data set, found {spec!r}",
+            hint=_guess(spec) or _formats(),
+        )
+    if colon:
+        raise DataError(unknown_name("data format", prefix, READERS), hint=_formats())
+    if spec in READERS:
+        raise DataError(f"expected {spec!r} with a colon, as in '{spec}:'", hint=_formats())
+    raise DataError(f"no data set {spec!r}: neither a format nor an existing path", hint=_formats())
+
+
+def _guess(spec: str) -> str:
+    path = Path(spec).expanduser()
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return f"write csv:{spec}"
+    if (path / "ImageSets" / "Main").is_dir():
+        return f"write voc:{spec}"
+    inner = sorted(path.glob("**/ImageSets/Main"))[:1] if path.is_dir() else []
+    return f"write voc:{inner[0].parent.parent}" if inner else ""
+
+
+def _formats() -> str:
+    return "a data set is one of\n" + "\n".join(f"     {line}" for line in FORMATS.values())

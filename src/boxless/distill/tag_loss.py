@@ -1,0 +1,84 @@
+"""The losses on tags alone: the teacher's on probabilities, the student's on logits (L_p).
+
+Both are summed over classes and averaged over images (docs/decisions, row 19 of the method), and
+leave unknown labels (-1) out.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+CLAMP = 1e-4
+"""Probabilities closer to 0 or 1 than this count as this, in value and in the gradient's divisor."""
+
+
+class _ClampedLog(torch.autograd.Function):
+    """``log(max(p, c))`` with gradient ``1 / max(p, c)`` everywhere, also below c."""
+
+    @staticmethod
+    def forward(ctx: Any, probability: Tensor) -> Tensor:
+        clamped = probability.clamp(min=CLAMP)
+        ctx.save_for_backward(clamped)
+        return clamped.log()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (clamped,) = ctx.saved_tensors
+        return cast("Tensor", grads[0] / clamped)
+
+
+def clamped_log(probability: Tensor) -> Tensor:
+    """Logarithm whose gradient does not vanish at the clamp.
+
+    Autograd through ``clamp`` gives a probability below the clamp no gradient at all, so a missed
+    positive would never be learned. The authors' Caffe layer divides by the clamped value instead
+    (caffe/layers/cross_entropy_loss_layer.cpp, lines 57-94); so does this.
+
+    Args:
+        probability: Values in [0, 1], any shape.
+
+    Returns:
+        Same shape.
+    """
+    return cast("Tensor", _ClampedLog.apply(probability))
+
+
+def detector_loss(probabilities: Tensor, labels: Tensor, include: Tensor | None = None) -> Tensor:
+    """Teacher loss: cross-entropy of summed region scores with the tags.
+
+    ``L = -1/N sum_n sum_k [ y log max(p, 1e-4) + (1 - y) log max(1 - p, 1e-4) ]``
+
+    Args:
+        probabilities: (N, K) in [0, 1].
+        labels: (N, K) of 1, 0, -1.
+        include: (N,) bool; images left out count neither in the sum nor in N (cross-fitting).
+
+    Returns:
+        Scalar; 0 if no image is included.
+    """
+    known = labels >= 0
+    if include is not None:
+        known = known & include[:, None]
+    positive = labels == 1
+    terms = torch.where(positive, clamped_log(probabilities), clamped_log(1 - probabilities))
+    count = len(labels) if include is None else int(include.sum())
+    return -(terms * known).sum() / max(count, 1)
+
+
+def tag_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Student loss on tags, L_p: sigmoid cross-entropy.
+
+    Args:
+        logits: (N, K).
+        labels: (N, K) of 1, 0, -1.
+
+    Returns:
+        Scalar.
+    """
+    known = (labels >= 0).to(logits.dtype)
+    terms = functional.binary_cross_entropy_with_logits(
+        logits, labels.clamp(min=0).to(logits.dtype), reduction="none"
+    )
+    return (terms * known).sum() / len(labels)

@@ -1,0 +1,257 @@
+"""Paired bootstrap: how sure is a difference in mAP between two models?
+
+Both models are scored on the same resampled images, so what images have in common cancels out and
+the interval speaks of the difference alone.
+
+Method: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 1979
+(percentile interval, paired by image).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from boxless.errors import ConfigError, DataError, ShapeError
+from boxless.metrics.average_precision import Method, check_method
+from boxless.metrics.inputs import as_labels, as_scores, check_finite
+from boxless.types import PRESENT, UNKNOWN, Float64Array, Int8Array
+
+Index = NDArray[np.intp]
+Counts = NDArray[np.int32]
+
+_ELEMENTS_AT_ONCE = 1 << 16  # draws x images handled together: stays in the second-level cache
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A difference and its percentile interval.
+
+    Attributes:
+        mean: Difference a - b on the full set (mean over the seeds), in [-1, 1].
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        level: Share of the draws inside the interval, such as 0.95.
+        draws: Draws that went into it (those in which some class had a positive image).
+        probability_positive: Share of the draws with a better than b, ties counting half.
+    """
+
+    mean: float
+    low: float
+    high: float
+    level: float
+    draws: int
+    probability_positive: float
+
+
+def paired_bootstrap(
+    scores_a: ArrayLike,
+    scores_b: ArrayLike,
+    labels: ArrayLike,
+    *,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+    method: Method = "envelope",
+    resample_seeds: bool | None = None,
+) -> Interval:
+    """Interval of mAP(a) - mAP(b) under resampling of the images.
+
+    Each draw takes M images with replacement, the same for both models and all seeds. With S
+    training seeds, seed s of a is compared with seed s of b and the differences are averaged; the
+    seeds are drawn with replacement too, so that the interval covers what another training run
+    would change (switch off with `resample_seeds`). Classes without a positive image in a draw are
+    left out of that draw's means, for both models alike.
+
+    Args:
+        scores_a: (M, K) or (S, M, K) scores of the first model.
+        scores_b: Scores of the second model, same shape.
+        labels: (M, K) values of {1, 0, -1}.
+        draws: Number of resamplings.
+        level: Share of the draws inside the interval, in (0, 1).
+        seed: Seed of the random numbers; same seed, same interval.
+        method: Definition of average precision.
+        resample_seeds: Draw the seeds as well; default: if there is more than one.
+
+    Returns:
+        The interval.
+
+    Raises:
+        ShapeError: If shapes do not fit.
+        NumericsError: If a score is NaN or infinite.
+        DataError: If no draw has a positive image.
+        ConfigError: If `draws`, `level` or `method` make no sense.
+    """
+    _check_choices(draws, level, method)
+    first, second, tags = _check_arrays(scores_a, scores_b, labels)
+    S, M = first.shape[0], len(tags)
+    arms = [[_rank(scores, tags) for scores in arm] for arm in (first, second)]
+
+    def difference(counts: Counts) -> Float64Array:
+        means = [[_mean_ap(ranking, counts, method) for ranking in arm] for arm in arms]
+        return np.stack(means[0], axis=1) - np.stack(means[1], axis=1)
+
+    observed = float(difference(np.ones((1, M), np.int32)).mean())
+    blocks = _resamples(np.random.default_rng(seed), draws, M)
+    drawn = np.concatenate([difference(counts) for counts in blocks])  # (draws, S)
+    weights = np.ones((draws, S))
+    if resample_seeds if resample_seeds is not None else S > 1:
+        # a generator of its own: the images drawn do not depend on this choice
+        weights = seed_counts(np.random.default_rng([seed, 1]), draws, S).astype(np.float64)
+    values: Float64Array = (drawn * weights).sum(axis=1) / S
+    values = values[~np.isnan(values)]
+    if not values.size:
+        raise DataError(
+            "no class has a positive image, so there is no average precision to compare"
+        )
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    positive = float((values > 0).mean() + 0.5 * (values == 0).mean())
+    return Interval(observed, float(low), float(high), level, len(values), positive)
+
+
+def image_counts(generator: np.random.Generator, draws: int, images: int) -> Counts:
+    """How often each image is drawn.
+
+    Args:
+        generator: Source of random numbers.
+        draws: Number of draws.
+        images: Number of images.
+
+    Returns:
+        (draws, images) counts, each row adding up to `images`.
+    """
+    picks = generator.integers(0, images, (draws, images))
+    counts = np.empty((draws, images), np.int32)
+    for row, pick in enumerate(picks):
+        counts[row] = np.bincount(pick, minlength=images)
+    return counts
+
+
+def seed_counts(generator: np.random.Generator, draws: int, seeds: int) -> Counts:
+    """How often each training seed is drawn.
+
+    Args:
+        generator: Source of random numbers.
+        draws: Number of draws.
+        seeds: Number of seeds.
+
+    Returns:
+        (draws, seeds) counts, each row adding up to `seeds`.
+    """
+    return image_counts(generator, draws, seeds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """One class of one score matrix, sorted once for all draws.
+
+    Attributes:
+        order: Images with a known label, best score first.
+        ends: (P,) for each positive the position in `order` of the last image tied with it.
+        positives: (P,) images with the class, best score first.
+        last: (P,) for each positive the position in `positives` of the last one tied with it.
+    """
+
+    order: Index
+    ends: Index
+    positives: Index
+    last: Index
+
+
+def _rank(scores: NDArray[np.floating[Any]], labels: Int8Array) -> list[_Ranking]:
+    """Sort each class that has a positive; the others have no average precision in any draw."""
+    rankings = []
+    for k in range(labels.shape[1]):
+        tags = labels[:, k]
+        if not (tags == PRESENT).any():
+            continue
+        known = np.flatnonzero(tags != UNKNOWN)
+        falling = -scores[known, k]
+        by_score = np.argsort(falling, kind="stable")
+        order, falling = known[by_score], falling[by_score]
+        hit = tags[order] == PRESENT
+        found = falling[hit]
+        ends = np.searchsorted(falling, found, side="right") - 1
+        last = np.searchsorted(found, found, side="right") - 1
+        rankings.append(_Ranking(order, ends, order[hit], last))
+    return rankings
+
+
+def _mean_ap(rankings: list[_Ranking], counts: Counts, method: Method) -> Float64Array:
+    """Mean AP of each draw: (draws, M) counts to (draws,) values, NaN without any positive."""
+    total = np.zeros(len(counts))
+    classes = np.zeros(len(counts))
+    for ranking in rankings:
+        values = _weighted_ap(ranking, counts, method)
+        present = ~np.isnan(values)
+        total[present] += values[present]
+        classes += present
+    result = np.full(len(counts), np.nan)
+    np.divide(total, classes, out=result, where=classes > 0)
+    return result
+
+
+def _weighted_ap(ranking: _Ranking, counts: Counts, method: Method) -> Float64Array:
+    """Average precision of one class when image i counts `counts[:, i]` times; (draws,).
+
+    A positive that a draw left out keeps its place with weight 0: its precision is not above that
+    of the drawn positive before it, which has the same recall, so it never raises the envelope.
+    """
+    at_least = np.cumsum(np.take(counts, ranking.order, axis=1), axis=1)[:, ranking.ends]
+    weight = np.take(counts, ranking.positives, axis=1)
+    running = np.cumsum(weight, axis=1)
+    present, hits = running[:, -1], running[:, ranking.last]
+    precision = hits / np.maximum(at_least, 1)
+    if method != "non_interpolated":
+        precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    if method == "eleven_point":
+        area = np.zeros(len(counts))
+        for tenth in range(11):
+            reached = (10 * hits < tenth * present[:, None]).sum(axis=1, keepdims=True)
+            reached = np.minimum(reached, hits.shape[1] - 1)
+            area += np.take_along_axis(precision, reached, axis=1)[:, 0] / 11
+    else:
+        area = np.einsum("dp,dp->d", weight, precision) / np.maximum(present, 1)
+    area[present == 0] = np.nan
+    return area
+
+
+def _resamples(generator: np.random.Generator, draws: int, images: int) -> Iterator[Counts]:
+    """Counts of all draws in blocks; how they are cut into blocks changes no number."""
+    size = max(1, _ELEMENTS_AT_ONCE // max(images, 1))
+    for start in range(0, draws, size):
+        yield image_counts(generator, min(size, draws - start), images)
+
+
+def _check_choices(draws: int, level: float, method: str) -> None:
+    check_method(method)
+    if draws < 1:
+        raise ConfigError(f"draws must be at least 1, found {draws}")
+    if not 0 < level < 1:
+        raise ConfigError(f"level must be between 0 and 1, found {level}")
+
+
+def _check_arrays(
+    scores_a: ArrayLike, scores_b: ArrayLike, labels: ArrayLike
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]], Int8Array]:
+    """Bring both models' scores to (S, M, K) and check them."""
+    tags = as_labels(labels)
+    arms = []
+    for name, values in (("scores_a", scores_a), ("scores_b", scores_b)):
+        scores = as_scores(values, name=name)
+        scores = scores[None] if scores.ndim == 2 else scores
+        if scores.ndim != 3 or scores.shape[1:] != tags.shape or not scores.size:
+            raise ShapeError(
+                f"{name} must be (images, classes) or (seeds, images, classes) like labels "
+                f"{tags.shape}, found {np.shape(values)}"
+            )
+        check_finite(scores, name=name)
+        arms.append(scores)
+    if arms[0].shape != arms[1].shape:
+        raise ShapeError(
+            "both models need the same number of seeds, "
+            f"found {len(arms[0])} and {len(arms[1])}: the pairs are seed by seed"
+        )
+    return arms[0], arms[1], tags

@@ -1,0 +1,121 @@
+"""Checks of the two matrices that every classification metric takes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from boxless.errors import DataError, NumericsError, ShapeError
+from boxless.types import UNKNOWN, Int8Array
+
+
+def as_scores(values: ArrayLike, *, name: str = "scores") -> NDArray[np.floating[Any]]:
+    """Turn scores into a float matrix without changing their order or their ties.
+
+    Args:
+        values: Array of numbers.
+        name: What to call it in error messages.
+
+    Returns:
+        The array as float32 (from half or single precision) or float64 (from anything else).
+
+    Raises:
+        ShapeError: If the values are no numbers.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise ShapeError(f"{name} must be numbers, found an array of {array.dtype}")
+    small = array.dtype in (np.dtype(np.float16), np.dtype(np.float32))
+    return array.astype(np.float32 if small else np.float64, copy=False)
+
+
+def as_labels(values: ArrayLike) -> Int8Array:
+    """Turn labels into int8 and check that they are 1, 0 or -1.
+
+    Args:
+        values: (M, K) integers or booleans.
+
+    Returns:
+        (M, K) int8 labels.
+
+    Raises:
+        DataError: If a label has another value or type.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "iub":
+        raise DataError(
+            f"labels must be integers 1, 0 or -1, found an array of {array.dtype}",
+            hint="pass labels.astype('int8'); swapped arguments look like this as well",
+        )
+    if array.size and (array.min() < UNKNOWN or array.max() > 1):
+        odd = np.argwhere((array < UNKNOWN) | (array > 1))[0]
+        place = ", ".join(str(int(i)) for i in odd)
+        raise DataError(f"labels must be 1, 0 or -1, found {array[tuple(odd)]} at [{place}]")
+    return array.astype(np.int8, copy=False)
+
+
+def check_pair(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.floating[Any]], Int8Array]:
+    """Check that scores and labels are finite matrices of one shape.
+
+    Args:
+        scores: (M, K) scores; higher means more certain.
+        labels: (M, K) values of {1, 0, -1}.
+
+    Returns:
+        Scores (float32 or float64) and labels (int8).
+
+    Raises:
+        ShapeError: If either is no matrix or their shapes differ.
+        NumericsError: If a score is NaN or infinite.
+        DataError: If a label is not 1, 0 or -1.
+    """
+    checked, tags = as_scores(scores), as_labels(labels)
+    if checked.ndim != 2 or checked.shape != tags.shape:
+        raise ShapeError(
+            "scores and labels must have the same shape (images, classes), "
+            f"found {checked.shape} and {tags.shape}"
+        )
+    check_finite(checked)
+    return checked, tags
+
+
+def check_finite(scores: NDArray[np.floating[Any]], *, name: str = "scores") -> None:
+    """Refuse NaN and infinite scores.
+
+    Args:
+        scores: (..., K) scores.
+        name: What to call them in the message.
+
+    Raises:
+        NumericsError: Naming row and class of the first such score.
+    """
+    finite = np.isfinite(scores)
+    if finite.all():
+        return
+    place = tuple(int(i) for i in np.argwhere(~finite)[0])
+    row, column = place[-2:] if len(place) > 1 else (place[0], 0)
+    arm = f", seed {place[0]}" if len(place) > 2 else ""
+    raise NumericsError(
+        f"{name} must be finite, found {scores[place]} at image row {row}, class {column}{arm} "
+        f"({np.count_nonzero(~finite)} such values in all)",
+        hint="the model diverged or its outputs overflowed; compute the sigmoid in float32",
+    )
+
+
+def check_classes(classes: Sequence[str], count: int) -> tuple[str, ...]:
+    """Check that there is one name a column.
+
+    Args:
+        classes: Class names.
+        count: Columns of the score matrix.
+
+    Returns:
+        The names as a tuple.
+
+    Raises:
+        ShapeError: If their number differs.
+    """
+    if len(classes) != count:
+        raise ShapeError(f"expected one class name for each of {count} columns, got {len(classes)}")
+    return tuple(classes)

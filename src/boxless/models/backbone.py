@@ -1,0 +1,165 @@
+"""Any timm model as a feature extractor with named levels.
+
+Levels are named by their stride: ``stride4``, ``stride8``, ``stride16``, ``stride32``; ``final`` is what
+the model's own classifier would see before pooling (for EfficientNet the 1280-channel map behind
+``stride32``). For VGG16 conv3_3, conv4_3, conv5_3 of the paper are ``stride4``, ``stride8``,
+``stride16`` (after ReLU).
+
+timm's traps, settled here: transformers return tokens and Swin returns NHWC from
+``forward_features`` (their last intermediate map is ``final``); several ViT blocks share a stride (the
+last one gets the name); VGG keeps fc6 and fc7 inside ``pre_logits`` (taken out, see `Backbone.vgg_fc`);
+models ported from TensorFlow pad on one side only, so their maps are displaced (see `displacement`).
+"""
+
+from typing import Any, cast
+
+import timm
+import torch
+from timm.layers import Conv2dSame
+from torch import Tensor, nn
+
+from boxless.errors import ConfigError, unknown_name
+from boxless.models.pixels import CAFFE, PixelScheme, timm_scheme
+
+
+class Backbone(nn.Module):
+    """A timm model that returns named feature maps.
+
+    Args:
+        name: timm model name.
+        pixel_scheme: ``auto`` (the model's own), ``timm`` (same) or ``caffe``.
+        pretrained: Load timm's ImageNet weights (needs a network or timm's cache).
+
+    Raises:
+        ConfigError: timm has no such model, or it gives no feature maps.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, name: str, *, pixel_scheme: str | PixelScheme = "auto", pretrained: bool = False
+    ) -> None:
+        super().__init__()
+        if not timm.is_model(name):
+            raise ConfigError(
+                unknown_name("timm model", name, timm.list_models(f"{name[:5]}*")[:30]),
+                hint="timm.list_models() names them all",
+            )
+        self.name = name
+        self.net: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0)
+        self.vgg_fc = _take_vgg_fc(self.net)
+        if not hasattr(self.net, "forward_intermediates"):
+            raise ConfigError(f"timm model {name!r} has no forward_intermediates: no feature maps")
+        info = cast("Any", self.net).feature_info
+        infos = info if isinstance(info, list) else info.info
+        self._index = {f"stride{f['reduction']}": i for i, f in enumerate(infos)}
+        self._channels = {f"stride{f['reduction']}": int(f["num_chs"]) for f in infos}
+        self._channels["final"] = self._final_channels()
+        self._pads_one_side = any(isinstance(m, Conv2dSame) for m in self.net.modules())
+        self.set_pixel_scheme(self._resolve(pixel_scheme))
+
+    @property
+    def levels(self) -> list[str]:
+        """Names of the levels, fine to coarse."""
+        return list(self._channels)
+
+    def channels(self, level: str) -> int:
+        """Channels of a level.
+
+        Raises:
+            ConfigError: There is no such level.
+        """
+        if level not in self._channels:
+            raise ConfigError(unknown_name(f"level of {self.name}", level, self._channels))
+        return self._channels[level]
+
+    def displacement(self, level: str) -> float:
+        """How far a level's cells lie right of and below their ideal place, in input pixels.
+
+        Cell i of a map with stride s should look at the centre ``s * (i + 1/2)``. Networks with
+        TensorFlow's SAME padding pad even inputs on the right only: each halving displaces the map by
+        half a cell of its input, ``(s - 1) / 2`` pixels in all. At 128 px that is an eighth of the
+        picture at stride 32, so regions must be moved along before they are pooled.
+        """
+        if not self._pads_one_side:
+            return 0.0
+        name = level if level != "final" else list(self._index)[-1]
+        return (int(name.removeprefix("stride")) - 1) / 2
+
+    def set_pixel_scheme(self, scheme: PixelScheme) -> None:
+        """Set the normalisation, for weights that expect another one than timm says."""
+        self.scheme = scheme
+        self.register_buffer("mean", torch.tensor(scheme.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(scheme.std).view(1, 3, 1, 1), persistent=False)
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Normalise (N, 3, H, W) RGB pixels in 0-255 to the network's input."""
+        ordered = pixels.flip(1) if self.scheme.channels == "BGR" else pixels
+        return cast("Tensor", (ordered - self.mean) / self.std)
+
+    def forward(self, inputs: Tensor, levels: tuple[str, ...] = ("final",)) -> dict[str, Tensor]:
+        """Feature maps of the asked levels.
+
+        Args:
+            inputs: (N, 3, H, W), as `normalize` returns it.
+            levels: Names from `levels`.
+
+        Returns:
+            Level -> (N, C, h, w) map.
+        """
+        if levels == ("final",) and self._final_is_features:
+            return {"final": cast("Any", self.net).forward_features(inputs)}
+        wanted = sorted({self._index[level] for level in levels if level != "final"})
+        if not self._final_is_features:
+            wanted = sorted({*wanted, len(cast("Any", self.net).feature_info) - 1})
+        last, maps = cast("Any", self.net).forward_intermediates(
+            inputs, indices=wanted, norm=not self._final_is_features
+        )
+        found = dict(zip(wanted, maps, strict=True))
+        result = {level: found[self._index[level]] for level in levels if level != "final"}
+        if "final" in levels:
+            result["final"] = last if self._final_is_features else maps[-1]
+        return result
+
+    def _final_channels(self) -> int:
+        """Probe once how many channels ``final`` has and which call gives it."""
+        net = cast("Any", self.net)
+        side = int((self.net.pretrained_cfg or {}).get("input_size", (3, 224, 224))[-1])
+        training = net.training
+        with torch.no_grad():
+            probe = net.eval().forward_features(torch.zeros(1, 3, side, side))
+        net.train(training)
+        self._final_is_features = probe.ndim == 4 and probe.shape[1] == net.num_features
+        return int(net.num_features)
+
+    def _resolve(self, scheme: str | PixelScheme) -> PixelScheme:
+        if isinstance(scheme, PixelScheme):
+            return scheme
+        if scheme == "caffe":
+            return CAFFE
+        cfg = cast("Any", self.net).pretrained_cfg
+        return timm_scheme(cfg["mean"], cfg["std"])
+
+
+def _take_vgg_fc(net: nn.Module) -> dict[str, Tensor] | None:
+    """Remove VGG's fc6 and fc7 from the feature extractor and return their weights."""
+    block = getattr(net, "pre_logits", None)
+    if not hasattr(block, "fc1") or not hasattr(block, "fc2"):
+        return None
+    block = cast("Any", block)
+    weights = {
+        "fc6.weight": block.fc1.weight.detach().flatten(1),
+        "fc6.bias": block.fc1.bias.detach(),
+        "fc7.weight": block.fc2.weight.detach().flatten(1),
+        "fc7.bias": block.fc2.bias.detach(),
+    }
+    net.pre_logits = nn.Identity()
+    return weights
+
+
+def freeze_norm_statistics(module: nn.Module) -> None:
+    """Put every BatchNorm below `module` into evaluation mode (running statistics stay)."""
+    for child in module.modules():
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+            child.eval()

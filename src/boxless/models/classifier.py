@@ -1,0 +1,68 @@
+"""The student: any backbone with a small head (S-Cls)."""
+
+from typing import Literal, cast
+
+from torch import Tensor, nn
+
+from boxless.models.backbone import Backbone
+
+Head = Literal["gap", "fc6_fc7"]
+POOLED_SIDE = 7
+FC_WIDTH = 4096
+
+
+class Classifier(nn.Module):
+    """Backbone, pooling and classifier; returns logits.
+
+    Args:
+        backbone: Feature extractor.
+        classes: K.
+        head: ``gap``: global average pooling and one linear layer; ``fc6_fc7``: VGG's fc6-fc7-fc8 on
+            a 7 x 7 map (the released code's student).
+        dropout: Dropout before the last layer (gap), or behind fc6 and fc7.
+    """
+
+    def __init__(self, backbone: Backbone, classes: int, *, head: Head, dropout: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head_kind = head
+        channels = backbone.channels("final")
+        self.neck = nn.Sequential()
+        width = channels
+        if head == "fc6_fc7":
+            width = FC_WIDTH
+            self.neck = vgg_neck(channels, backbone.vgg_fc, dropout)
+        self.dropout = nn.Dropout(dropout if head == "gap" else 0.0)
+        self.fc = nn.Linear(width, classes)
+        nn.init.xavier_uniform_(self.fc.weight)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits (N, K) of RGB pixels (N, 3, S, S) in 0-255."""
+        return self.forward_inputs(self.backbone.normalize(pixels))
+
+    def forward_inputs(self, inputs: Tensor) -> Tensor:
+        """Logits (N, K) of already normalised inputs (N, 3, S, S); what is exported."""
+        maps = self.backbone(inputs)["final"]
+        pooled = maps.mean((2, 3)) if self.head_kind == "gap" else self.neck(maps)
+        return cast("Tensor", self.fc(self.dropout(pooled)))
+
+
+def vgg_neck(channels: int, weights: dict[str, Tensor] | None, dropout: float) -> nn.Sequential:
+    """fc6 and fc7 with ReLU and dropout on a 7 x 7 map, from ImageNet weights where they fit."""
+    fc6 = nn.Linear(channels * POOLED_SIDE**2, FC_WIDTH)
+    fc7 = nn.Linear(FC_WIDTH, FC_WIDTH)
+    if weights is not None and weights["fc6.weight"].shape == fc6.weight.shape:
+        for name, layer in (("fc6", fc6), ("fc7", fc7)):
+            layer.weight.data.copy_(weights[f"{name}.weight"])
+            layer.bias.data.copy_(weights[f"{name}.bias"])
+    return nn.Sequential(
+        nn.AdaptiveAvgPool2d(POOLED_SIDE),
+        nn.Flatten(),
+        fc6,
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        fc7,
+        nn.ReLU(),
+        nn.Dropout(dropout),
+    )

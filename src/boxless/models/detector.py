@@ -1,0 +1,179 @@
+"""The teacher: a weakly supervised detector in the manner of WSDDN (T-WDet).
+
+Regions are pooled from one level of a backbone, weighted by ``score_scale * score + score_bias``, run
+through a head to one vector each, and scored twice: against all classes (M^c) and against all
+regions (M^d). ``S = softmax_K(M^c) * softmax_R(M^d)``; a class's image probability is the sum of its
+column. Bilen & Vedaldi, "Weakly Supervised Deep Detection Networks", CVPR 2016; method 2.1.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from boxless.models.backbone import Backbone
+from boxless.regions.pooling import Pooling, pool_regions, score_weights
+
+RegionHead = Literal["pooled_linear", "fc6_fc7"]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorOutput:
+    """Raw scores of one batch.
+
+    Attributes:
+        class_logits: (N, R, K), M^c.
+        region_logits: (N, R, K), M^d.
+        mask: (N, R) bool, False for padding.
+    """
+
+    class_logits: Tensor
+    region_logits: Tensor
+    mask: Tensor
+
+    def region_scores(
+        self, *, class_temperature: float = 1, region_temperature: float = 1
+    ) -> Tensor:
+        """S, the share of each region in each class's image probability.
+
+        Args:
+            class_temperature: t^c, divides M^c.
+            region_temperature: t^d, divides M^d.
+
+        Returns:
+            (N, R, K) values in [0, 1]; 0 for padding.
+        """
+        by_class = (self.class_logits / class_temperature).softmax(-1)
+        missing = ~self.mask[..., None]
+        by_region = (self.region_logits / region_temperature).masked_fill(missing, -torch.inf)
+        return (by_class * by_region.softmax(1)).masked_fill(missing, 0)
+
+    def image_probabilities(
+        self, *, class_temperature: float = 1, region_temperature: float = 1
+    ) -> Tensor:
+        """p^T, or p'^T with temperatures: region scores summed over the regions, (N, K) in [0, 1]."""
+        scores = self.region_scores(
+            class_temperature=class_temperature, region_temperature=region_temperature
+        )
+        return scores.sum(1).clamp(max=1)
+
+
+class DetectorHead(nn.Module):
+    """From a pooled region to its two rows of logits.
+
+    Args:
+        channels: C of the pooled level.
+        classes: K.
+        kind: ``pooled_linear``: mean over bins, one hidden layer; ``fc6_fc7``: VGG's two layers on
+            all bins.
+        bins: Bins per side of a pooled region.
+        hidden: Width of the hidden layer(s).
+        dropout: Dropout behind each hidden layer.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        *,
+        kind: RegionHead,
+        bins: int,
+        hidden: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        width = channels if kind == "pooled_linear" else channels * bins * bins
+        self.fc6 = nn.Linear(width, hidden)
+        self.fc7 = nn.Linear(hidden, hidden) if kind == "fc6_fc7" else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.class_scores = nn.Linear(hidden, classes)
+        self.region_scores = nn.Linear(hidden, classes)
+        for layer in (self.class_scores, self.region_scores):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def vectors(self, pooled: Tensor) -> Tensor:
+        """fc7-like vectors (…, hidden) of pooled regions (…, C) or (…, C * B * B)."""
+        hidden = self.dropout(self.fc6(pooled).relu())
+        if self.kind == "fc6_fc7":
+            hidden = self.dropout(self.fc7(hidden).relu())
+        return cast("Tensor", hidden)
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """M^c and M^d, both (…, K), of pooled regions."""
+        vectors = self.vectors(pooled)
+        return self.class_scores(vectors), self.region_scores(vectors)
+
+
+class Detector(nn.Module):
+    """Backbone, region pooling and one or several heads (several for cross-fitting).
+
+    Args:
+        backbone: Feature extractor.
+        level: Level to pool from.
+        heads: Heads on the same pooled regions; head 0 is *the* teacher, head 1 + f has not seen
+            fold f.
+        bins: Bins per side.
+        pooling: ``max`` or ``align``.
+        score_scale: a of the region weight ``a * score + b``.
+        score_bias: b of the region weight.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        level: str,
+        heads: list[DetectorHead],
+        bins: int,
+        pooling: Pooling,
+        score_scale: float,
+        score_bias: float,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.level, self.bins, self.pooling = backbone, level, bins, pooling
+        self.heads = nn.ModuleList(heads)
+        self.score_scale, self.score_bias = score_scale, score_bias
+
+    def pooled(self, maps: Tensor, boxes: Tensor, scores: Tensor, *, view_size: int) -> Tensor:
+        """Weighted region features, (N, R, C) or (N, R, C * B * B) as the head wants them."""
+        moved = boxes - self.backbone.displacement(self.level) / view_size
+        regions = pool_regions(
+            maps, moved, bins=self.bins, pooling=self.pooling, view_size=view_size
+        )
+        first = cast("DetectorHead", self.heads[0])
+        flat = regions.flatten(2).mean(-1) if first.kind == "pooled_linear" else regions.flatten(1)
+        weights = score_weights(scores, scale=self.score_scale, bias=self.score_bias)
+        return flat.view(*boxes.shape[:2], -1) * weights[..., None]
+
+    def describe(
+        self, pooled: Tensor, mask: Tensor, heads: tuple[int, ...] = (0,)
+    ) -> list[DetectorOutput]:
+        """Score pooled regions (N, R, …) with some of the heads."""
+        return [DetectorOutput(*self.heads[head](pooled), mask) for head in heads]
+
+    def forward(
+        self,
+        pixels: Tensor,
+        boxes: Tensor,
+        scores: Tensor,
+        mask: Tensor,
+        heads: tuple[int, ...] = (0,),
+    ) -> list[DetectorOutput]:
+        """Score the regions of a batch.
+
+        Args:
+            pixels: (N, 3, S, S) RGB in 0-255.
+            boxes: (N, R, 4) unit boxes.
+            scores: (N, R) proposal scores.
+            mask: (N, R) bool, False for padding.
+            heads: Which heads to run.
+
+        Returns:
+            One output a head.
+        """
+        maps = self.backbone(self.backbone.normalize(pixels), (self.level,))[self.level]
+        pooled = self.pooled(maps, boxes, scores, view_size=int(pixels.shape[-1]))
+        return self.describe(pooled, mask, heads)

@@ -1,0 +1,258 @@
+"""From a recipe's values to objects. The only module that knows configs and components both."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from boxless.config import ModelConfig, OptimConfig, Recipe
+from boxless.distill.objectness import objectness, select_by_nms
+from boxless.distill.prediction_transfer import SoftLoss
+from boxless.distill.region_transfer import Adapter
+from boxless.errors import ConfigError
+from boxless.models.backbone import Backbone
+from boxless.models.classifier import FC_WIDTH, Classifier
+from boxless.models.detector import Detector, DetectorHead
+from boxless.models.weights import build_backbone, load_matching, read_safetensors
+from boxless.training.batches import Batch, BatchStream, ViewDataset
+from boxless.training.optimization import OptimSettings
+from boxless.training.teacher_cache import Knowledge, TeacherCache
+from boxless.training.tasks import ClassifierTask, MapsOf, RegionTask, TeacherTask, VectorTask
+
+STRIDE = 32
+"""Input sides are multiples of this, so that every level has whole cells."""
+
+
+def optim_settings(config: OptimConfig) -> OptimSettings:
+    """Plain settings of an optimiser section."""
+    return OptimSettings(**config.model_dump())
+
+
+def backbone(config: ModelConfig) -> Backbone:
+    """Backbone of a model section, with its weights."""
+    return build_backbone(config.backbone, weights=config.weights, pixel_scheme=config.pixel_scheme)
+
+
+def detector(recipe: Recipe, classes: int) -> Detector:
+    """A teacher with pretrained backbone and new heads (one, plus one a fold)."""
+    config = recipe.teacher
+    trunk = backbone(config)
+    channels = trunk.channels(config.level)
+    heads = [
+        DetectorHead(
+            channels,
+            classes,
+            kind=config.head,
+            bins=config.bins,
+            hidden=config.hidden,
+            dropout=config.dropout,
+        )
+        for _ in range(1 + config.folds)
+    ]
+    for head in heads:
+        _start_from_vgg(head, trunk)
+    return Detector(
+        trunk,
+        level=config.level,
+        heads=heads,
+        bins=config.bins,
+        pooling=config.pooling,
+        score_scale=config.score_scale,
+        score_bias=config.score_bias,
+    )
+
+
+def _start_from_vgg(head: DetectorHead, trunk: Backbone) -> None:
+    """Give fc6 and fc7 their ImageNet weights where shapes agree (method 2.3)."""
+    weights = trunk.vgg_fc
+    if head.kind != "fc6_fc7" or weights is None:
+        return
+    if head.fc6.weight.shape == weights["fc6.weight"].shape:
+        layers = {"fc6": head.fc6, "fc7": head.fc7}
+        for name, layer in layers.items():
+            layer.load_state_dict(
+                {"weight": weights[f"{name}.weight"], "bias": weights[f"{name}.bias"]}
+            )
+
+
+def trained_detector(recipe: Recipe, classes: int, weights: Path) -> Detector:
+    """The teacher of a finished teacher step, frozen and in evaluation mode."""
+    teacher = detector(recipe, classes)
+    part = teacher.heads if recipe.teacher.trainable == "head" else teacher
+    load_matching(part, read_safetensors(weights), where=str(weights))
+    return teacher.eval().requires_grad_(False)
+
+
+def student(recipe: Recipe, classes: int) -> Classifier:
+    """A student with pretrained backbone and a new last layer."""
+    return Classifier(
+        backbone(recipe.student),
+        classes,
+        head=recipe.student.head,
+        dropout=recipe.student.dropout,
+    )
+
+
+def trained_student(recipe: Recipe, classes: int, weights: Path) -> Classifier:
+    """The student of a finished baseline or stage-2 step, in evaluation mode."""
+    model = student(recipe, classes)
+    state = {
+        key.removeprefix("classifier."): value
+        for key, value in read_safetensors(weights).items()
+        if key.startswith("classifier.")
+    }
+    load_matching(model, state, where=str(weights))
+    return model.eval()
+
+
+def start_from_stage1(model: Classifier, weights: Path) -> None:
+    """Give a student the layers that stage 1 trained; Psi is thrown away."""
+    state = read_safetensors(weights)
+    for part in ("backbone", "neck"):
+        own = {k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(f"{part}.")}
+        if own:
+            load_matching(getattr(model, part), own, where=str(weights))
+
+
+def stream(
+    dataset: ViewDataset, optim: OptimConfig, *, sizes: tuple[int, ...], seed: int, workers: int
+) -> BatchStream:
+    """Training batches of a step."""
+    return BatchStream(
+        dataset,
+        batch_size=optim.batch_size,
+        seed=seed,
+        sizes=sizes,
+        crop=optim.crop,
+        workers=workers,
+    )
+
+
+def teacher_sizes(recipe: Recipe) -> tuple[int, ...]:
+    """Input sides of multi-scale training, rounded to whole cells."""
+    side = recipe.teacher.input_size
+    return tuple(max(STRIDE, round(side * f / STRIDE) * STRIDE) for f in recipe.teacher.scales)
+
+
+def teacher_task(recipe: Recipe, model: Detector, folds: Tensor | None) -> TeacherTask:
+    """Training of the teacher on tags."""
+    return TeacherTask(
+        model,
+        frozen_backbone=recipe.teacher.trainable == "head",
+        folds=folds,
+        region_temperature=recipe.teacher.region_temperature,
+        train_norm_statistics=recipe.teacher.optim.train_norm_statistics,
+    )
+
+
+def knowledge(recipe: Recipe) -> Knowledge:
+    """How the teacher cache softens predictions and weights regions."""
+    stage1, stage2 = recipe.stage1, recipe.stage2
+
+    def weigh(region_scores: Tensor, batch: Batch) -> Tensor:
+        config = stage1.objectness
+        weights = objectness(
+            region_scores,
+            batch.scores,
+            batch.mask,
+            aggregate=config.aggregate,
+            top_classes=config.top_classes,
+            normalize=config.normalize,
+        )
+        if stage1.selection == "nms":
+            return select_by_nms(
+                batch.boxes, weights, batch.mask, iou=stage1.nms_iou, keep=stage1.nms_keep
+            )
+        return weights
+
+    return Knowledge(stage2.class_temperature, stage2.region_temperature, weigh)
+
+
+def baseline_task(optim: OptimConfig, model: Classifier) -> ClassifierTask:
+    """Training of the plain student."""
+    return ClassifierTask(model, train_norm_statistics=optim.train_norm_statistics)
+
+
+def stage2_task(recipe: Recipe, model: Classifier, classes: int, targets: Tensor) -> ClassifierTask:
+    """Prediction-level transfer."""
+    config = recipe.stage2
+    soft = SoftLoss(
+        config.soft_loss,
+        classes=classes,
+        temperature=config.student_temperature,
+        learn_temperature=config.learn_temperature,
+    )
+    return ClassifierTask(
+        model,
+        train_norm_statistics=config.optim.train_norm_statistics,
+        soft=soft,
+        soft_weight=config.soft_weight,
+        targets=targets,
+    )
+
+
+def region_task(
+    recipe: Recipe, model: Classifier, teacher: Detector, cache: TeacherCache
+) -> RegionTask | VectorTask:
+    """Feature-level transfer."""
+    config = recipe.stage1
+    if config.target == "fc7":
+        return _vector_task(recipe, model, teacher)
+    adapters = {
+        level: Adapter(
+            model.backbone.channels(level), teacher.backbone.channels(level), kind=config.adapter
+        )
+        for level in config.levels
+    }
+    scale = config.channel_scale == "std"
+    return RegionTask(
+        model.backbone,
+        adapters,
+        _maps_of(recipe, teacher, cache),
+        cache.objectness,
+        bins=config.bins,
+        form=config.form,
+        spreads={level: cache.spread(level) for level in config.levels} if scale else {},
+        student_size=recipe.student.input_size,
+        teacher_size=recipe.teacher.input_size,
+        teacher_displacement={lv: teacher.backbone.displacement(lv) for lv in config.levels},
+        train_norm_statistics=config.optim.train_norm_statistics,
+    )
+
+
+def _maps_of(recipe: Recipe, teacher: Detector, cache: TeacherCache) -> MapsOf:
+    def cached(batch: Batch, levels: tuple[str, ...]) -> dict[str, Tensor]:
+        device = batch.pixels.device
+        return {
+            level: cache.maps(batch.index, batch.mirrored, level).to(device) for level in levels
+        }
+
+    def online(batch: Batch, levels: tuple[str, ...]) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return teacher.backbone(teacher.backbone.normalize(batch.pixels.float()), levels)
+
+    return cached if recipe.stage1.teacher_maps == "cache" else online
+
+
+def _vector_task(recipe: Recipe, model: Classifier, teacher: Detector) -> VectorTask:
+    widths = (model.head_kind, recipe.teacher.head, recipe.teacher.hidden)
+    if widths != ("fc6_fc7", "fc6_fc7", FC_WIDTH):
+        raise ConfigError(
+            "stage1.target = 'fc7' compares fc7 vectors, so teacher and student both need"
+            f" head = 'fc6_fc7' and teacher.hidden = {FC_WIDTH}; found teacher.head ="
+            f" {recipe.teacher.head!r}, teacher.hidden = {recipe.teacher.hidden}, student.head ="
+            f" {model.head_kind!r}",
+            hint="use stage1.target = 'conv', or VGG16 for both",
+        )
+    return VectorTask(
+        model,
+        teacher,
+        student_size=recipe.student.input_size,
+        train_norm_statistics=recipe.stage1.optim.train_norm_statistics,
+    )
+
+
+def stage1_size(recipe: Recipe) -> int:
+    """Side of stage 1's views: the teacher's where it runs along, else the student's."""
+    online = recipe.stage1.teacher_maps == "online" or recipe.stage1.target == "fc7"
+    return recipe.teacher.input_size if online else recipe.student.input_size

@@ -1,0 +1,110 @@
+"""A run: its folder, recipe, images and proposals, each loaded when first needed."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from boxless.config import Recipe
+from boxless.data.images import load_image
+from boxless.data.manifest import Manifest
+from boxless.errors import DataError
+from boxless.proposals.store import ProposalStore
+from boxless.training.batches import DecodedImages, ViewDataset
+from boxless.training.runtime import Runtime
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder and what belongs to it.
+
+    Attributes:
+        folder: Where everything is written.
+        spec: The data set as the user named it.
+        recipe: All settings.
+        manifest: The data set.
+    """
+
+    folder: Path
+    spec: str
+    recipe: Recipe
+    manifest: Manifest
+
+    @cached_property
+    def _parts(self) -> tuple[Manifest, Manifest | None]:
+        train = self.manifest.split("train")
+        config = self.recipe.data
+        if config.limit and config.limit < len(train):
+            train = train.without(train.image_ids[config.limit :])
+        if config.held_out == 0:
+            return train, None
+        return train.holdout(config.held_out, seed=config.seed)
+
+    @property
+    def train(self) -> Manifest:
+        """Images that are trained on."""
+        return self._parts[0]
+
+    @property
+    def held_out(self) -> Manifest | None:
+        """Part of the training split that is never trained on."""
+        return self._parts[1]
+
+    @cached_property
+    def test(self) -> Manifest:
+        """Images for the final figures.
+
+        Raises:
+            DataError: The data set has no test split.
+        """
+        if "test" not in self.manifest.split_names:
+            raise DataError(
+                f"{self.spec} has no split named 'test', only {self.manifest.split_names}",
+                hint="add a split column (csv:) or ImageSets/Main/test.txt (voc:)",
+            )
+        return self.manifest.split("test")
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Class names."""
+        return self.manifest.classes
+
+    @property
+    def seeds(self) -> list[int]:
+        """Student seeds."""
+        first = self.recipe.run.seed
+        return list(range(first, first + self.recipe.run.seeds))
+
+    @cached_property
+    def images(self) -> DecodedImages:
+        """Image loader with memory."""
+        return DecodedImages(load_image, int(self.recipe.run.cache_gib * GIB))
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """Device, precision and threads."""
+        return Runtime(precision=self.recipe.run.precision, threads=self.recipe.run.threads)
+
+    @cached_property
+    def store(self) -> ProposalStore:
+        """The run's proposals."""
+        return ProposalStore.open(self.folder / "proposals" / "store")
+
+    @cached_property
+    def folds(self) -> "NDArray | None":  # type: ignore[type-arg]
+        """(M,) fold of each training image, or None without cross-fitting."""
+        count = self.recipe.teacher.folds
+        return self.train.folds(count, seed=self.recipe.data.seed) if count else None
+
+    def dataset(self, part: Manifest, *, regions: int = 0) -> ViewDataset:
+        """Views of a part of the data, with proposals if `regions` is not 0."""
+        if regions == 0:
+            return ViewDataset(part.records, self.images)
+        return ViewDataset(
+            part.records, self.images, proposals=self.store.__getitem__, regions=regions
+        )

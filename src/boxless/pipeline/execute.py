@@ -1,0 +1,148 @@
+"""Carry out the steps of a run: skip what is done, refuse what changed, go on where it stopped."""
+
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+
+from boxless.errors import ConfigError, RunError, unknown_name
+from boxless.pipeline.context import Run
+from boxless.pipeline.plan import VERBS, Step, plan
+from boxless.pipeline.record import NAME, StepRecord, differences, now, read_record, to_json
+from boxless.recipe_files import dotted
+from boxless.training.checkpoint import NAME as CHECKPOINT
+from boxless.atomic import write_atomically
+
+
+def execute(
+    run: Run, *, until: str = "report", force: Iterable[str] = (), only: bool = False
+) -> None:
+    """Bring a run to a step.
+
+    Args:
+        run: The run.
+        until: Last verb to carry out; see `VERBS`.
+        force: Verbs whose results are thrown away, with all that depends on them.
+        only: Carry out `until` and what it needs, not every step before it.
+
+    Raises:
+        ConfigError: `until` or `force` names no step.
+        RunError: Settings or data changed since a step was done; each difference is listed.
+    """
+    forced_verbs = set(force)
+    for verb in (until, *forced_verbs):
+        if verb not in VERBS:
+            raise ConfigError(unknown_name("step", verb, VERBS))
+    console = Console(stderr=True)
+    steps = [s for s in plan(run) if VERBS.index(s.verb) <= VERBS.index(until)]
+    wanted = _expected_records(run, steps)
+    redo = _forced(steps, forced_verbs)
+    _refuse_changes(run, steps, wanted, redo)
+    _save_settings(run)
+    chosen = _needed(steps, until) if only else {step.name for step in steps}
+    for step in (step for step in steps if step.name in chosen):
+        folder = run.folder / step.name
+        done = read_record(folder)
+        changed = done is not None and done.fingerprint != wanted[step.name].fingerprint
+        if step.name in redo or changed:
+            shutil.rmtree(folder, ignore_errors=True)
+            done = None
+        if done is not None and done.status == "done":
+            console.print(f"[dim]{step.name}: done already ({done.seconds:.0f} s)[/]")
+            continue
+        _carry_out(run, step, done or wanted[step.name], folder, console)
+
+
+def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: Console) -> None:
+    verb = "goes on" if folder.exists() and (folder / NAME).exists() else "begins"
+    console.print(f"[bold]{step.name}[/] {verb}")
+    write_atomically(folder / NAME, to_json(record))
+    began = time.monotonic()
+    try:
+        record.facts = step.action(run, folder)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise RunError(
+            f"step {step.name} stopped: {error.strerror} ({error.filename or folder})",
+            hint="mend that and run the same command again: it goes on where it stopped",
+        ) from error
+    record.seconds = record.facts.pop("seconds", time.monotonic() - began)
+    record.status, record.finished = "done", now()
+    write_atomically(folder / NAME, to_json(record))
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    console.print(f"[green]{step.name} done[/] in {record.seconds:.1f} s")
+
+
+def _expected_records(run: Run, steps: list[Step]) -> dict[str, StepRecord]:
+    """What each step's record must say now, by name."""
+    records: dict[str, StepRecord] = {}
+    for step in steps:
+        inputs = {"data": run.manifest.fingerprint}
+        inputs |= {need: records[need].fingerprint for need in step.needs}
+        records[step.name] = StepRecord(step.name, step.settings, inputs)
+    return records
+
+
+def _needed(steps: list[Step], verb: str) -> set[str]:
+    """Names of a verb's steps and of all that they read."""
+    needed: set[str] = set()
+    for step in reversed(steps):
+        if step.verb == verb or step.name in needed:
+            needed |= {step.name, *step.needs}
+    return needed
+
+
+def _forced(steps: list[Step], verbs: set[str]) -> set[str]:
+    """Names of the forced steps and of all that read their results."""
+    redo: set[str] = set()
+    for step in steps:
+        if step.verb in verbs or redo.intersection(step.needs):
+            redo.add(step.name)
+    return redo
+
+
+def _refuse_changes(
+    run: Run, steps: list[Step], wanted: dict[str, StepRecord], redo: set[str]
+) -> None:
+    lines: list[str] = []
+    verbs: list[str] = []
+    for step in steps:
+        done = read_record(run.folder / step.name)
+        if done is None or step.cheap or step.name in redo:
+            continue
+        found = differences(done.settings, wanted[step.name].settings)
+        if done.inputs.get("data") != run.manifest.fingerprint:
+            found.append("data set: its images or labels changed")
+        if found:
+            lines.append(f"  {step.name}:")
+            lines += [f"    {line}" for line in found]
+            verbs.append(step.verb)
+    if lines:
+        first = min(verbs, key=VERBS.index)
+        raise RunError(
+            f"{run.folder} was made with other settings:\n" + "\n".join(lines),
+            hint=f"choose another --out, undo the changes, or do these steps again with"
+            f" --force {' --force '.join(dict.fromkeys([first, *verbs]))}",
+        )
+
+
+def _save_settings(run: Run) -> None:
+    """Keep the resolved recipe beside the results, for people and for `boxless report`."""
+    lines = [f"# {run.spec}"]
+    values = dotted(run.recipe).items()
+    lines += [f"{key} = {_toml(value)}" for key, value in values if value is not None]
+    write_atomically(run.folder / "recipe.toml", ("\n".join(lines) + "\n").encode())
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{escaped}"'
+    return repr(value)

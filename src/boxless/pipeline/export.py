@@ -1,0 +1,115 @@
+"""Export the student to one ONNX file and check it against PyTorch on real images."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from boxless import __version__
+from boxless.errors import RunError
+from boxless.inference.predictor import Predictor
+from boxless.models.classifier import Classifier
+from boxless.pipeline import build
+from boxless.pipeline.context import Run
+from boxless.pipeline.evaluation import ARMS, load_predictions
+from boxless.atomic import write_atomically
+from boxless.training.loop import WEIGHTS
+
+NAME = "student.onnx"
+PARITY_LIMIT = 1e-4
+PARITY_IMAGES = 64
+OPSET = 18
+
+
+class _Exported(nn.Module):
+    """The graph that is exported: normalised image in, probabilities out."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.classifier.forward_inputs(image).sigmoid()
+
+
+def export_student(run: Run, folder: Path) -> dict[str, Any]:
+    """Write ``student.onnx`` for the seed that is best on held-out images."""
+    seed = best_seed(run)
+    weights = run.folder / "stage2" / f"seed-{seed}" / WEIGHTS
+    model = build.trained_student(run.recipe, len(run.classes), weights)
+    write_atomically(folder / NAME, onnx_bytes(model, run))
+    difference = parity(run, folder / NAME, seed)
+    if difference > PARITY_LIMIT:
+        raise RunError(
+            f"the exported student differs from PyTorch by {difference:.2g} in probability,"
+            f" more than {PARITY_LIMIT:g}",
+            hint="please report this with the output of `boxless doctor`",
+        )
+    return {
+        "seed": seed,
+        "bytes": (folder / NAME).stat().st_size,
+        "largest_difference": difference,
+        "images_compared": min(PARITY_IMAGES, len(run.test)),
+    }
+
+
+def best_seed(run: Run) -> int:
+    """The seed whose distilled student is best on held-out images (never on test)."""
+    summary = json.loads((run.folder / "evaluate" / ARMS).read_text("utf-8"))
+    entries = summary["arms"]["distilled"]
+    return int(max(entries, key=lambda e: e["held_out_map"] or 0.0)["seed"])
+
+
+def onnx_bytes(model: Classifier, run: Run) -> bytes:
+    """The ONNX file's content, with metadata."""
+    import onnx  # noqa: PLC0415  (slow to import, needed here alone)
+
+    size = run.recipe.student.input_size
+    program = torch.onnx.export(
+        _Exported(model.cpu()).eval(),
+        (torch.zeros(2, 3, size, size),),
+        input_names=["image"],
+        output_names=["probabilities"],
+        dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1)}},
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        raise RunError("torch.onnx.export gave no program")
+    proto = program.model_proto
+    for key, value in _metadata(model, run, size).items():
+        proto.metadata_props.add(key=f"boxless.{key}", value=json.dumps(value))
+    buffer = io.BytesIO()
+    onnx.save(proto, buffer)
+    return buffer.getvalue()
+
+
+def _metadata(model: Classifier, run: Run, size: int) -> dict[str, Any]:
+    scheme = model.backbone.scheme
+    return {
+        "version": __version__,
+        "classes": list(run.classes),
+        "input_size": size,
+        "channels": scheme.channels,
+        "mean": list(scheme.mean),
+        "std": list(scheme.std),
+        "resize": "bilinear",
+        "antialias": True,
+        "backbone": model.backbone.name,
+        "recipe": run.recipe.name,
+    }
+
+
+def parity(run: Run, path: Path, seed: int) -> float:
+    """Largest difference between onnxruntime and PyTorch's probabilities on test images."""
+    records = run.test.records[:PARITY_IMAGES]
+    predictor = Predictor.load(path)
+    images = [run.images(record.path) for record in records]
+    found = np.stack([p.probabilities for p in predictor.predict(images, batch_size=7)])
+    expected = load_predictions(run.folder / "evaluate")[f"distilled.{seed}.test"]
+    return float(np.abs(found - cast("Any", expected)[: len(records)]).max())

@@ -1,0 +1,170 @@
+"""The steps of a run: what each depends on, and what it does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boxless.pipeline.context import Run
+from boxless.pipeline.record import Settings
+from boxless.recipe_files import dotted
+
+Action = Callable[[Run, Path], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a run.
+
+    Attributes:
+        name: Folder below the run's.
+        verb: What `--force` and the command line call it.
+        settings: Dotted values its result depends on.
+        needs: Names of the steps whose results it reads.
+        action: Does it.
+        cheap: Done again without asking when its inputs changed.
+    """
+
+    name: str
+    verb: str
+    settings: Settings
+    needs: tuple[str, ...]
+    action: Action
+    cheap: bool = False
+
+
+VERBS = (
+    "proposals", "teacher", "cache", "baseline", "stage1", "stage2", "evaluate", "export", "report",
+)  # fmt: skip
+
+
+def plan(run: Run) -> list[Step]:
+    """All steps of a run, in order.
+
+    Args:
+        run: The run; only its recipe and class names are looked at.
+    """
+    # Actions import torch and friends: the plan alone must not.
+    steps = [*_shared_steps(run), *_student_steps(run)]
+    trained = tuple(s.name for s in steps if s.verb in {"teacher", "baseline", "stage2"})
+    steps.append(Step("evaluate", "evaluate", {}, (*trained, "cache"), _evaluate, cheap=True))
+    steps.append(Step("export", "export", {}, ("evaluate",), _export, cheap=True))
+    steps.append(Step("report", "report", {}, ("evaluate", "export"), _report, cheap=True))
+    return steps
+
+
+def pick(run: Run, *prefixes: str) -> Settings:
+    """The dotted settings that begin with one of the prefixes."""
+    return {k: v for k, v in dotted(run.recipe).items() if k.startswith(prefixes)}
+
+
+def _shared_steps(run: Run) -> list[Step]:
+    cache_settings = pick(
+        run,
+        "stage1.objectness.",
+        "stage1.selection",
+        "stage1.nms_",
+        "stage1.levels",
+        "stage1.teacher_maps",
+        "stage1.target",
+        "stage1.enabled",
+        "stage2.class_temperature",
+        "stage2.region_temperature",
+    )
+    teacher = pick(run, "data.", "teacher.", "run.seed", "run.precision")
+    del teacher["run.seeds"]
+    return [
+        Step("proposals", "proposals", pick(run, "proposals.", "data.skip_bad"), (), _proposals),
+        Step("teacher", "teacher", teacher, ("proposals",), _teacher),
+        Step("cache", "cache", cache_settings, ("teacher",), _cache),
+    ]
+
+
+def _student_steps(run: Run) -> list[Step]:
+    common = pick(run, "data.", "student.", "run.precision")
+    optim = {f"baseline.optim.{k}": v for k, v in run.recipe.baseline_optim().model_dump().items()}
+    stage1 = pick(run, "stage1.")
+    stage2 = pick(run, "stage2.")
+    steps = []
+    for seed in run.seeds:
+        tail = f"/seed-{seed}"
+        size = run.recipe.student.input_size
+        steps.append(_baseline(f"baseline{tail}", seed, size, {**common, **optim}))
+        for other in run.recipe.baseline.input_sizes:
+            settings = {**common, **optim, "student.input_size": other}
+            steps.append(_baseline(f"baseline-{other}{tail}", seed, other, settings))
+        first: tuple[str, ...] = ()
+        if run.recipe.stage1.enabled:
+            first = (f"stage1{tail}",)
+            settings = {**common, **stage1, "seed": seed}
+            steps.append(Step(*first, "stage1", settings, ("teacher", "cache"), _stage1(seed)))
+        settings = {**common, **stage2, "seed": seed}
+        needs = ("cache", *first)
+        steps.append(Step(f"stage2{tail}", "stage2", settings, needs, _stage2(seed)))
+    return steps
+
+
+def _baseline(name: str, seed: int, size: int, settings: Settings) -> Step:
+    def action(run: Run, folder: Path) -> dict[str, Any]:
+        from boxless.pipeline.training_steps import train_baseline  # noqa: PLC0415
+
+        return train_baseline(run, folder, seed, size)
+
+    return Step(name, "baseline", {**settings, "seed": seed}, (), action)
+
+
+def _stage1(seed: int) -> Action:
+    def action(run: Run, folder: Path) -> dict[str, Any]:
+        from boxless.pipeline.training_steps import train_stage1, weights_of  # noqa: PLC0415
+
+        teacher = weights_of(run.folder / "teacher")
+        return train_stage1(run, folder, seed, teacher, run.folder / "cache")
+
+    return action
+
+
+def _stage2(seed: int) -> Action:
+    def action(run: Run, folder: Path) -> dict[str, Any]:
+        from boxless.pipeline.training_steps import train_stage2, weights_of  # noqa: PLC0415
+
+        first = weights_of(run.folder / "stage1" / f"seed-{seed}")
+        stage1 = first if run.recipe.stage1.enabled else None
+        return train_stage2(run, folder, seed, run.folder / "cache", stage1)
+
+    return action
+
+
+def _proposals(run: Run, folder: Path) -> dict[str, Any]:
+    from boxless.pipeline.proposal_step import extract_proposals  # noqa: PLC0415
+
+    return extract_proposals(run, folder)
+
+
+def _teacher(run: Run, folder: Path) -> dict[str, Any]:
+    from boxless.pipeline.training_steps import train_teacher  # noqa: PLC0415
+
+    return train_teacher(run, folder)
+
+
+def _cache(run: Run, folder: Path) -> dict[str, Any]:
+    from boxless.pipeline.training_steps import cache_teacher, weights_of  # noqa: PLC0415
+
+    return cache_teacher(run, folder, weights_of(run.folder / "teacher"))
+
+
+def _evaluate(run: Run, folder: Path) -> dict[str, Any]:
+    from boxless.pipeline.evaluation import evaluate  # noqa: PLC0415
+
+    return evaluate(run, folder)
+
+
+def _export(run: Run, folder: Path) -> dict[str, Any]:
+    from boxless.pipeline.export import export_student  # noqa: PLC0415
+
+    return export_student(run, folder)
+
+
+def _report(run: Run, folder: Path) -> dict[str, Any]:
+    from boxless.pipeline.reporting import write_results  # noqa: PLC0415
+
+    return write_results(run, folder)

@@ -1,0 +1,83 @@
+"""What a run folder remembers of each step: with which settings, on which inputs, how it ended."""
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from boxless.errors import StoreError
+
+NAME = "step.json"
+Settings = dict[str, Any]
+
+
+@dataclass(slots=True)
+class StepRecord:
+    """State of one step.
+
+    Attributes:
+        name: Folder of the step below the run's, such as ``baseline/seed-0``.
+        settings: Dotted recipe values the step depends on.
+        inputs: Fingerprints of what it reads, by name.
+        status: ``running`` or ``done``.
+        seconds: Wall time; of training steps over all attempts, else of the last one.
+        facts: What the step wants to be known of its result.
+        finished: Time of day when it ended.
+    """
+
+    name: str
+    settings: Settings
+    inputs: dict[str, str]
+    status: str = "running"
+    seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+    finished: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the step's result: its settings and inputs."""
+        return digest({"name": self.name, "settings": self.settings, "inputs": self.inputs})
+
+
+def digest(value: Any) -> str:
+    """Short hash of a JSON-ready value."""
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_record(folder: Path) -> StepRecord | None:
+    """The record of a step's folder, or None if the step never began.
+
+    Raises:
+        StoreError: The record is damaged.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        return StepRecord(**json.loads(path.read_text("utf-8")))
+    except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+        raise StoreError(
+            f"step record {path} is damaged: {error}",
+            hint=f"delete the folder {folder} to do this step again",
+        ) from error
+
+
+def to_json(record: StepRecord) -> bytes:
+    """Serialise a record."""
+    return json.dumps(asdict(record), indent=1).encode()
+
+
+def differences(old: Settings, new: Settings) -> list[str]:
+    """One line for each setting that changed."""
+    return [
+        f"{key}: {old.get(key, '(not set)')!r} -> {new.get(key, '(not set)')!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+def now() -> str:
+    """Time of day, ISO format, UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

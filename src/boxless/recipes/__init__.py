@@ -1,0 +1,1 @@
+"""Recipes that come with boxless, as TOML files."""

@@ -1,0 +1,181 @@
+"""Pictures for the report: where the teacher looks, and what the student says before and after."""
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from boxless.errors import ShapeError
+from boxless.types import Float32Array, Float64Array, UInt8Array
+
+REGIONS: Final = 10
+_LONGER_SIDE: Final = 560
+_CASING: Final = (10, 12, 16)
+# Weak to strong: readable on photographs and apart in lightness, not only in hue.
+_RAMP: Final = ((94, 60, 153), (214, 72, 104), (253, 190, 60))
+
+Mark = Literal["right", "wrong", "missed", "absent"]
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryItem:
+    """One picture of the gallery.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        boxes: (R, 4) boxes in pixels of ``image``; usually the teacher's ten best.
+        box_scores: (R,) scores of the boxes, any non-negative scale.
+        truth: Names of the true classes.
+        before: (name, probability) of the student without distillation, best first.
+        after: (name, probability) of the student with distillation, best first.
+        caption: A line below the picture.
+        threshold: Probability above which a name counts as predicted.
+    """
+
+    image: UInt8Array
+    boxes: Float32Array
+    box_scores: Float32Array
+    truth: tuple[str, ...]
+    before: tuple[tuple[str, float], ...]
+    after: tuple[tuple[str, float], ...]
+    caption: str = ""
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one student says about one class.
+
+    Attributes:
+        probability: In [0, 1], or None where the student was not asked.
+        mark: Right, wrong, missed (true but not predicted) or absent (rightly not predicted).
+    """
+
+    probability: float | None
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """One class of one picture, before and after distillation."""
+
+    name: str
+    true: bool
+    before: Answer
+    after: Answer
+
+
+def label_rows(item: GalleryItem) -> list[LabelRow]:
+    """The classes of a picture: true ones first, then by the distilled student's probability.
+
+    Args:
+        item: The picture.
+
+    Returns:
+        One row for each class that is true or that a student named.
+    """
+    before, after = dict(item.before), dict(item.after)
+    names = list(dict.fromkeys([*item.truth, *after, *before]))
+    names.sort(key=lambda name: (name not in item.truth, -after.get(name, before.get(name, 0.0))))
+    rows = []
+    for name in names:
+        true = name in item.truth
+        answers = [_answer(said.get(name), item.threshold, true=true) for said in (before, after)]
+        rows.append(LabelRow(name, true, *answers))
+    return rows
+
+
+def _answer(probability: float | None, threshold: float, *, true: bool) -> Answer:
+    predicted = probability is not None and probability > threshold
+    if true:
+        return Answer(probability, "right" if predicted else "missed")
+    return Answer(probability, "wrong" if predicted else "absent")
+
+
+def draw_regions(item: GalleryItem) -> Image.Image:
+    """The picture with the teacher's best regions over it.
+
+    Args:
+        item: The picture; without boxes it is only resized.
+
+    Returns:
+        An RGB image whose longer side is at most 560 pixels; strong boxes are bright, opaque and on
+        top, weak ones dark and faint; the best carries the number 1. Boxes without area, such as
+        padding, are left out.
+
+    Raises:
+        ShapeError: The image, the boxes or the scores have another shape.
+    """
+    _check(item)
+    height, width = item.image.shape[:2]
+    scale = min(1.0, _LONGER_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    picture = Image.fromarray(item.image).resize(size, Image.Resampling.LANCZOS).convert("RGBA")
+    usable = np.all(item.boxes[:, 2:] > item.boxes[:, :2], axis=1)
+    order = [i for i in np.argsort(-item.box_scores, kind="stable") if usable[i]][:REGIONS]
+    strengths = _strengths(item.box_scores[order].astype(np.float64))
+    for rank in range(len(order) - 1, -1, -1):
+        box = tuple(float(side) * scale for side in item.boxes[order[rank]])
+        layer = Image.new("RGBA", size, (0, 0, 0, 0))
+        _draw_box(ImageDraw.Draw(layer), box, float(strengths[rank]), first=rank == 0)
+        picture = Image.alpha_composite(picture, layer)
+    return picture.convert("RGB")
+
+
+def _check(item: GalleryItem) -> None:
+    if item.image.ndim != 3 or item.image.shape[2] != 3:
+        raise ShapeError(f"expected an image of shape (H, W, 3), found {item.image.shape}")
+    if item.boxes.ndim != 2 or item.boxes.shape[1] != 4:
+        raise ShapeError(f"expected boxes of shape (R, 4), found {item.boxes.shape}")
+    if item.box_scores.shape != item.boxes.shape[:1]:
+        raise ShapeError(
+            f"expected one score for each of the {len(item.boxes)} boxes, "
+            f"found scores of shape {item.box_scores.shape}"
+        )
+
+
+def _strengths(scores: Float64Array) -> Float64Array:
+    """Scores relative to the best one, in [0, 1]; all 1 where no score is positive."""
+    if not scores.size or scores[0] <= 0:
+        return np.ones_like(scores)
+    return np.asarray(np.clip(scores / scores[0], 0, 1), np.float64)
+
+
+def _draw_box(
+    draw: ImageDraw.ImageDraw, box: tuple[float, ...], strength: float, *, first: bool
+) -> None:
+    alpha = round(255 * (0.3 + 0.7 * strength))
+    colour = (*_colour(strength), alpha)
+    width = 2 + round(1.4 * strength)
+    x1, y1, x2, y2 = box
+    right, bottom = max(x1, x2 - 1), max(y1, y2 - 1)
+    draw.rectangle((x1, y1, right, bottom), outline=(*_CASING, alpha // 2), width=width + 2)
+    inner = (x1 + 1, y1 + 1, max(x1 + 1, right - 1), max(y1 + 1, bottom - 1))
+    draw.rectangle(inner, outline=colour, width=width)
+    if first:
+        draw.rectangle((x1, y1, x1 + 17, y1 + 19), fill=colour)
+        draw.text((x1 + 5, y1 + 1), "1", fill=(*_CASING, 255), font_size=15)
+
+
+def _colour(strength: float) -> tuple[int, int, int]:
+    place = strength * (len(_RAMP) - 1)
+    low = min(int(place), len(_RAMP) - 2)
+    mix = [round(a + (b - a) * (place - low)) for a, b in zip(*_RAMP[low : low + 2], strict=True)]
+    return mix[0], mix[1], mix[2]
+
+
+def picture_url(item: GalleryItem) -> str:
+    """The drawn picture as a ``data:`` address, so that a page needs no second file.
+
+    Args:
+        item: The picture.
+
+    Returns:
+        JPEG in base64.
+    """
+    buffer = io.BytesIO()
+    draw_regions(item).save(buffer, "JPEG", quality=86, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,138 @@
+"""The report of a run: one HTML file that needs nothing else and works offline."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from boxless.atomic import write_atomically
+from boxless.report import class_plots, plots, wording
+from boxless.report.arms import mean_or_none
+from boxless.report.gallery import GalleryItem, label_rows, picture_url
+from boxless.report.results import BASELINE, DISTILLED, TEACHER, Interval, Results
+from boxless.report.tables import COLUMNS, table_notes, table_rows
+
+FILE_NAME: Final = "report.html"
+_HERE: Final = Path(__file__).parent
+
+
+def write_report(
+    folder: Path,
+    results: Results,
+    *,
+    curves: Mapping[str, Sequence[Mapping[str, Any]]],
+    gallery: Sequence[GalleryItem],
+) -> Path:
+    """Write the report of a run, atomically.
+
+    Args:
+        folder: The run folder; it exists.
+        results: What the run found out.
+        curves: Training events by name, see `plots.learning_curves`; may be empty.
+        gallery: Pictures to show; may be empty.
+
+    Returns:
+        Path of ``report.html``: a single file that loads nothing from anywhere.
+
+    Raises:
+        ShapeError: A gallery item's image, boxes or scores do not fit each other.
+        RunError: The file cannot be written.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("report.html.j2").render(
+        results=results,
+        created=_readable_time(results.created),
+        wording=wording,
+        style=(_HERE / "report.css").read_text(encoding="utf-8"),
+        strip=interval_strip(results.gain.map) if results.gain else None,
+        columns=COLUMNS,
+        rows=table_rows(results),
+        notes=table_notes(results),
+        plots={
+            "arms": plots.map_per_arm(results),
+            "gain": class_plots.gain_per_class(results),
+            "classes": class_plots.dumbbell(results),
+            "curves": plots.learning_curves(curves),
+        },
+        classes=list(_class_rows(results)),
+        located={key: arm for key, arm in results.arms.items() if arm.localization},
+        gallery=[(item, picture_url(item), label_rows(item)) for item in gallery],
+        settings=list(flatten(results.recipe)),
+        environment=list(flatten(results.environment)),
+        mean_gain=mean_or_none(results.gain.per_class) if results.gain else None,
+        total_seconds=sum(step.seconds for step in results.steps),
+    )
+    path = folder / FILE_NAME
+    write_atomically(path, text.encode())
+    return path
+
+
+def interval_strip(gain: Interval) -> dict[str, float]:
+    """Where zero, the mean and the ends of an interval lie on a strip.
+
+    Args:
+        gain: The interval.
+
+    Returns:
+        ``zero``, ``low``, ``high`` and ``mean`` in percent of the strip's width, in (0, 100).
+    """
+    least, most = min(gain.low, 0.0), max(gain.high, 0.0)
+    margin = max(0.12 * (most - least), 0.001)
+    width = most - least + 2 * margin
+    marks = {"zero": 0.0, "low": gain.low, "high": gain.high, "mean": gain.mean}
+    return {name: 100 * (at - least + margin) / width for name, at in marks.items()}
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as dotted names and texts, in their own order.
+
+    Args:
+        value: A mapping of mappings, lists and plain values.
+        prefix: Name of the mapping itself.
+
+    Yields:
+        Name and text of every plain value.
+    """
+    for key, item in value.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(item, Mapping) and item:
+            yield from flatten(item, name)
+        elif isinstance(item, list | tuple):
+            yield name, ", ".join(str(part) for part in item) or wording.NOTHING
+        else:
+            yield name, wording.NOTHING if item is None else str(item)
+
+
+def _readable_time(created: str) -> str:
+    try:
+        return datetime.fromisoformat(created).strftime("%d %B %Y, %H:%M").lstrip("0")
+    except ValueError:
+        return created
+
+
+def _class_rows(results: Results) -> Iterator[dict[str, str]]:
+    """One row a class, most frequent first: counts, AP of the known arms, gain, detection AP."""
+    known = [key for key in (BASELINE, DISTILLED, TEACHER) if key in results.arms]
+    ap = {key: results.arms[key].per_class_ap() for key in known}
+    teacher = results.arms.get(TEACHER)
+    found = teacher.localization if teacher else None
+    for k in class_plots.by_frequency(results):
+        row = {
+            "class": results.data.classes[k],
+            "training images": f"{results.data.train_positives[k]:,}",
+        }
+        row |= {f"AP, {key}": wording.percent(ap[key][k]) for key in known}
+        if results.gain is not None:
+            row["gain"] = wording.points(results.gain.per_class[k])
+        if found is not None:
+            row["detection AP, teacher"] = wording.percent(found.per_class_detection_ap[k])
+            row["CorLoc, teacher"] = wording.percent(found.per_class_corloc[k])
+        yield row

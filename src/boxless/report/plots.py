@@ -1,0 +1,124 @@
+"""Plots of a whole run: mAP of the arms and learning curves, as inline SVG."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from boxless.report import svg
+from boxless.report.results import BASELINE, DISTILLED, TEACHER, Results
+from boxless.report.wording import percent, spread
+from boxless.types import Float64Array
+
+ARM_COLOURS: Final = {BASELINE: svg.BEFORE, DISTILLED: svg.AFTER, TEACHER: svg.TEACHER}
+
+
+def map_per_arm(results: Results) -> str:
+    """MAP of every arm, a dot a seed and a bar for the mean.
+
+    Args:
+        results: The run.
+
+    Returns:
+        SVG, one row an arm.
+    """
+    arms = list(results.arms.items())
+    with svg.theme():
+        figure = svg.new_figure(10.4, 0.55 + 0.42 * len(arms))
+        axes = figure.add_subplot()
+        tooltips = {}
+        for row, (key, arm) in enumerate(arms):
+            colour = ARM_COLOURS.get(key, svg.OTHER)
+            values = [100 * value for value in arm.values("map")]
+            mean = float(np.mean(values))
+            axes.plot([mean, mean], [row - 0.32, row + 0.32], color=colour, linewidth=3)
+            shift = np.linspace(-0.14, 0.14, len(values)) if len(values) > 1 else [0.0]
+            dots = axes.plot(values, row + np.asarray(shift), "o", color=colour, markersize=6)
+            dots[0].set(gid=f"arm-{row}", alpha=0.75, markeredgecolor=svg.PAPER)
+            tooltips[f"arm-{row}"] = f"{arm.label}: {spread(arm.spread('map'))} %"
+            axes.annotate(
+                percent(mean / 100),
+                (max(values), row),
+                xytext=(9, 0),
+                textcoords="offset points",
+                va="center",
+            )
+        axes.set_yticks(range(len(arms)), [svg.label(arm.label, longest=48) for _, arm in arms])
+        axes.tick_params(axis="y", labelcolor=svg.INK)
+        axes.set_ylim(len(arms) - 0.5, -0.5)
+        axes.margins(x=0.12)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("mAP in %, one dot a seed, line at the mean (the axis does not start at 0)")
+        return svg.inline_svg(
+            figure,
+            name="arms",
+            description="mAP of each arm and seed",
+            tooltips=tooltips,
+        )
+
+
+def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | None:
+    """Loss by update, one panel for each training.
+
+    Args:
+        curves: Events by name; each event has at least ``update`` and ``loss``. Names
+            ``NAME/ANYTHING`` share the panel NAME, so seeds can be laid over each other.
+
+    Returns:
+        SVG with the raw loss faint and its moving mean strong; None without any event.
+    """
+    panels: dict[str, list[Sequence[Mapping[str, Any]]]] = {}
+    for name, events in curves.items():
+        usable = [event for event in events if _finite(event)]
+        if usable:
+            panels.setdefault(name.partition("/")[0], []).append(usable)
+    if not panels:
+        return None
+    across = min(4, len(panels))
+    down = -(-len(panels) // across)
+    with svg.theme():
+        figure = svg.new_figure(10.4, 2.5 * down)
+        for index, (name, runs) in enumerate(panels.items()):
+            axes = figure.add_subplot(down, across, index + 1)
+            colour = _curve_colour(name)
+            for events in runs:
+                updates = np.array([event["update"] for event in events], np.float64)
+                losses = np.array([event["loss"] for event in events], np.float64)
+                axes.plot(updates, losses, color=colour, linewidth=0.7, alpha=0.3)
+                axes.plot(updates, moving_mean(losses), color=colour, linewidth=1.7)
+            axes.set_title(svg.label(name))
+            axes.set_xlabel("update")
+            if index % across == 0:
+                axes.set_ylabel("loss")
+        return svg.inline_svg(
+            figure, name="curves", description="Training loss of " + ", ".join(panels)
+        )
+
+
+def _finite(event: Mapping[str, Any]) -> bool:
+    return all(
+        isinstance(event.get(key), int | float) and np.isfinite(event[key])
+        for key in ("update", "loss")
+    )
+
+
+def _curve_colour(name: str) -> str:
+    if name.startswith("stage"):
+        return svg.AFTER
+    return ARM_COLOURS.get(name, svg.OTHER)
+
+
+def moving_mean(values: Float64Array) -> Float64Array:
+    """Centred moving mean over about a fifteenth of the values; the ends use what is there.
+
+    Args:
+        values: One-dimensional values.
+
+    Returns:
+        As many values.
+    """
+    half = max(1, len(values) // 30)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    low = np.maximum(np.arange(len(values)) - half, 0)
+    high = np.minimum(np.arange(len(values)) + half + 1, len(values))
+    return np.asarray((sums[high] - sums[low]) / (high - low), np.float64)

@@ -1,0 +1,260 @@
+"""`results.json`: everything a run found out, as one validated value.
+
+The report reads nothing else, so a results file alone is enough to draw it again. The fields
+are described in ``docs/results-schema.md``.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from boxless.atomic import write_atomically
+from boxless.errors import RunError
+from boxless.report.arms import Arm, Count, Fraction, Part, Seconds
+
+SCHEMA: Final = 1
+BASELINE: Final = "baseline"
+DISTILLED: Final = "distilled"
+TEACHER: Final = "teacher"
+
+Points = Annotated[float, Field(ge=-1.0, le=1.0)]
+
+
+class Data(Part):
+    """The data set of the run.
+
+    Attributes:
+        spec: What the user named, such as ``"voc:DIR"``.
+        name: Short name.
+        fingerprint: Hash of the manifest.
+        classes: K class names.
+        images: Number of images of each part: ``train``, ``held_out``, ``test``.
+        train_positives: K numbers of training images that carry the class.
+    """
+
+    spec: str
+    name: str
+    fingerprint: str
+    classes: tuple[str, ...] = Field(min_length=1)
+    images: dict[str, Count]
+    train_positives: tuple[Count, ...]
+
+
+class Interval(Part):
+    """A paired difference with its uncertainty, in fractions.
+
+    Attributes:
+        mean: Difference of the means, distilled minus baseline.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        level: Coverage, such as 0.95.
+        draws: Bootstrap draws.
+        probability_positive: Share of the draws above zero.
+    """
+
+    mean: Points
+    low: Points
+    high: Points
+    level: Fraction
+    draws: Count
+    probability_positive: Fraction
+
+
+class Gain(Part):
+    """What distillation changed, distilled minus baseline, in fractions.
+
+    Attributes:
+        map: mAP with its paired interval.
+        per_seed: One mAP difference for each seed that both arms have.
+        per_class: K differences of AP; None for a class without positives.
+    """
+
+    map: Interval
+    per_seed: tuple[Points, ...]
+    per_class: tuple[Points | None, ...]
+
+
+class Step(Part):
+    """One step of the run: its name, wall time and status (``done``, ``skipped``, ...)."""
+
+    name: str
+    seconds: Seconds
+    status: str
+
+
+class RecallRow(Part):
+    """Recall of one set of boxes at one overlap.
+
+    Attributes:
+        name: Whose boxes, such as ``"edge_boxes"`` or ``"random"``.
+        iou: A true box counts as covered from this overlap on.
+        recalls: One value for each of the table's ``counts``.
+    """
+
+    name: str
+    iou: Fraction
+    recalls: tuple[Fraction, ...]
+
+
+class Recall(Part):
+    """How many true boxes the proposals cover.
+
+    Attributes:
+        images: Images measured.
+        objects: True boxes in them.
+        counts: Numbers of best boxes an image that were considered.
+        rows: One row for each set of boxes and overlap.
+    """
+
+    images: Count
+    objects: Count
+    counts: tuple[Count, ...]
+    rows: tuple[RecallRow, ...]
+
+    @model_validator(mode="after")
+    def _rows_fit(self) -> Self:
+        for row in self.rows:
+            _same_length(f"recall of {row.name}", row.recalls, self.counts, "counts")
+        return self
+
+
+class Results(Part):
+    """A whole run; the layout of ``results.json``.
+
+    Attributes:
+        schema_: Version of the layout; the key is ``schema``.
+        boxless: Version of the package that wrote it.
+        created: ISO 8601 time.
+        recipe: Resolved settings; ``name`` names the recipe.
+        data: The data set.
+        arms: Compared models by key; ``teacher``, ``baseline`` and ``distilled`` are known.
+        gain: Distilled against baseline, or None where one of them is missing.
+        steps: Steps in the order they ran.
+        environment: Versions and machine.
+        recall: Recall of the proposals, or None where the data set has no boxes.
+    """
+
+    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    boxless: str
+    created: str
+    recipe: dict[str, Any]
+    data: Data
+    arms: dict[str, Arm] = Field(min_length=1)
+    gain: Gain | None = None
+    steps: tuple[Step, ...] = ()
+    environment: dict[str, Any] = Field(default_factory=dict)
+    recall: Recall | None = None
+
+    @model_validator(mode="after")
+    def _everything_has_k_values(self) -> Self:
+        classes = self.data.classes
+        _same_length("data.train_positives", self.data.train_positives, classes)
+        for key, arm in self.arms.items():
+            for seed in arm.seeds:
+                where = f"arms.{key}, seed {seed.seed}: per_class_ap"
+                _same_length(where, seed.metrics.per_class_ap, classes)
+            if arm.localization is not None:
+                found = arm.localization
+                _same_length(f"arms.{key}: detection AP", found.per_class_detection_ap, classes)
+                _same_length(f"arms.{key}: CorLoc", found.per_class_corloc, classes)
+        if self.gain is not None:
+            _same_length("gain.per_class", self.gain.per_class, classes)
+            missing = [key for key in (BASELINE, DISTILLED) if key not in self.arms]
+            if missing:
+                raise ValueError(f"gain is given, but the arm {missing[0]!r} is not in arms")
+        return self
+
+    @property
+    def recipe_name(self) -> str:
+        """Name of the recipe, or ``"unnamed"``."""
+        return str(self.recipe.get("name", "unnamed"))
+
+
+def _same_length(
+    what: str, found: tuple[Any, ...], wanted: tuple[Any, ...], name: str = "classes"
+) -> None:
+    if len(found) != len(wanted):
+        raise ValueError(f"{what} has {len(found)} values, but there are {len(wanted)} {name}")
+
+
+def parse_results(value: Any, *, source: str = "results") -> Results:
+    """Validate a results dictionary.
+
+    Args:
+        value: Decoded JSON.
+        source: Where it came from, for the message.
+
+    Returns:
+        The validated results.
+
+    Raises:
+        RunError: The schema is another one, or a field is missing, unknown or out of range.
+    """
+    found = value.get("schema") if isinstance(value, dict) else None
+    if found != SCHEMA:
+        raise RunError(
+            f"{source}: expected results of schema {SCHEMA}, found schema {found!r}",
+            hint="finish the run with this version of boxless, or use the version that wrote it",
+        )
+    try:
+        return Results.model_validate(value)
+    except ValidationError as error:
+        faults = [_fault(item) for item in error.errors()]
+        more = f"\n  and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise RunError(
+            f"{source}: does not fit the results schema\n  " + "\n  ".join(faults[:5]) + more,
+            hint="docs/results-schema.md describes every field",
+        ) from error
+
+
+def _fault(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"]) or "results"
+    found = item["input"]
+    shown = "" if isinstance(found, dict | Results) else f" (found {found!r:.60})"
+    return f"{where}: {item['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def read_results(path: Path) -> Results:
+    """Read and validate ``results.json``.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The validated results.
+
+    Raises:
+        RunError: The file is absent, is not JSON, or does not fit the schema.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(
+            f"{path}: cannot read the results: {error}",
+            hint="name the folder of a run that has reached its evaluation",
+        ) from error
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RunError(
+            f"{path}:{error.lineno}: expected JSON: {error.msg}",
+            hint="the file was changed by hand; run the evaluation again",
+        ) from error
+    return parse_results(value, source=str(path))
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write ``results.json`` atomically; `read_results` gives an equal value back.
+
+    Args:
+        path: The file; its folder exists.
+        results: What to write.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    value = results.model_dump(mode="json", by_alias=True)
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, text.encode())

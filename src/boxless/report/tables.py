@@ -1,0 +1,148 @@
+"""The results table, for the terminal and as Markdown."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from boxless.report import wording
+from boxless.report.results import BASELINE, DISTILLED, TEACHER, Results
+
+METRIC_COLUMNS: Final = {
+    "map": "mAP",
+    "f1_c": "F1-C",
+    "of1": "OF1",
+    "top3_f1_c": "top-3 F1-C",
+    "top3_of1": "top-3 OF1",
+}
+COLUMNS: Final = ("student or teacher", *METRIC_COLUMNS.values(), "input px", "parameters", "time")
+
+SHORT_NAMES: Final = {
+    TEACHER: "teacher",
+    BASELINE: "student\nwithout",
+    DISTILLED: "student\nwith",
+    "gain": "gain in\npoints",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One line of the table.
+
+    Attributes:
+        key: Key of the arm, or ``"gain"``.
+        cells: One text for each of `COLUMNS`.
+    """
+
+    key: str
+    cells: tuple[str, ...]
+
+
+def table_rows(results: Results) -> list[TableRow]:
+    """The lines of the table: one for each arm and, where there is one, the gain.
+
+    Args:
+        results: The run.
+
+    Returns:
+        Rows in the order of the arms; metrics in percent as mean ± standard deviation over seeds,
+        time as the mean training time of one seed.
+    """
+    rows = [
+        TableRow(
+            key,
+            (
+                arm.label,
+                *(wording.spread(arm.spread(name)) for name in METRIC_COLUMNS),
+                str(arm.input_size),
+                wording.amount(arm.parameters),
+                wording.duration(arm.seconds),
+            ),
+        )
+        for key, arm in results.arms.items()
+    ]
+    if results.gain is not None:
+        rows.append(TableRow("gain", _gain_cells(results)))
+    return rows
+
+
+def _gain_cells(results: Results) -> tuple[str, ...]:
+    before, after = results.arms[BASELINE], results.arms[DISTILLED]
+    differences = [
+        wording.points(_difference(after.spread(name).mean, before.spread(name).mean))
+        for name in METRIC_COLUMNS
+    ]
+    if results.gain is not None:
+        gain = results.gain.map
+        differences[0] = (
+            f"{wording.points(gain.mean)} "
+            f"({wording.points(gain.low)} to {wording.points(gain.high)})"
+        )
+    return ("gain in points", *differences, "", "", "")
+
+
+def _difference(after: float | None, before: float | None) -> float | None:
+    return None if after is None or before is None else after - before
+
+
+def table_notes(results: Results) -> str:
+    """What the numbers of the table are, in one line."""
+    seeds = {len(arm.seeds) for arm in results.arms.values()}
+    spread = "one seed, no spread" if seeds == {1} else "mean ± standard deviation over seeds"
+    notes = [f"% on {results.data.images.get('test', 0):,} test images", spread]
+    if results.gain is not None:
+        level = f"{100 * results.gain.map.level:g}"
+        notes.append(f"with the gain its paired {level} % interval")
+    notes.append("time of training one seed")
+    return "; ".join(notes)
+
+
+def results_table(results: Results) -> Table:
+    """The table for the terminal: metrics down, arms across, so that it fits 80 columns.
+
+    Args:
+        results: The run.
+
+    Returns:
+        A table to print with rich.
+    """
+    table = Table(
+        title=f"{escape(results.data.name)}, recipe {escape(results.recipe_name)}",
+        title_justify="left",
+        caption=table_notes(results),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    rows = table_rows(results)
+    table.add_column("", no_wrap=True)
+    for row in rows:
+        style = "bold" if row.key in {"gain", DISTILLED} else ""
+        heading = SHORT_NAMES.get(row.key, row.key)
+        table.add_column(escape(heading), justify="right", style=style, overflow="fold")
+    for index, name in enumerate(COLUMNS[1:], start=1):
+        cells = (row.cells[index].replace(" (", "\n(").replace(" to ", " to\n") for row in rows)
+        table.add_row(name, *(escape(cell) for cell in cells))
+    return table
+
+
+def results_markdown(results: Results) -> str:
+    """The same table as Markdown, with its notes below.
+
+    Args:
+        results: The run.
+
+    Returns:
+        Text that ends with a line feed.
+    """
+    lines = [
+        "| " + " | ".join(COLUMNS) + " |",
+        "| " + " | ".join(["---"] + ["---:"] * (len(COLUMNS) - 1)) + " |",
+    ]
+    for row in table_rows(results):
+        mark = "**" if row.key in {"gain", DISTILLED} else ""
+        cells = [cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row.cells]
+        lines.append("| " + " | ".join(f"{mark}{c}{mark}" if c else "" for c in cells) + " |")
+    return "\n".join([*lines, "", table_notes(results), ""])

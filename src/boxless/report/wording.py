@@ -1,0 +1,124 @@
+"""Numbers and sentences of a report, written once for terminal, Markdown and HTML."""
+
+from boxless.report.arms import Spread
+from boxless.report.results import BASELINE, DISTILLED, Interval, Results
+
+NOTHING = "\N{EN DASH}"
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction in percent with one decimal and no sign, such as ``74.6``; a dash for None."""
+    return NOTHING if fraction is None else f"{100 * fraction:.1f}"
+
+
+def points(difference: float | None) -> str:
+    """A difference of fractions in signed percentage points, such as ``+3.7`` or ``−0.4``."""
+    if difference is None:
+        return NOTHING
+    text = f"{100 * difference:+.1f}"
+    return "±0.0" if text in {"+0.0", "-0.0"} else text.replace("-", "\N{MINUS SIGN}")
+
+
+def spread(value: Spread) -> str:
+    """Mean ± standard deviation in percent; the mean alone for a single seed."""
+    if value.std is None:
+        return percent(value.mean)
+    return f"{percent(value.mean)} ± {percent(value.std)}"
+
+
+def duration(seconds: float) -> str:
+    """Time for people: ``0.4 s``, ``48 s``, ``5 min 12 s``, ``2 h 07 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def amount(number: int) -> str:
+    """A count with at most three digits and a unit: ``812``, ``4.7 k``, ``134.6 M``."""
+    for limit, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= limit:
+            return f"{number / limit:.1f} {unit}"
+    return str(number)
+
+
+def interval(gain: Interval) -> str:
+    """The interval in points: ``95 % interval +2.9 to +4.5``."""
+    return f"{100 * gain.level:g} % interval {points(gain.low)} to {points(gain.high)}"
+
+
+def headline(results: Results) -> str:
+    """The result in a sentence.
+
+    Args:
+        results: The run.
+
+    Returns:
+        One sentence; says so where the run compares nothing.
+    """
+    if results.gain is None:
+        return (
+            "This run compares nothing: it has no pair of students with and without distillation."
+        )
+    before = percent(results.arms[BASELINE].spread("map").mean)
+    after = percent(results.arms[DISTILLED].spread("map").mean)
+    gain = results.gain.map
+    if gain.low <= 0 <= gain.high:
+        return f"No clear change: the student's mAP is {before} % plain and {after} % distilled."
+    verb = "rises" if gain.low > 0 else "falls"
+    return f"With distillation the student's mAP {verb} from {before} % to {after} %."
+
+
+def certainty(results: Results) -> str:
+    """How far the headline can be trusted, in a few plain sentences.
+
+    Args:
+        results: The run.
+
+    Returns:
+        What the interval says, how it was made, and how many seeds stand behind it.
+    """
+    if results.gain is None:
+        return "Train both students to see what distillation changed."
+    gain = results.gain.map
+    level = f"{100 * gain.level:g} %"
+    if gain.low > 0:
+        verdict = f"The whole {level} interval is above zero."
+    elif gain.high < 0:
+        verdict = f"The whole {level} interval is below zero: distillation hurt this student."
+    else:
+        verdict = (
+            f"The {level} interval includes zero: these test images do not show whether "
+            "distillation helped this student."
+        )
+    images = results.data.images.get("test", 0)
+    seeds = f" and {len(results.gain.per_seed)} seeds" if len(results.gain.per_seed) > 1 else ""
+    made = (
+        f"Paired bootstrap over {images:,} test images{seeds}, {gain.draws:,} draws, "
+        f"{100 * gain.probability_positive:.0f} % of them above zero."
+    )
+    return f"{verdict} {made} {_seeds(results.gain.per_seed)}"
+
+
+def budget(results: Results) -> str:
+    """How many optimiser updates each of the two students had; empty where one is missing."""
+    if BASELINE not in results.arms or DISTILLED not in results.arms:
+        return ""
+    plain, distilled = (
+        max(seed.updates for seed in results.arms[key].seeds) for key in (BASELINE, DISTILLED)
+    )
+    if plain == distilled:
+        return f"Both had {plain:,} optimiser updates a seed."
+    return f"Optimiser updates a seed: {plain:,} without, {distilled:,} with."
+
+
+def _seeds(per_seed: tuple[float, ...]) -> str:
+    if len(per_seed) < 2:
+        return "One seed: how much training itself scatters was not measured."
+    better = sum(value > 0 for value in per_seed)
+    listed = ", ".join(points(value) for value in per_seed)
+    return f"{len(per_seed)} seeds, {better} of them better with distillation ({listed})."

@@ -1,0 +1,249 @@
+"""Batches of views, reproducible from the update's number alone.
+
+The images form one endless stream, shuffled anew for every pass; update u takes the positions
+``[u * batch_size, (u + 1) * batch_size)``, so a batch may straddle two passes (as in the original).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from boxless.training.views import WHOLE, View, draw_view, view_boxes, view_pixels
+from boxless.types import Float32Array, ImageRecord, Proposals, UInt8Array
+
+ImageLoader = Callable[[str], UInt8Array]
+ProposalLookup = Callable[[str], Proposals]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch of views.
+
+    Attributes:
+        pixels: (N, 3, S, S) uint8 RGB.
+        labels: (N, K) int8 of 1, 0, -1.
+        index: (N,) int64 rows of the images in the training set.
+        mirrored: (N,) bool.
+        boxes: (N, R, 4) float32 unit boxes in the view (R may be 0).
+        whole_boxes: (N, R, 4) float32 the same regions in the uncropped image, mirrored alike.
+        scores: (N, R) float32 proposal scores.
+        mask: (N, R) bool, False for padding.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    index: Tensor
+    mirrored: Tensor
+    boxes: Tensor
+    whole_boxes: Tensor
+    scores: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return Batch(*(getattr(self, name).to(device) for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What to fetch: an image, its view, and the side in pixels."""
+
+    index: int
+    view: View
+    size: int
+
+
+class DecodedImages:
+    """Decoded images kept in memory up to a limit.
+
+    Args:
+        load: Decoder.
+        limit_bytes: Images beyond this are decoded every time.
+    """
+
+    def __init__(self, load: ImageLoader, limit_bytes: int) -> None:
+        self._load, self._left = load, limit_bytes
+        self._kept: dict[str, UInt8Array] = {}
+
+    def __call__(self, path: str) -> UInt8Array:
+        kept = self._kept.get(path)
+        if kept is not None:
+            return kept
+        image = self._load(path)
+        if image.nbytes <= self._left:
+            self._left -= image.nbytes
+            self._kept[path] = image
+        return image
+
+
+class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, Float32Array]]):
+    """Turns a `Sample` into pixels and boxes.
+
+    Args:
+        records: Images, in the order of `Sample.index`.
+        load: Image decoder.
+        proposals: Proposals by image id, or None where no regions are needed.
+        regions: Proposals taken per image, best first.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[ImageRecord],
+        load: ImageLoader,
+        *,
+        proposals: ProposalLookup | None = None,
+        regions: int = 0,
+    ) -> None:
+        self.records, self.load = records, load
+        self.proposals, self.regions = proposals, regions
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(
+        self, sample: Sample
+    ) -> tuple[UInt8Array, Sample, Float32Array, Float32Array, Float32Array]:
+        record = self.records[sample.index]
+        pixels = view_pixels(self.load(record.path), sample.view, sample.size)
+        unit, scores = self._unit_boxes(record)
+        whole = View(mirrored=sample.view.mirrored)
+        return pixels, sample, view_boxes(unit, sample.view), view_boxes(unit, whole), scores
+
+    def _unit_boxes(self, record: ImageRecord) -> tuple[Float32Array, Float32Array]:
+        if self.proposals is None:
+            return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+        found = self.proposals(record.image_id)
+        size = np.array([found.width, found.height] * 2, np.float32)
+        boxes = (found.boxes[: self.regions] / size).astype(np.float32)
+        return boxes, found.scores[: self.regions].astype(np.float32)
+
+    def collate(
+        self, items: list[tuple[UInt8Array, Sample, Float32Array, Float32Array, Float32Array]]
+    ) -> Batch:
+        """Stack items; regions are padded to the longest list of the batch."""
+        pixels, samples, boxes, whole, scores = zip(*items, strict=True)
+        count = max(len(b) for b in boxes)
+        mask = torch.zeros(len(items), count, dtype=torch.bool)
+        for row, found in enumerate(boxes):
+            mask[row, : len(found)] = True
+        rows = [s.index for s in samples]
+        return Batch(
+            pixels=torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(),
+            labels=torch.tensor([self.records[i].labels for i in rows], dtype=torch.int8),
+            index=torch.tensor(rows, dtype=torch.int64),
+            mirrored=torch.tensor([s.view.mirrored for s in samples]),
+            boxes=_pad(boxes, count),
+            whole_boxes=_pad(whole, count),
+            scores=_pad(scores, count),
+            mask=mask,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStream:
+    """The endless, reproducible stream of training batches.
+
+    Attributes:
+        dataset: Source of views.
+        batch_size: Images per update.
+        seed: Seed of order and views.
+        sizes: Input sides; one is drawn per batch.
+        mirror: Flip with probability 1/2.
+        crop: Largest part of the area cut off.
+        workers: Loading processes; 0 = this one.
+    """
+
+    dataset: ViewDataset
+    batch_size: int
+    seed: int
+    sizes: tuple[int, ...]
+    mirror: bool = True
+    crop: float = 0.0
+    workers: int = 0
+
+    def updates(self, epochs: float) -> int:
+        """Number of updates that make up `epochs` passes."""
+        return max(1, round(epochs * len(self.dataset) / self.batch_size))
+
+    def plan(self, update: int) -> list[Sample]:
+        """The samples of one update."""
+        count, first = len(self.dataset), update * self.batch_size
+        size = int(np.random.default_rng([self.seed, 1, update]).choice(self.sizes))
+        samples = []
+        for position in range(first, first + self.batch_size):
+            epoch, place = divmod(position, count)
+            index = int(_order(self.seed, epoch, count)[place])
+            view = draw_view(
+                seed=self.seed, epoch=epoch, index=index, mirror=self.mirror, crop=self.crop
+            )
+            samples.append(Sample(index, view, size))
+        return samples
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """Batches of the updates in [start, stop)."""
+        plans = (self.plan(update) for update in range(start, stop))
+        yield from _loader(self.dataset, plans, self.workers)
+
+
+def whole_batches(
+    dataset: ViewDataset,
+    *,
+    size: int,
+    batch_size: int,
+    mirrored: bool = False,
+    rows: Sequence[int] | None = None,
+    workers: int = 0,
+) -> Iterator[Batch]:
+    """Every image once, in order, whole; for inference.
+
+    Args:
+        dataset: Source of views.
+        size: Input side.
+        batch_size: Images per batch.
+        mirrored: Flip all of them.
+        rows: Only these rows.
+        workers: Loading processes.
+    """
+    wanted = list(range(len(dataset)) if rows is None else rows)
+    view = View(mirrored=True) if mirrored else WHOLE
+    plans = (
+        [Sample(row, view, size) for row in wanted[at : at + batch_size]]
+        for at in range(0, len(wanted), batch_size)
+    )
+    yield from _loader(dataset, plans, workers)
+
+
+def _loader(dataset: ViewDataset, plans: Iterator[list[Sample]], workers: int) -> Iterator[Batch]:
+    if workers == 0:
+        yield from (dataset.collate([dataset[s] for s in plan]) for plan in plans)
+        return
+    yield from DataLoader(
+        dataset,
+        batch_sampler=plans,  # type: ignore[arg-type]  # samples instead of integer rows
+        num_workers=workers,
+        collate_fn=dataset.collate,
+    )
+
+
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The shuffled rows of one pass (kept for the pass that is under way)."""
+    key = (seed, epoch, count)
+    if key not in _ORDERS:
+        if len(_ORDERS) > 4:
+            _ORDERS.clear()
+        _ORDERS[key] = np.random.default_rng([seed, 0, epoch]).permutation(count)
+    return _ORDERS[key]
+
+
+_ORDERS: dict[tuple[int, int, int], np.ndarray] = {}
+
+
+def _pad(arrays: Sequence[Float32Array], count: int) -> Tensor:
+    padded = np.zeros((len(arrays), count, *arrays[0].shape[1:]), np.float32)
+    for row, array in enumerate(arrays):
+        padded[row, : len(array)] = array
+    return torch.from_numpy(padded)

@@ -1,0 +1,126 @@
+"""Checkpoints of a training step: everything the next update depends on, in one safetensors file.
+
+Written to a temporary file in the same folder, flushed to disk, then renamed: a reader sees the old
+file or the new one, never half of one.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from boxless.atomic import write_atomically
+from boxless.errors import StoreError
+from boxless.training.optimization import AveragedWeights
+
+NAME = "checkpoint.safetensors"
+
+
+@dataclass(slots=True)
+class Progress:
+    """Plain values of a checkpoint.
+
+    Attributes:
+        update: Updates done.
+        seconds: Training time spent.
+        plateau: State of the plateau schedule.
+        extra: State of the runtime.
+    """
+
+    update: int = 0
+    seconds: float = 0.0
+    plateau: dict[str, float] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(
+    folder: Path,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: AveragedWeights | None,
+    progress: Progress,
+) -> None:
+    """Write the state after ``progress.update`` updates."""
+    tensors = {f"module.{k}": v for k, v in module.state_dict().items()}
+    if average is not None:
+        tensors |= {f"average.{k}": v for k, v in average.state.items()}
+    for index, slots in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{k}": v for k, v in slots.items() if v is not None}
+    tensors["rng.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["rng.cuda"] = torch.cuda.get_rng_state()
+    meta = {
+        "update": progress.update,
+        "seconds": progress.seconds,
+        "plateau": progress.plateau,
+        "extra": progress.extra,
+    }
+    packed = {k: torch.as_tensor(v).detach().cpu().contiguous() for k, v in tensors.items()}
+    write_atomically(folder / NAME, save(_separate(packed), {"progress": json.dumps(meta)}))
+
+
+def load_checkpoint(
+    folder: Path,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: AveragedWeights | None,
+) -> Progress:
+    """Restore the last checkpoint into module, optimiser, average and random state.
+
+    Returns:
+        The progress; all zero if there is no checkpoint.
+
+    Raises:
+        StoreError: The checkpoint is damaged or belongs to another model.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return Progress()
+    try:
+        with safe_open(path, "pt") as file:
+            meta = json.loads(file.metadata()["progress"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        module.load_state_dict(_part(tensors, "module."))
+        if average is not None:
+            for key, value in _part(tensors, "average.").items():
+                average.state[key].copy_(value)
+        _restore_optimizer(optimizer, _part(tensors, "optimizer."))
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise StoreError(
+            f"checkpoint {path} cannot be used: {str(error)[:300]}",
+            hint=f"delete {path} to start this step again from its beginning",
+        ) from error
+    torch.set_rng_state(tensors["rng.cpu"])
+    if torch.cuda.is_available() and "rng.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["rng.cuda"])
+    return Progress(**meta)
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, slot = key.split(".", 1)
+        state.setdefault(int(index), {})[slot] = value
+    full = optimizer.state_dict()
+    full["state"] = state
+    optimizer.load_state_dict(full)
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Clone tensors that share memory; safetensors refuses aliases."""
+    seen: set[int] = set()
+    result = {}
+    for key, value in tensors.items():
+        pointer = value.data_ptr()
+        result[key] = value.clone() if pointer in seen else value
+        seen.add(pointer)
+    return result

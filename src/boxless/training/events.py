@@ -1,0 +1,128 @@
+"""What happened while training: one JSON line an entry, and a progress bar for people."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+NAME = "events.jsonl"
+
+
+class EventLog:
+    """Append-only log of a training step that survives being killed.
+
+    Args:
+        folder: Folder of the step.
+        update: Entries of later updates (written after the last checkpoint) are dropped.
+    """
+
+    def __init__(self, folder: Path, *, update: int) -> None:
+        self._path = folder / NAME
+        kept = [entry for entry in read_events(folder) if int(entry["update"]) < update]
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = "".join(json.dumps(entry) + "\n" for entry in kept)
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text(lines, "utf-8")
+        temporary.replace(self._path)
+        self._file = self._path.open("a", encoding="utf-8")
+
+    def write(self, entry: Mapping[str, float]) -> None:
+        """Append an entry; values that are not finite become null."""
+        clean = {k: v if math.isfinite(v) else None for k, v in entry.items()}
+        self._file.write(json.dumps(clean) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_events(folder: Path) -> list[dict[str, float]]:
+    """Entries of a step's log; a half-written last line is left out."""
+    path = folder / NAME
+    if not path.exists():
+        return []
+    entries = []
+    for line in path.read_text("utf-8").splitlines():
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return entries
+
+
+class StepProgress:
+    """Progress of one step: a bar on a terminal, a line now and then elsewhere.
+
+    Args:
+        title: Name of the step.
+        total: Units of work.
+        done: Units done before.
+        unit: What a unit is, for the rate.
+        per: How many images a unit stands for; the rate is shown in images a second.
+    """
+
+    def __init__(self, title: str, total: int, *, done: int = 0, per: int = 1) -> None:
+        self._console = Console(stderr=True)
+        self._title, self._total, self._done, self._per = title, total, done, per
+        self._next_line = done + max(1, total // 4)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<18}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task(title, total=total, completed=done, rate="", note="")
+
+    def __enter__(self) -> "StepProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Count work done, with a short remark such as the loss."""
+        self._done += count
+        task = self._bar.tasks[0]
+        rate = f"{task.speed * self._per:.1f} img/s" if task.speed else ""
+        self._bar.update(self._task, advance=count, rate=rate, note=note)
+        if not self._console.is_terminal and self._done >= self._next_line:
+            self._next_line = self._done + max(1, self._total // 4)
+            self._console.print(
+                f"{self._title}: {self._done}/{self._total} {note}", highlight=False
+            )
+
+
+def smoothed(entries: list[dict[str, float]], key: str, factor: float = 0.9) -> Iterator[float]:
+    """Exponentially smoothed values of a key, for plots and notes."""
+    value: float | None = None
+    for entry in entries:
+        found = entry.get(key)
+        if found is not None:
+            value = found if value is None else factor * value + (1 - factor) * found
+            yield value

@@ -1,0 +1,141 @@
+"""The training loop. Teacher, baseline and both stages all run through `train`, top to bottom.
+
+A step is a pure function of its task, its data, its settings and its seed: order and views of images
+come from the update's number, random layers from the generator kept in the checkpoint. Killed at any
+moment and started again, it ends with the same weights bit for bit (on one machine).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from boxless.atomic import write_atomically
+from boxless.training.batches import Batch, BatchStream
+from boxless.training.checkpoint import (
+    Progress,
+    load_checkpoint,
+    save_checkpoint,
+)
+from boxless.training.events import EventLog, StepProgress
+from boxless.training.optimization import (
+    AveragedWeights,
+    OptimSettings,
+    Plateau,
+    build_optimizer,
+    rate,
+    set_rate,
+)
+from boxless.training.runtime import Runtime
+
+WEIGHTS = "weights.safetensors"
+LOG_EVERY = 10
+
+
+class Task(Protocol):
+    """What a step trains and what it minimises."""
+
+    module: nn.Module
+    """Everything that is trained and saved."""
+
+    def is_new(self, name: str) -> bool:
+        """Whether a parameter of `module` belongs to a new (not pretrained) layer."""
+
+    def train_mode(self) -> None:
+        """Put all modules into the mode they train in."""
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Loss parts of a batch; ``loss`` is the one that is minimised."""
+
+
+def train(
+    task: Task,
+    stream: BatchStream,
+    settings: OptimSettings,
+    *,
+    folder: Path,
+    runtime: Runtime,
+    title: str,
+    checkpoint_seconds: float = 60.0,
+    validate: Callable[[], float] | None = None,
+) -> Progress:
+    """Train a task to its last update, from the last checkpoint if there is one.
+
+    Args:
+        task: What to train; its module holds the final weights afterwards.
+        stream: Where batches come from.
+        settings: Optimiser and schedule.
+        folder: Receives checkpoint, events and at the end ``weights.safetensors``.
+        runtime: Device and precision.
+        title: Shown beside the progress bar.
+        checkpoint_seconds: Time between checkpoints.
+        validate: Held-out loss, asked once a pass by the plateau schedule.
+
+    Returns:
+        Updates done and seconds spent.
+
+    Raises:
+        NumericsError: The loss became infinite or NaN.
+        StoreError: The checkpoint cannot be used.
+    """
+    total = stream.updates(settings.epochs)
+    per_epoch = stream.updates(1)
+    optimizer = build_optimizer(task.module, settings, task.is_new)
+    average = AveragedWeights(task.module, settings.ema) if settings.ema else None
+    progress = load_checkpoint(folder, task.module, optimizer, average)
+    runtime.restore(progress.extra)
+    plateau = Plateau(settings.patience, **_plateau_state(progress))
+    log = EventLog(folder, update=progress.update)
+    task.train_mode()
+    began = saved = time.monotonic() - progress.seconds
+
+    def checkpoint(update: int) -> None:
+        state = {k: v for k, v in asdict(plateau).items() if k != "patience"}
+        now = Progress(update, time.monotonic() - began, state, runtime.state())
+        save_checkpoint(folder, task.module, optimizer, average, now)
+
+    with StepProgress(title, total, done=progress.update, per=stream.batch_size) as bar:
+        start = progress.update
+        for update, batch in enumerate(stream.batches(start, total), start):
+            value = rate(settings, update, total, plateau.drops)
+            set_rate(optimizer, value)
+            with runtime.autocast():
+                losses = task.losses(batch.to(runtime.device))
+            runtime.step(losses["loss"], task.module, optimizer, settings.clip_norm)
+            if average is not None:
+                average.update(task.module, update)
+            if update % LOG_EVERY == 0 or update + 1 == total:
+                parts = {k: float(v.detach()) for k, v in losses.items()}
+                log.write({"update": update, "epoch": update / per_epoch, "lr": value, **parts})
+            bar.advance(note=f"loss {float(losses['loss'].detach()):.4g}")
+            if validate is not None and (update + 1) % per_epoch == 0:
+                plateau.see(validate())
+                task.train_mode()
+            if time.monotonic() - saved > checkpoint_seconds and update + 1 < total:
+                checkpoint(update + 1)
+                saved = time.monotonic()
+    log.close()
+    if average is not None:
+        task.module.load_state_dict(average.state)
+    save_weights(folder / WEIGHTS, task.module)
+    return Progress(total, time.monotonic() - began)
+
+
+def save_weights(path: Path, module: nn.Module) -> None:
+    """Write a module's state dict as safetensors, atomically."""
+    state = {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
+    write_atomically(path, save(state))
+
+
+def _plateau_state(progress: Progress) -> dict[str, float]:
+    return dict(progress.plateau)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch's generators, which initialise layers and drive dropout."""
+    torch.manual_seed(seed)

@@ -1,0 +1,88 @@
+"""Device, precision and threads. The only file that knows accelerate."""
+
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from boxless.errors import ConfigError, NumericsError
+
+
+class Runtime:
+    """Where and how tensors are computed.
+
+    Args:
+        precision: ``no``, ``fp16`` or ``bf16`` mixed precision.
+        threads: CPU threads of torch; 0 leaves torch's choice.
+        cpu: Stay on the CPU even where there is a GPU.
+
+    Raises:
+        ConfigError: More than one process was started.
+    """
+
+    def __init__(self, *, precision: str = "no", threads: int = 0, cpu: bool = False) -> None:
+        if threads:
+            torch.set_num_threads(threads)
+        self._engine: Any = Accelerator(mixed_precision=precision, cpu=cpu)
+        if self._engine.num_processes > 1:
+            raise ConfigError(
+                f"{self._engine.num_processes} processes were started; boxless trains in one",
+                hint="start it without torchrun or accelerate launch",
+            )
+
+    @property
+    def device(self) -> torch.device:
+        """The device that computes."""
+        return cast("torch.device", self._engine.device)
+
+    def place(self, module: nn.Module) -> nn.Module:
+        """Move a module to the device, convolutions in channels-last layout."""
+        return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def autocast(self) -> Any:
+        """Context of mixed precision; does nothing for ``no``."""
+        return self._engine.autocast()
+
+    def step(
+        self, loss: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer, clip: float
+    ) -> None:
+        """Backward pass, optional clipping, update, gradients cleared.
+
+        Args:
+            loss: Scalar.
+            module: What is trained.
+            optimizer: Its optimiser.
+            clip: Largest gradient norm; 0 = no clipping.
+
+        Raises:
+            NumericsError: The loss is not finite.
+        """
+        if not bool(torch.isfinite(loss.detach())):
+            raise NumericsError(
+                f"the loss became {float(loss.detach())}",
+                hint="lower the learning rate (….optim.lr), or set ….optim.clip_norm to 1;"
+                " the last checkpoint is still good",
+            )
+        self._engine.backward(loss)
+        scaler = self._engine.scaler
+        if scaler is not None:
+            scaler.unscale_(optimizer)
+        if clip:
+            nn.utils.clip_grad_norm_([p for p in module.parameters() if p.grad is not None], clip)
+        if scaler is not None:
+            scaler.step(optimizer)
+            scaler.update()
+        else:
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must keep of the runtime."""
+        scaler = self._engine.scaler
+        return {} if scaler is None else {"scaler": scaler.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a state of `state`."""
+        if "scaler" in state and self._engine.scaler is not None:
+            self._engine.scaler.load_state_dict(state["scaler"])

@@ -1,0 +1,265 @@
+"""What each step of a run trains: teacher, student on tags (and soft targets), student on regions."""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from boxless.distill.prediction_transfer import SoftLoss
+from boxless.distill.region_transfer import Adapter, Form, inverse_scale, region_loss, vector_loss
+from boxless.distill.tag_loss import detector_loss, tag_loss
+from boxless.models.backbone import Backbone, freeze_norm_statistics
+from boxless.models.classifier import Classifier
+from boxless.models.detector import Detector, DetectorHead
+from boxless.regions.pooling import pool_regions
+from boxless.training.batches import Batch
+
+MapsOf = Callable[[Batch, tuple[str, ...]], dict[str, Tensor]]
+"""Teacher maps of a batch by level, each (N, C, H, W)."""
+
+
+class TeacherTask:
+    """Train the detector on tags.
+
+    Args:
+        detector: The teacher.
+        frozen_backbone: Train the heads alone.
+        folds: (M,) fold of each training image; head 1 + f never trains on fold f.
+        region_temperature: Divides the detection logits while training.
+        train_norm_statistics: Let BatchNorm update its statistics.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        *,
+        frozen_backbone: bool,
+        folds: Tensor | None,
+        region_temperature: float,
+        train_norm_statistics: bool,
+    ) -> None:
+        self.detector, self.folds = detector, folds
+        self.region_temperature = region_temperature
+        self.frozen_backbone, self.train_statistics = frozen_backbone, train_norm_statistics
+        detector.backbone.requires_grad_(not frozen_backbone)
+        self.module: nn.Module = detector.heads if frozen_backbone else detector
+
+    def is_new(self, name: str) -> bool:
+        """The two score layers are new (and pooled_linear's hidden layer)."""
+        return "_scores" in name or (self.frozen_backbone or "heads." in name and ".fc6" in name)
+
+    def train_mode(self) -> None:
+        """Heads with dropout; the backbone too unless it is frozen."""
+        self.detector.train()
+        if self.frozen_backbone:
+            self.detector.backbone.eval()
+        elif not self.train_statistics:
+            freeze_norm_statistics(self.detector.backbone)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Tag loss of every head, each on the images it may see."""
+        heads = tuple(range(len(self.detector.heads)))
+        outputs = self.detector(batch.pixels.float(), batch.boxes, batch.scores, batch.mask, heads)
+        parts = []
+        for head, output in enumerate(outputs):
+            probabilities = output.image_probabilities(region_temperature=self.region_temperature)
+            include = None
+            if head and self.folds is not None:
+                include = (self.folds[batch.index.cpu()] != head - 1).to(probabilities.device)
+            parts.append(detector_loss(probabilities.float(), batch.labels, include))
+        return {"loss": torch.stack(parts).sum(), "tags": parts[0]}
+
+
+class ClassifierTask:
+    """Train the student on tags, and on the teacher's predictions if there are any.
+
+    Args:
+        classifier: The student.
+        train_norm_statistics: Let BatchNorm update its statistics.
+        soft: L_p', or None for the baseline.
+        soft_weight: lambda.
+        targets: (M, 2, K), p'^T of the training images, plain and mirrored.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        *,
+        train_norm_statistics: bool,
+        soft: SoftLoss | None = None,
+        soft_weight: float = 0.0,
+        targets: Tensor | None = None,
+    ) -> None:
+        self.classifier, self.soft = classifier, soft
+        self.soft_weight, self.targets = soft_weight, targets
+        self.train_statistics = train_norm_statistics
+        parts: dict[str, nn.Module] = {"classifier": classifier}
+        if soft is not None:
+            parts["soft"] = soft
+        self.module: nn.Module = nn.ModuleDict(parts)
+
+    def is_new(self, name: str) -> bool:
+        """The last layer, and learned temperatures."""
+        return name.startswith(("classifier.fc.", "soft."))
+
+    def train_mode(self) -> None:
+        """Dropout on; BatchNorm statistics as asked."""
+        self.module.train()
+        if not self.train_statistics:
+            freeze_norm_statistics(self.module)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """L_p + lambda L_p'."""
+        logits = self.classifier(batch.pixels.float()).float()
+        tags = tag_loss(logits, batch.labels)
+        if self.soft is None or self.targets is None:
+            return {"loss": tags, "tags": tags}
+        rows, side = batch.index.cpu(), batch.mirrored.long().cpu()
+        soft = self.soft(logits, self.targets[rows, side].to(logits.device))
+        return {"loss": tags + self.soft_weight * soft, "tags": tags, "soft": soft}
+
+
+class RegionTask:
+    """Stage 1: train the student's backbone to agree with the teacher's maps on regions.
+
+    Args:
+        backbone: The student's.
+        adapters: Psi by level.
+        maps_of: Teacher maps of a batch.
+        objectness: (M, 2, R), s'.
+        levels: Levels to match.
+        bins: Bins per side.
+        form: exact, align or max.
+        spreads: Channel spread by level, or empty.
+        student_size: Input side of the student; larger views are resized in the network.
+        teacher_size: Input side of the teacher.
+        teacher_displacement: `Backbone.displacement` of the teacher, by level.
+        train_norm_statistics: Let BatchNorm update its statistics.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        adapters: dict[str, Adapter],
+        maps_of: MapsOf,
+        objectness: Tensor,
+        *,
+        bins: int,
+        form: Form,
+        spreads: dict[str, Tensor],
+        student_size: int,
+        teacher_size: int,
+        teacher_displacement: dict[str, float],
+        train_norm_statistics: bool,
+    ) -> None:
+        self.teacher_size, self.teacher_displacement = teacher_size, teacher_displacement
+        self.backbone, self.maps_of, self.objectness = backbone, maps_of, objectness
+        self.levels, self.bins, self.form = tuple(adapters), bins, form
+        self.spreads, self.student_size = spreads, student_size
+        self.train_statistics = train_norm_statistics
+        self.adapters = nn.ModuleDict(cast("dict[str, nn.Module]", adapters))
+        self.module: nn.Module = nn.ModuleDict({"backbone": backbone, "adapters": self.adapters})
+
+    def is_new(self, name: str) -> bool:
+        """Psi is new."""
+        return name.startswith("adapters.")
+
+    def train_mode(self) -> None:
+        """BatchNorm statistics as asked."""
+        self.module.train()
+        if not self.train_statistics:
+            freeze_norm_statistics(self.module)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Region loss summed over levels."""
+        pixels = in_network_resize(batch.pixels.float(), self.student_size)
+        student = self.backbone(self.backbone.normalize(pixels), self.levels)
+        teacher = self.maps_of(batch, self.levels)
+        count = batch.boxes.shape[1]
+        rows, side = batch.index.cpu(), batch.mirrored.long().cpu()
+        weights = self.objectness[rows, side, :count].to(pixels.device)
+        parts = {}
+        for level in self.levels:
+            factor = inverse_scale(self.spreads.get(level), teacher[level])
+            parts[level] = region_loss(
+                self.adapters[level](student[level]).float() * factor,
+                teacher[level].float() * factor,
+                batch.boxes - self.backbone.displacement(level) / self.student_size,
+                batch.whole_boxes - self.teacher_displacement[level] / self.teacher_size,
+                weights,
+                batch.mask,
+                bins=self.bins,
+                form=self.form,
+                student_size=self.student_size,
+                teacher_size=self.teacher_size,
+            )
+        spread = weights.square().sum() / batch.mask.sum().clamp(min=1)
+        return {"loss": torch.stack(list(parts.values())).sum(), **parts, "weight": spread}
+
+
+class VectorTask:
+    """Stage 1 of the released code: region vectors (fc7) of teacher and student agree.
+
+    Args:
+        student: With an ``fc6_fc7`` head, which is trained too.
+        detector: The teacher, with an ``fc6_fc7`` head.
+        student_size: Input side of the student.
+        train_norm_statistics: Let BatchNorm update its statistics.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        detector: Detector,
+        *,
+        student_size: int,
+        train_norm_statistics: bool,
+    ) -> None:
+        self.student, self.detector, self.student_size = student, detector, student_size
+        self.train_statistics = train_norm_statistics
+        self.module: nn.Module = nn.ModuleDict({"backbone": student.backbone, "neck": student.neck})
+
+    def is_new(self, name: str) -> bool:
+        """Nothing is: convolutions, fc6 and fc7 are pretrained."""
+        return name == ""
+
+    def train_mode(self) -> None:
+        """Student with dropout, teacher without."""
+        self.module.train()
+        self.detector.eval()
+        if not self.train_statistics:
+            freeze_norm_statistics(self.module)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Squared distance of region vectors."""
+        detector, level = self.detector, self.detector.level
+        pixels, side = batch.pixels.float(), int(batch.pixels.shape[-1])
+        with torch.no_grad():
+            maps = detector.backbone(detector.backbone.normalize(pixels), (level,))[level]
+            pooled = detector.pooled(maps, batch.whole_boxes, batch.scores, view_size=side)
+            target = cast("DetectorHead", detector.heads[0]).vectors(pooled)
+        small = in_network_resize(pixels, self.student_size)
+        features = self.student.backbone(self.student.backbone.normalize(small), (level,))[level]
+        regions = pool_regions(
+            features,
+            batch.boxes,
+            bins=detector.bins,
+            pooling=detector.pooling,
+            view_size=self.student_size,
+        )
+        vectors = self.student.neck(regions).view(*batch.mask.shape, -1)
+        return {"loss": vector_loss(vectors, target, batch.mask)}
+
+
+def in_network_resize(pixels: Tensor, size: int) -> Tensor:
+    """Resize as the released code's ``Interp`` layer does: bilinear, corners aligned (method 1.3).
+
+    Args:
+        pixels: (N, 3, S, S).
+        size: Wanted side; nothing happens if it is S already.
+    """
+    if pixels.shape[-1] == size:
+        return pixels
+    return functional.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=True)

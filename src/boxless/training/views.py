@@ -1,0 +1,93 @@
+"""What a network sees of an image: crop, mirror, resize; boxes move along with the pixels.
+
+Every random choice is drawn from ``(seed, epoch, image)``, never from a running generator, so any
+update of any epoch can be made again on its own: that is what makes resuming exact.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from boxless.data.resize import resize_square
+from boxless.types import Float32Array, UInt8Array
+
+CROP_ASPECT = 4 / 3
+"""A random crop's sides differ from the image's proportions by at most this factor."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Part of an image, possibly mirrored.
+
+    Attributes:
+        window: ``(x1, y1, x2, y2)`` as fractions of the image; ``(0, 0, 1, 1)`` is all of it.
+        mirrored: Whether the window is flipped left to right.
+    """
+
+    window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    mirrored: bool = False
+
+
+WHOLE = View()
+
+
+def draw_view(*, seed: int, epoch: int, index: int, mirror: bool, crop: float) -> View:
+    """Draw the view of one image in one epoch.
+
+    Args:
+        seed: Seed of the training step.
+        epoch: Pass over the images.
+        index: Row of the image in the training set.
+        mirror: Flip with probability 1/2.
+        crop: Largest part of the area to cut off, in [0, 1); 0 = no crop.
+
+    Returns:
+        The view; equal arguments give equal views on every machine.
+    """
+    rng = np.random.default_rng([seed, epoch, index])
+    mirrored = bool(mirror and rng.random() < 0.5)
+    if crop == 0:
+        return View(mirrored=mirrored)
+    kept = 1 - crop * rng.random()
+    aspect = CROP_ASPECT ** rng.uniform(-1, 1)
+    width, height = min(1.0, (kept * aspect) ** 0.5), min(1.0, (kept / aspect) ** 0.5)
+    left, top = rng.random() * (1 - width), rng.random() * (1 - height)
+    return View((left, top, left + width, top + height), mirrored)
+
+
+def view_pixels(image: UInt8Array, view: View, size: int) -> UInt8Array:
+    """Pixels of a view.
+
+    Args:
+        image: (H, W, 3).
+        view: Which part.
+        size: Side of the result.
+
+    Returns:
+        (size, size, 3).
+    """
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = view.window
+    left, right = round(x1 * width), max(round(x2 * width), round(x1 * width) + 1)
+    top, bottom = round(y1 * height), max(round(y2 * height), round(y1 * height) + 1)
+    pixels = resize_square(image[top:bottom, left:right], size)
+    return np.ascontiguousarray(pixels[:, ::-1]) if view.mirrored else pixels
+
+
+def view_boxes(unit_boxes: Float32Array, view: View) -> Float32Array:
+    """Unit boxes of the image as unit boxes of the view.
+
+    Args:
+        unit_boxes: (R, 4) fractions of the image.
+        view: Which part.
+
+    Returns:
+        (R, 4) fractions of the view; parts outside the window lie below 0 or above 1.
+    """
+    x1, y1, x2, y2 = view.window
+    offset = np.array([x1, y1, x1, y1], np.float32)
+    extent = np.array([x2 - x1, y2 - y1, x2 - x1, y2 - y1], np.float32)
+    moved = (unit_boxes - offset) / extent
+    if view.mirrored:
+        moved = np.stack([1 - moved[:, 2], moved[:, 1], 1 - moved[:, 0], moved[:, 3]], 1)
+    return moved.astype(np.float32)

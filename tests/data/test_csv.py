@@ -1,0 +1,163 @@
+import pytest
+
+from boxless.data import csv
+from boxless.data.manifest import Manifest
+from boxless.errors import DataError
+from boxless.types import ImageRecord
+
+
+def read(path):
+    return csv.read(str(path))
+
+
+def test_tags_in_one_column(csv_file):
+    found = read(
+        csv_file("path,labels,split\na.png,dog; cat ,train\nb.png,,train\nc.png,dog|,test\n")
+    )
+    assert found.classes == ("cat", "dog")
+    assert found.labels.tolist() == [[1, 1], [0, 0], [0, 1]]
+    assert found.split_names == ("train", "test")
+    assert found.image_ids == ("a.png", "b.png", "c.png")
+    assert [r.source.rsplit("/", 1)[1] for r in found.records] == [
+        "tags.csv:2",
+        "tags.csv:3",
+        "tags.csv:4",
+    ]
+    assert not found.has_boxes
+    assert found.notes == ()
+
+
+def test_one_column_a_class_keeps_their_order(csv_file):
+    found = read(csv_file("path,split,dog,cat\na.png,train,1,0\nb.png,test,-1,0\n"))
+    assert found.classes == ("dog", "cat")
+    assert found.labels.tolist() == [[1, 0], [-1, 0]]
+
+
+def test_spreadsheet_export_with_byte_order_mark_crlf_and_quotes(csv_file):
+    text = (
+        '\ufeffpath,labels,split\r\n"a.png","cat, wild;dog",train\r\n\r\n,,\r\nb.png,dog,test\r\n'
+    )
+    found = read(csv_file(text))
+    assert found.classes == ("cat, wild", "dog")
+    assert found.records[1].source.endswith("tags.csv:5")
+
+
+def test_class_list_beside_fixes_the_order(csv_file):
+    table = csv_file("path,labels,split\na.png,cat,train\n")
+    table.with_name("tags.csv.classes.txt").write_text("dog\ncat\nbird\n")
+    found = read(table)
+    assert found.classes == ("dog", "cat", "bird")
+    assert found.labels.tolist() == [[0, 1, 0]]
+    table.write_text("path,labels,split\na.png,cat,train\nb.png,dgo,train\n")
+    with pytest.raises(DataError, match=r"tags\.csv:3:2: unknown class 'dgo'.* 'dog'"):
+        read(table)
+
+
+def test_class_list_beside_orders_and_checks_columns(csv_file):
+    table = csv_file("path,split,dog,cat\na.png,train,1,0\n")
+    names = table.with_name("tags.csv.classes.txt")
+    names.write_text("cat\ndog\n")
+    assert read(table).labels.tolist() == [[0, 1]]
+    names.write_text("cat\ndogs\n")
+    with pytest.raises(DataError, match=r"tags\.csv:1:3: unknown class 'dog'.* 'dogs'"):
+        read(table)
+    names.write_text("cat\ndog\nbird\n")
+    with pytest.raises(DataError, match="none for bird"):
+        read(table)
+
+
+def test_missing_split_column_splits_by_hash_and_says_so(csv_file):
+    rows = "".join(f"img{n}.png,cat\n" for n in range(1000))
+    found = read(csv_file("path,labels\n" + rows))
+    assert 150 < len(found.split("test")) < 250
+    assert any("80 % train and 20 % test" in note for note in found.notes)
+    again = read(csv_file("path,labels\n" + "".join(reversed(rows.splitlines(keepends=True)))))
+    splits = {r.image_id: r.split for r in again.records}
+    assert all(splits[r.image_id] == r.split for r in found.records)
+
+
+def test_too_few_images_to_split(csv_file):
+    with pytest.raises(DataError, match=r"1 images are too few(.|\n)*column 'split'"):
+        read(csv_file("path,labels\na.png,cat\n"))
+
+
+def test_path_relative_to_the_table(csv_file, tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    found = read(csv_file(f"path,labels,split\n./a.png,x,train\n{tmp_path}/b.png,x,train\n"))
+    assert [r.path for r in found.records] == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert found.image_ids == ("a.png", "b.png")  # the same wherever the folder lies
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "the table is empty"),
+        ("path,labels\n", "a header but no images"),
+        ("file,labels\na.png,x\n", r"tags\.csv:1: expected a column 'path', found file, labels"),
+        ("path\na.png\n", "'labels' or one column a class, found none"),
+        ("path,labels,cat\na.png,x,1\n", "found 'labels' and cat"),
+        ("path,cat,cat\na.png,1,1\n", r"tags\.csv:1:3: .*'cat' twice"),
+        ("path,,cat\na.png,1,1\n", r"tags\.csv:1:2: .*without a name"),
+        ("path,labels,split\na.png,x\n", r"tags\.csv:2: expected 3 cells .* found 2"),
+        ("path,split,cat\na.png,train,1\nb.png,train,2\n", r"tags\.csv:3:3: .*'cat', found '2'"),
+        ("path,split,cat\na.png,train,\n", r"tags\.csv:2:3: expected 1 .* found ''"),
+        ("path,split,cat\na.png,,1\n", r"tags\.csv:2:2: expected a split"),
+        ("path,labels,split\n,cat,train\n", r"tags\.csv:2:1: expected the path"),
+        ("path,labels,split\na.png,x,train\na.png,x,test\n", r"tags\.csv:3: image id 'a\.png'"),
+        ("path,labels,split\na.png,;,train\n", "no image has a tag"),
+        ("path,split,cat\na.png,train,1\nb.png,train,-1\n", r"no label is 0 (.|\n)*write 0"),
+        ('path,labels,split\n"a.png,x,train\n', r"tags\.csv:\d: broken CSV"),
+        ("path,labels,split\na.png,x,train\n./a.png,x,test\n", r"tags\.csv:3: image id 'a\.png'"),
+    ],
+)
+def test_malformed_tables_are_refused_with_their_place(csv_file, text, told):
+    with pytest.raises(DataError, match=told):
+        read(csv_file(text))
+
+
+def test_other_encodings_are_refused(csv_file):
+    with pytest.raises(DataError, match="expected UTF-8 text, found byte 0xe9"):
+        read(csv_file("path,labels,split\na.png,caf\u00e9,train\n", encoding="latin-1"))
+
+
+def test_mostly_unknown_labels_are_remarked(csv_file):
+    found = read(csv_file("path,split,x,y\na.png,train,1,-1\nb.png,train,-1,0\n"))
+    assert found.notes == ("2 labels are -1 (unknown) and only 1 are 0 (absent)",)
+
+
+def test_missing_table(tmp_path):
+    with pytest.raises(DataError, match=r"CSV file at .*no\.csv, found nothing"):
+        read(tmp_path / "no.csv")
+    with pytest.raises(DataError, match="found a folder"):
+        read(tmp_path)
+
+
+def made(*classes):
+    labels = tuple((1, 0, -1)[k % 3] for k in range(len(classes)))
+    records = (ImageRecord("r", "/x/r.png", "val", labels),)
+    return Manifest("m", classes, records)
+
+
+def test_written_table_reads_back(tmp_path):
+    manifest = made("cat", 'odd, "name"', "dog")
+    table = tmp_path / "deep" / "out.csv"
+    csv.write(manifest, table, ["r.png"])
+    found = read(table)
+    assert found.classes == manifest.classes
+    assert (found.labels == manifest.labels).all()
+    assert found.split_names == ("val",)
+    assert [p.name for p in table.parent.iterdir()] == ["out.csv"]
+
+
+def test_class_named_like_a_column_cannot_be_written(tmp_path):
+    with pytest.raises(DataError, match="class named 'split'"):
+        csv.write(made("cat", "split"), tmp_path / "out.csv", ["r.png"])
+
+
+def test_failed_write_leaves_the_old_table(tmp_path):
+    table = tmp_path / "out.csv"
+    table.write_text("old")
+    with pytest.raises(ValueError, match="zip"):
+        csv.write(made("cat"), table, [])
+    assert table.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]

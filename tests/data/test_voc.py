@@ -1,0 +1,261 @@
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from boxless.data import voc
+from boxless.errors import DataError
+from boxless.types import TrueBox
+
+POSITIVES = {  # train, test; from the data set's own description
+    "person": (550, 239), "car": (185, 75), "dog": (158, 74), "cat": (148, 74),
+    "pottedplant": (109, 52), "bottle": (101, 50), "motorbike": (98, 42), "tvmonitor": (96, 37),
+    "aeroplane": (78, 23), "boat": (62, 27), "diningtable": (59, 19),
+}  # fmt: skip
+
+
+def read(tree):
+    return voc.read(str(tree.root))
+
+
+def by_id(manifest):
+    return {record.image_id: record for record in manifest.records}
+
+
+@pytest.fixture(scope="module")
+def real(data_root: Path):
+    return voc.read(str(data_root / "voc-mini" / "VOCdevkit" / "VOC2007"))
+
+
+class TestRealImages:
+    def test_counts(self, real):
+        found = real
+        assert found.classes == voc.CLASSES
+        train, test = found.split("train"), found.split("test")
+        assert (len(train), len(test)) == (1591, 749)
+        assert found.split_names == ("train", "test")
+        assert found.has_boxes
+        for name, expected in POSITIVES.items():
+            k = found.classes.index(name)
+            counts = tuple(int((part.labels[:, k] == 1).sum()) for part in (train, test))
+            assert counts == expected, name
+        assert int(((found.labels == 1).sum(axis=1) >= 2).sum()) == 1315
+
+    def test_one_record_in_full(self, real, data_root: Path):
+        root = data_root / "voc-mini" / "VOCdevkit" / "VOC2007"
+        record = by_id(real)["000002"]
+        assert record.path == str(root / "JPEGImages" / "000002.jpg")
+        assert record.split == "test"
+        train = voc.CLASSES.index("train")
+        assert record.labels == tuple(int(k == train) for k in range(20))
+        assert record.boxes == (TrueBox(train, (105.0, 152.0, 158.0, 230.0), False),)
+        assert record.source == f"{root}/ImageSets/Main/test.txt:1"
+
+    def test_unknown_comes_from_difficult_objects_only(self, real):
+        for record in real.records:
+            clear = {box.label for box in record.boxes or () if not box.difficult}
+            assert not any(record.labels[k] == -1 for k in clear)
+
+
+def test_tags_from_boxes_where_class_files_are_missing(voc_tree):
+    records = by_id(read(voc_tree))
+    assert records["1"].labels == (1, 0)
+    assert records["2"].labels == (-1, 1)  # the only cat is difficult
+    assert records["3"].labels == (0, 0)
+    assert records["4"].labels == (0, 1)
+    assert Counter(r.split for r in records.values()) == {"train": 3, "test": 1}
+
+
+def test_convention_boxes_become_zero_based_with_exclusive_ends(voc_tree):
+    records = by_id(read(voc_tree))
+    assert records["1"].boxes == (TrueBox(0, (0.0, 0.0, 24.0, 16.0), False),)  # the whole image
+    assert records["2"].boxes == (
+        TrueBox(0, (1.0, 2.0, 10.0, 9.0), True),
+        TrueBox(1, (4.0, 4.0, 8.0, 8.0), False),
+    )
+    assert records["3"].boxes == ()
+
+
+def test_class_files_win_over_boxes(voc_tree):
+    voc_tree.tags("cat", "trainval", {"1": -1, "2": 1, "3": 0})
+    records = by_id(read(voc_tree))
+    assert [records[i].labels for i in "123"] == [(0, 0), (1, 1), (-1, 0)]
+
+
+def test_class_file_may_tell_of_images_outside_the_split(voc_tree):
+    voc_tree.tags("cat", "trainval", {"1": 1, "2": -1, "3": -1, "99": 1})
+    assert by_id(read(voc_tree))["1"].labels == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("there", "splits"),
+    [
+        (("train",), {"train": "1"}),
+        (("train", "test"), {"train": "1", "test": "4"}),
+        (("train", "val", "test"), {"train": "1", "val": "2", "test": "4"}),
+        (("train", "val", "trainval", "test"), {"train": "3", "test": "4"}),
+        (("train", "val", "trainval"), {"train": "1", "val": "2"}),
+        (("trainval",), {"train": "3"}),
+        (("train", "trainval"), {"train": "3"}),
+    ],
+)
+def test_which_lists_make_which_splits(voc_tree, there, splits):
+    (voc_tree.main / "trainval.txt").unlink()
+    (voc_tree.main / "test.txt").unlink()
+    ids = {"train": "1", "val": "2", "trainval": "3", "test": "4"}
+    for name in there:
+        voc_tree.split(name, ids[name])
+    found = read(voc_tree)
+    assert {r.split: r.image_id for r in found.records} == splits
+    assert bool(found.notes) == ("test" not in there)
+
+
+def test_twenty_classes_without_a_class_list(voc_tree):
+    (voc_tree.root / "classes.txt").unlink()
+    assert read(voc_tree).classes == voc.CLASSES
+    assert len(voc.CLASSES) == 20
+
+
+def test_tags_alone_are_enough(voc_tree):
+    shutil.rmtree(voc_tree.root / "Annotations")
+    for name in ("cat", "dog"):
+        voc_tree.tags(name, "trainval", {"1": 1, "2": -1, "3": 0})
+        voc_tree.tags(name, "test", {"4": -1})
+    found = read(voc_tree)
+    assert not found.has_boxes
+    assert by_id(found)["3"].labels == (-1, -1)
+    (voc_tree.main / "dog_test.txt").unlink()
+    with pytest.raises(DataError, match=r"'dog' in .*dog_test\.txt or boxes"):
+        read(voc_tree)
+
+
+def test_a_labelling_tool_that_counts_from_zero(voc_tree):
+    voc_tree.image("1", ("cat", 0, (0, 0, 24, 16)))
+    assert by_id(read(voc_tree))["1"].boxes == (TrueBox(0, (0.0, 0.0, 24.0, 16.0)),)
+
+
+class TestErrors:
+    def test_image_without_jpeg(self, voc_tree):
+        (voc_tree.root / "JPEGImages" / "2.jpg").unlink()
+        with pytest.raises(
+            DataError, match=r"trainval\.txt:2: image '2' has no file in JPEGImages"
+        ):
+            read(voc_tree)
+
+    def test_image_without_xml(self, voc_tree):
+        (voc_tree.root / "Annotations" / "3.xml").unlink()
+        with pytest.raises(DataError, match=r"trainval\.txt:3: image '3' has no XML"):
+            read(voc_tree)
+
+    def test_many_missing_images_are_counted(self, voc_tree):
+        voc_tree.split("test", *(str(n) for n in range(100, 120)))
+        with pytest.raises(DataError, match=r"(?s)test\.txt:1: image '100'.*and 35 more"):
+            read(voc_tree)
+
+    def test_empty_split(self, voc_tree):
+        voc_tree.split("test")
+        with pytest.raises(DataError, match=r"test\.txt: the split is empty"):
+            read(voc_tree)
+
+    def test_same_image_in_both_splits(self, voc_tree):
+        voc_tree.split("test", "4", "1")
+        with pytest.raises(DataError, match=r"test\.txt:2: image id '1'.*trainval\.txt:1"):
+            read(voc_tree)
+
+    def test_no_split_list(self, voc_tree):
+        (voc_tree.main / "trainval.txt").unlink()
+        with pytest.raises(DataError, match=r"trainval\.txt or train\.txt .*found test\.txt"):
+            read(voc_tree)
+
+    def test_two_words_in_a_split_list(self, voc_tree):
+        (voc_tree.main / "test.txt").write_text("4 1\n")
+        with pytest.raises(DataError, match=r"test\.txt:1: expected one image id, found '4 1'"):
+            read(voc_tree)
+
+    @pytest.mark.parametrize("line", ["1 2", "1", "1 1 1", "1 yes"])
+    def test_wrong_label_value(self, voc_tree, line):
+        path = voc_tree.tags("cat", "trainval", {"2": 1, "3": 1})
+        path.write_text(path.read_text() + line)
+        with pytest.raises(DataError, match=rf"cat_trainval\.txt:3: expected .*{line!r}"):
+            read(voc_tree)
+
+    def test_class_file_lacks_an_image(self, voc_tree):
+        voc_tree.tags("cat", "trainval", {"1": 1, "3": 1})
+        with pytest.raises(DataError, match=r"cat_trainval\.txt: .*image '2', which .*txt:2 lists"):
+            read(voc_tree)
+
+    def test_class_file_contradicts_itself(self, voc_tree):
+        path = voc_tree.tags("cat", "trainval", {"1": 1, "2": 1, "3": 1})
+        path.write_text(path.read_text() + "1 -1\n")
+        with pytest.raises(DataError, match=r"txt:4: image '1' has two different labels"):
+            read(voc_tree)
+
+    def test_broken_xml(self, voc_tree):
+        (voc_tree.root / "Annotations" / "1.xml").write_text("<annotation>\n<object></annotation>")
+        with pytest.raises(DataError, match=r"1\.xml:2:\d+: broken XML"):
+            read(voc_tree)
+
+    def test_entity_expansion_is_refused(self, voc_tree):
+        bomb = (
+            '<!DOCTYPE a [<!ENTITY x "cat"><!ENTITY y "&x;&x;&x;">]>'
+            "<annotation><object><name>&y;</name></object></annotation>"
+        )
+        (voc_tree.root / "Annotations" / "1.xml").write_text(bomb)
+        with pytest.raises(DataError, match=r"1\.xml: refused, the XML declares entities"):
+            read(voc_tree)
+
+    def test_external_entity_is_refused(self, voc_tree, tmp_path):
+        secret = tmp_path / "secret"
+        secret.write_text("cat")
+        bomb = (
+            f'<!DOCTYPE a [<!ENTITY x SYSTEM "file://{secret}">]>'
+            "<annotation><object><name>&x;</name></object></annotation>"
+        )
+        (voc_tree.root / "Annotations" / "1.xml").write_text(bomb)
+        with pytest.raises(DataError, match="refused"):
+            read(voc_tree)
+
+    def test_unknown_class(self, voc_tree):
+        voc_tree.image("1", ("cta", 0, (1, 1, 2, 2)))
+        with pytest.raises(DataError, match=r"1\.xml: object 1: .*'cta'.* Did you mean 'cat'"):
+            read(voc_tree)
+
+    @pytest.mark.parametrize("box", [(5, 1, 4, 2), (1, 5, 2, 4), (-3, 1, 4, 4), ("x", 1, 2, 2)])
+    def test_impossible_box(self, voc_tree, box):
+        voc_tree.image("1", ("cat", 0, box))
+        with pytest.raises(DataError, match=r"1\.xml: object 1 \(cat\): expected 1 <= xmin"):
+            read(voc_tree)
+
+    def test_wrong_difficult_flag(self, voc_tree):
+        voc_tree.image("1", ("cat", 7, (1, 1, 2, 2)))
+        with pytest.raises(DataError, match="expected difficult as 0 or 1, found '7'"):
+            read(voc_tree)
+
+    def test_class_list_with_repeats(self, voc_tree):
+        (voc_tree.root / "classes.txt").write_text("cat\ncat\n")
+        with pytest.raises(DataError, match=r"classes\.txt: expected one class name a line"):
+            read(voc_tree)
+
+    def test_missing_folder(self, tmp_path):
+        with pytest.raises(DataError, match=r"at .*nowhere, found nothing"):
+            voc.read(str(tmp_path / "nowhere"))
+
+    def test_folder_above_is_pointed_down(self, voc_tree):
+        with pytest.raises(DataError, match=r"did you mean voc:.*VOC2007\?"):
+            voc.read(str(voc_tree.root.parent))
+
+    def test_unreadable_folder(self, voc_tree, monkeypatch):
+        def refuse(self):
+            raise PermissionError(13, "Permission denied", str(self))
+
+        monkeypatch.setattr(Path, "iterdir", refuse)  # root could read it whatever its mode
+        with pytest.raises(
+            DataError, match=r"cannot read the folder .*VOC2007 \(Permission denied"
+        ):
+            read(voc_tree)
+
+    def test_split_list_that_is_no_text(self, voc_tree):
+        (voc_tree.main / "test.txt").write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(DataError, match=r"test\.txt: cannot be read as UTF-8"):
+            read(voc_tree)

@@ -1,0 +1,158 @@
+"""The table shows the numbers of the results, as text and as Markdown."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from boxless.report import wording
+from boxless.report.results import parse_results
+from boxless.report.tables import COLUMNS, results_markdown, results_table, table_rows
+
+
+def printed(results, width=100):
+    file = io.StringIO()
+    Console(file=file, width=width).print(results_table(results))
+    return file.getvalue()
+
+
+def test_rows_hold_mean_and_spread_over_seeds(make):
+    rows = {row.key: row.cells for row in table_rows(parse_results(make()))}
+    assert list(rows) == ["teacher", "baseline", "distilled", "gain"]
+    assert rows["baseline"] == (
+        "Student, plain",
+        "61.0 ± 1.4",
+        "50.0 ± 0.0",
+        "58.0 ± 0.0",
+        "40.0 ± 0.0",
+        "45.0 ± 0.0",
+        "128",
+        "3.6 M",
+        "2 min 00 s",
+    )
+    assert rows["teacher"][1] == "70.0"
+    assert rows["gain"][:3] == ("gain in points", "+5.0 (+2.1 to +7.9)", "±0.0")
+
+
+def test_one_seed_shows_no_spread(make):
+    results = parse_results(make(seeds=1))
+    assert "±" not in table_rows(results)[1].cells[1]
+    assert "one seed, no spread" in results_markdown(results)
+
+
+def test_without_gain_there_is_no_gain_row(make):
+    results = parse_results(make(gain=False))
+    assert [row.key for row in table_rows(results)] == ["teacher", "distilled"]
+    assert "interval" not in results_markdown(results)
+
+
+def test_markdown_is_a_table_of_equal_rows(make):
+    value = make()
+    value["arms"]["teacher"]["label"] = "a | b"
+    lines = results_markdown(parse_results(value)).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 6
+    assert {line.replace("\\|", "").count("|") for line in table} == {len(COLUMNS) + 1}
+    assert "**66.0 ± 1.4**" in table[4]
+
+
+def test_the_terminal_table_fits_eighty_columns_and_keeps_its_numbers(make):
+    text = printed(parse_results(make()), width=80)
+    assert "61.0 ± 1.4" in text
+    assert "66.0 ± 1.4" in text
+    assert "+5.0" in text
+    assert "…" not in text
+
+
+def test_long_labels_do_not_squeeze_the_terminal_table(make):
+    value = make()
+    value["arms"]["baseline"]["label"] = "student without distillation of any kind at all"
+    value["arms"]["baseline@192"] = value["arms"]["baseline"]
+    text = printed(parse_results(value), width=80)
+    assert text.count("61.0 ± 1.4") == 2
+    assert "baseline@192" in text
+    assert "2 min 00 s" in text
+
+
+def test_names_are_not_read_as_markup(make):
+    value = make()
+    value["arms"]["[red]T[/red]"] = value["arms"]["teacher"]
+    assert "[red]T[/red]" in printed(parse_results(value), width=160)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.42, "0.4 s"),
+        (48.4, "48 s"),
+        (59.7, "1 min 00 s"),
+        (312, "5 min 12 s"),
+        (7620, "2 h 07 min"),
+    ],
+)
+def test_duration(seconds, text):
+    assert wording.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(812, "812"), (4_700, "4.7 k"), (134_588_304, "134.6 M")]
+)
+def test_amount(number, text):
+    assert wording.amount(number) == text
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [
+        (0.037, "+3.7"),
+        (-0.004, "\N{MINUS SIGN}0.4"),
+        (0.0004, "±0.0"),
+        (-0.0004, "±0.0"),
+        (None, "\N{EN DASH}"),
+    ],
+)
+def test_points(difference, text):
+    assert wording.points(difference) == text
+
+
+def with_interval(make, low, high, seeds=2):
+    value = make(seeds=seeds)
+    value["gain"]["map"] |= {"low": low, "high": high, "mean": (low + high) / 2}
+    return parse_results(value)
+
+
+def test_the_sentence_follows_the_interval(make):
+    better = with_interval(make, 0.02, 0.08)
+    assert wording.headline(better).endswith("rises from 61.0 % to 66.0 %.")
+    assert "above zero" in wording.certainty(better)
+    unclear = with_interval(make, -0.01, 0.11)
+    assert wording.headline(unclear).startswith("No clear change")
+    assert "includes zero" in wording.certainty(unclear)
+    worse = with_interval(make, -0.08, -0.02)
+    assert "falls" in wording.headline(worse)
+    assert "hurt" in wording.certainty(worse)
+
+
+def test_the_sentence_names_images_draws_and_seeds(make):
+    text = wording.certainty(parse_results(make()))
+    assert "1,749 test images and 2 seeds" in text
+    assert "1,000 draws" in text
+    assert "2 seeds, 2 of them better" in text
+    assert "One seed" in wording.certainty(parse_results(make(seeds=1)))
+    assert "compares nothing" in wording.headline(parse_results(make(gain=False)))
+
+
+def test_unequal_budgets_are_said(make):
+    value = make()
+    assert wording.budget(parse_results(value)) == "Both had 100 optimiser updates a seed."
+    value["arms"]["distilled"]["seeds"][0]["updates"] = 250
+    assert wording.budget(parse_results(value)).endswith("100 without, 250 with.")
+
+
+def test_a_metric_that_no_seed_has_is_a_dash(make):
+    value = make()
+    for seed in value["arms"]["baseline"]["seeds"]:
+        seed["metrics"]["f1"]["all"] = dict.fromkeys(seed["metrics"]["f1"]["all"])
+    rows = {row.key: row.cells for row in table_rows(parse_results(value))}
+    assert rows["baseline"][2] == "\N{EN DASH}"
+    assert rows["gain"][2] == "\N{EN DASH}"
