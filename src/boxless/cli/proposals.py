@@ -33,8 +33,8 @@ def proposals(
 
     ```
     boxless proposals voc:VOCdevkit/VOC2007
-    boxless proposals coco:coco --out boxes/coco --workers 8
-    boxless proposals csv:tags.csv --method grid --max-boxes 200
+    boxless proposals csv:tags.csv --out boxes/mine --workers 8
+    boxless proposals scenes: --method grid --max-boxes 200
     ```
 
     Args:
