@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -151,3 +153,12 @@ def test_opencv_without_its_contrib_part(monkeypatch):
     monkeypatch.delattr(edge_boxes.cv2, "ximgproc")
     with pytest.raises(MissingExtraError, match="boxless\\[train\\]"):
         make_proposer("edge_boxes")
+
+
+def test_without_opencv(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.delitem(sys.modules, "boxless.proposals.edge_boxes")
+    monkeypatch.delitem(sys.modules, "boxless.proposals.edge_map")
+    with pytest.raises(MissingExtraError, match="opencv-contrib"):
+        make_proposer("edge_boxes")
+    assert make_proposer("grid").name == "grid"

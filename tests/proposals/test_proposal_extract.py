@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from proposal_pictures import contents, load, write_pictures
 
-from boxless.errors import BoxlessError, DataError, StoreError
+from boxless.errors import BoxlessError, DataError, RunError, StoreError
 from boxless.proposals.proposer import make_proposer
 from boxless.proposals.store import ProposalStore
 
@@ -128,6 +128,15 @@ def test_skip_bad_lists_what_was_left_out(make_store, records, tmp_path):
 def test_all_images_bad_is_an_error(make_store):
     with pytest.raises(DataError, match="at least one readable image"):
         make_store(load_image=_always_fail, skip_bad=True)
+
+
+def _die(path):
+    os._exit(1)
+
+
+def test_a_worker_that_dies_is_an_error_with_advice(make_store):
+    with pytest.raises(RunError, match="worker process died"):
+        make_store(load_image=_die, workers=2)
 
 
 def _always_fail(path):

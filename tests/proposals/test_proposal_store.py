@@ -214,8 +214,11 @@ def test_unfinished_writer(tmp_path):
 
 
 def test_half_written_files_of_a_killed_writer_are_swept_up(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / ".unfinished.json.17.tmp").write_bytes(b"half")
     ProposalWriter(tmp_path / "store", inputs(["a"]))
-    (tmp_path / "store" / ".shard-00000.safetensors.x1y2").write_bytes(b"half")
+    (tmp_path / "store" / ".shard-00000.safetensors.17.tmp").write_bytes(b"half")
+    (tmp_path / "store" / ".index.json.17.tmp").write_bytes(b"half")
     writer = ProposalWriter(tmp_path / "store", inputs(["a"]))
     writer.write_shard(0, [("a", proposals(2))])
     writer.finish()

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from boxless.data.manifest import Manifest
+    from boxless.proposals.proposer import Proposer
     from boxless.proposals.recall import RecallTable
     from boxless.proposals.store import ProposalStore
 
@@ -31,8 +33,8 @@ def proposals(
 
     ```
     boxless proposals voc:VOCdevkit/VOC2007
-    boxless proposals coco:coco --out boxes/coco --workers 8
-    boxless proposals csv:tags.csv --method grid --max-boxes 200
+    boxless proposals csv:tags.csv --out boxes/mine --workers 8
+    boxless proposals scenes: --method grid --max-boxes 200
     ```
 
     Args:
@@ -47,10 +49,7 @@ def proposals(
         skip_bad: Leave unreadable images out instead of stopping at the first one.
         json: Print the result as JSON.
     """
-    from boxless.data.images import load_image
     from boxless.data.sources import load_manifest
-    from boxless.proposals.extract import extract
-    from boxless.proposals.progress import ExtractionProgress
     from boxless.proposals.proposer import make_proposer
     from boxless.proposals.recall import COUNTS, recall_table
 
@@ -58,6 +57,20 @@ def proposals(
     proposer = make_proposer(method, **settings)
     manifest = load_manifest(spec)
     folder = out or Path("proposals") / f"{manifest.name}-{method}"
+    store, rate = _extract(manifest, proposer, folder, workers=workers, skip_bad=skip_bad)
+    counts = (*(count for count in COUNTS if count < max_boxes), max_boxes)
+    table = recall_table(store, manifest.records, counts=counts) if manifest.has_boxes else None
+    (_print_json if json else _print_text)(store, rate, table)
+
+
+def _extract(
+    manifest: "Manifest", proposer: "Proposer", folder: Path, *, workers: int, skip_bad: bool
+) -> "tuple[ProposalStore, float | None]":
+    """Fill the store; its images a second, or None if all were there already."""
+    from boxless.data.images import load_image
+    from boxless.proposals.extract import extract
+    from boxless.proposals.progress import ExtractionProgress
+
     with ExtractionProgress("proposing boxes") as progress:
         store = extract(
             manifest.records,
@@ -69,13 +82,7 @@ def proposals(
             skip_bad=skip_bad,
             progress=progress,
         )
-        rate = progress.rate if progress.new_images else None
-    counts = (*(count for count in COUNTS if count < max_boxes), max_boxes)
-    table = recall_table(store, manifest.records, counts=counts) if manifest.has_boxes else None
-    if json:
-        _print_json(store, rate, table)
-    else:
-        _print_text(store, rate, table)
+        return store, progress.rate if progress.new_images else None
 
 
 def _print_json(store: "ProposalStore", rate: float | None, table: "RecallTable | None") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from boxless.errors import DataError, StoreError
 from boxless.proposals.index import INDEX_NAME, StoreInputs
 from boxless.proposals.store import ProposalStore
-from boxless.proposals.workers import ProposeOne, available_cores, image_mapper
+from boxless.proposals.workers import MapImages, ProposeOne, available_cores, image_mapper
 from boxless.proposals.writer import ProposalWriter, Skipped
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from boxless.proposals.proposer import Proposer
-    from boxless.types import ImageRecord, Proposals, UInt8Array
+    from boxless.types import ImageRecord, UInt8Array
 
 SHARD_SIZE = 1024
 
@@ -63,41 +63,47 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
         raise DataError(
             f"expected shard_size >= 1 and workers >= 0, found {shard_size} and {workers}"
         )
+    ids = _unique_ids(records)
     inputs = StoreInputs(
-        proposer=proposer.name,
-        settings=dict(proposer.settings),
-        manifest_fingerprint=manifest_fingerprint,
-        shard_size=shard_size,
-        image_ids=_unique_ids(records),
+        proposer.name, dict(proposer.settings), manifest_fingerprint, shard_size, ids
     )
     report = progress or _silent
     if (folder / INDEX_NAME).exists():
         store = _reopen(folder, inputs, skip_bad=skip_bad)
-        report(len(records), len(records))
+        report(len(ids), len(ids))
         return store
     writer = ProposalWriter(folder, inputs)
-    by_id = {record.image_id: record for record in records}
+    with image_mapper(
+        ProposeOne(proposer, load_image), min(workers or available_cores(), len(ids))
+    ) as outcomes:
+        _fill(writer, records, outcomes, skip_bad=skip_bad, report=report)
+    return writer.finish()
+
+
+def _fill(
+    writer: ProposalWriter,
+    records: "Sequence[ImageRecord]",
+    outcomes: MapImages,
+    *,
+    skip_bad: bool,
+    report: "Callable[[int, int], None]",
+) -> None:
+    """Write the shards that an earlier call did not."""
     todo = [n for n in range(writer.shard_count) if not _usable(writer.finished(n), skip_bad)]
     done = len(records) - sum(len(writer.shard_ids(number)) for number in todo)
     report(done, len(records))
-    if todo:
-        one = ProposeOne(proposer, load_image)
-        with image_mapper(one, min(workers or available_cores(), len(records))) as outcomes:
-            for number in todo:
-                shard = [by_id[image_id] for image_id in writer.shard_ids(number)]
-                found: list[tuple[str, Proposals]] = []
-                skipped: list[tuple[str, str]] = []
-                for record, outcome in zip(shard, outcomes(shard), strict=True):
-                    if not isinstance(outcome, str):
-                        found.append((record.image_id, outcome))
-                    elif skip_bad:
-                        skipped.append((record.image_id, outcome))
-                    else:
-                        raise _unreadable(record, outcome)
-                    done += 1
-                    report(done, len(records))
-                writer.write_shard(number, found, tuple(skipped))
-    return writer.finish()
+    size = writer.inputs.shard_size
+    for number in todo:
+        shard = records[number * size : (number + 1) * size]
+        found, skipped = [], []
+        for record, outcome in zip(shard, outcomes(shard), strict=True):
+            if isinstance(outcome, str):
+                skipped.append(_skip(record, outcome, skip_bad=skip_bad))
+            else:
+                found.append((record.image_id, outcome))
+            done += 1
+            report(done, len(records))
+        writer.write_shard(number, found, tuple(skipped))
 
 
 def _silent(done: int, total: int) -> None:
@@ -123,9 +129,11 @@ def _unique_ids(records: "Sequence[ImageRecord]") -> tuple[str, ...]:
     return tuple(seen)
 
 
-def _unreadable(record: "ImageRecord", reason: str) -> DataError:
+def _skip(record: "ImageRecord", reason: str, *, skip_bad: bool) -> tuple[str, str]:
+    if skip_bad:
+        return record.image_id, reason
     listed = f", listed in {record.source}" if record.source else ""
-    return DataError(
+    raise DataError(
         f"cannot read image {record.image_id!r} ({record.path}{listed}): {reason}",
         hint="repair or remove it, or leave such images out with --skip-bad",
     )

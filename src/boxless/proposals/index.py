@@ -5,8 +5,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from boxless.atomic import write_atomically
 from boxless.errors import StoreError
-from boxless.proposals.atomic import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

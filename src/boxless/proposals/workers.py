@@ -84,7 +84,8 @@ def image_mapper(one: ProposeOne, workers: int) -> Iterator[MapImages]:
     except BrokenProcessPool as error:
         raise RunError(
             f"a worker process died (of {workers}); most often the machine ran out of memory",
-            hint="run the same command again with fewer workers; finished shards are kept",
+            hint="run the same again with fewer workers; finished shards are kept. (A script of "
+            "your own must call this under `if __name__ == '__main__':`, or use workers=1)",
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

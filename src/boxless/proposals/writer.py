@@ -7,8 +7,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from boxless.atomic import write_atomically
 from boxless.errors import DataError, StoreError
-from boxless.proposals.atomic import write_atomically
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.index import (
     INDEX_NAME,
@@ -55,6 +55,9 @@ class ProposalWriter:
                 f"{folder} already holds a finished proposal store",
                 hint="open it, choose another folder, or delete it",
             )
+        for name in ("shard-", INPUTS_NAME, INDEX_NAME):
+            for leftover in folder.glob(f".{name}*.tmp"):  # half-written when a writer was killed
+                leftover.unlink()
         if (folder / INPUTS_NAME).exists():
             difference = read_inputs(folder).difference(inputs)
             if difference:
@@ -62,8 +65,6 @@ class ProposalWriter:
                     f"{folder} holds an unfinished extraction of other inputs: {difference}",
                     hint="choose another folder, or delete this one",
                 )
-            for leftover in folder.glob(".shard-*"):  # half-written when the writer was killed
-                leftover.unlink()
         else:
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
