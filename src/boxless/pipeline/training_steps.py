@@ -8,20 +8,64 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save
 
+from boxless.atomic import write_atomically
 from boxless.config import OptimConfig
+from boxless.distill.statistics import match_moments, watch
 from boxless.distill.tag_loss import tag_loss
+from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
+from boxless.models.folding import last_convolution
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.training.batches import whole_batches
 from boxless.training.events import StepProgress
-from boxless.training.loop import WEIGHTS, seed_everything, train
-from boxless.training.teacher_cache import TeacherCache, build_teacher_cache, remove_damaged
+from boxless.training.loop import WEIGHTS, Task, seed_everything, train
+from boxless.training.map_store import MapStore, build_map_store, remove_damaged
+from boxless.training.teacher_cache import TeacherCache, build_teacher_cache
 
 Facts = dict[str, Any]
 
 PREDICT_BATCH = 32
+MOMENT_IMAGES = 256
+MOMENTS = "moments.safetensors"
+
+
+def keep_maps(run: Run, folder: Path, teacher_weights: Path | None) -> Facts:
+    """Compute the teacher's feature maps of all training images once."""
+    recipe = run.recipe
+    if teacher_weights is None:
+        trunk = build.backbone(recipe.teacher).eval()
+    else:
+        trunk = build.trained_detector(recipe, len(run.classes), teacher_weights).backbone
+    run.runtime.place(trunk)
+    damaged = remove_damaged(folder, "*.safetensors")
+    dataset, size = run.dataset(run.train), recipe.teacher.input_size
+    with StepProgress("teacher maps", len(run.train)) as bar:
+        build_map_store(
+            trunk,
+            dataset,
+            folder,
+            size=size,
+            levels=build.kept_levels(recipe),
+            runtime=run.runtime,
+            advance=bar.advance,
+        )
+    if recipe.stage1.match_statistics:
+        mean, deviation = _moments(run, trunk, size)
+        write_atomically(folder / MOMENTS, save({"mean": mean, "deviation": deviation}))
+    return {"rebuilt": len(damaged)}
+
+
+def _moments(run: Run, trunk: Backbone, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Moments of the final convolution over the first training images."""
+    rows = range(min(MOMENT_IMAGES, len(run.train)))
+    dataset = run.dataset(run.train)
+    batches = whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, rows=rows)
+    device = run.runtime.device
+    inputs = (trunk.normalize(batch.pixels.to(device).float()) for batch in batches)
+    return watch(trunk, last_convolution(trunk), inputs)
 
 
 def train_teacher(run: Run, folder: Path) -> Facts:
@@ -30,14 +74,17 @@ def train_teacher(run: Run, folder: Path) -> Facts:
     seed_everything(recipe.run.seed)
     model = build.detector(recipe, len(run.classes))
     folds = None if run.folds is None else torch.from_numpy(run.folds)
-    task = build.teacher_task(recipe, model, folds)
+    maps = _maps(run) if build.trains_on_maps(recipe) else None
+    task = build.teacher_task(recipe, model, folds, maps)
     run.runtime.place(model)
+    # With kept maps the pixels are not looked at: fetch the smallest views there are.
+    sizes = (1,) if maps is not None else build.teacher_sizes(recipe)
     progress = train(
         task,
         build.stream(
             run.dataset(run.train, regions=config.regions),
             config.optim,
-            sizes=build.teacher_sizes(recipe),
+            sizes=sizes,
             seed=recipe.run.seed,
             workers=recipe.run.workers,
         ),
@@ -50,8 +97,15 @@ def train_teacher(run: Run, folder: Path) -> Facts:
     return {
         "seconds": progress.seconds,
         "updates": progress.update,
-        "parameters": parameters(model),
+        "parameters": parameters(model.backbone) + parameters(model.heads[0]),
     }
+
+
+def _maps(run: Run) -> MapStore | None:
+    """The run's kept maps, if it keeps any."""
+    if not build.keeps_maps(run.recipe):
+        return None
+    return MapStore(run.folder / "maps", len(run.train))
 
 
 def cache_teacher(run: Run, folder: Path, teacher_weights: Path) -> Facts:
@@ -59,20 +113,18 @@ def cache_teacher(run: Run, folder: Path, teacher_weights: Path) -> Facts:
     recipe = run.recipe
     model = build.trained_detector(recipe, len(run.classes), teacher_weights)
     run.runtime.place(model)
-    damaged = remove_damaged(folder)
-    keep = recipe.stage1.enabled and recipe.stage1.teacher_maps == "cache"
+    damaged = remove_damaged(folder, "*.safetensors")
     with StepProgress("teacher cache", len(run.train)) as bar:
         build_teacher_cache(
             model,
             run.dataset(run.train, regions=recipe.teacher.regions),
             folder,
             size=recipe.teacher.input_size,
-            levels=recipe.stage1.levels if keep and recipe.stage1.target == "conv" else (),
+            maps=_maps(run),
             folds=None if run.folds is None else torch.from_numpy(run.folds),
             knowledge=build.knowledge(recipe),
             runtime=run.runtime,
             advance=bar.advance,
-            workers=recipe.run.workers,
         )
     return {"rebuilt": len(damaged)}
 
@@ -83,7 +135,9 @@ def train_baseline(run: Run, folder: Path, seed: int, size: int) -> Facts:
     seed_everything(seed)
     model = build.student(run.recipe, len(run.classes))
     run.runtime.place(model)
-    return _train_student(run, folder, seed, size, optim, build.baseline_task(optim, model), model)
+    task = build.baseline_task(optim, model)
+    updates = build.distillation_updates(run.recipe, run.dataset(run.train))
+    return _train_student(run, folder, seed, size, optim, task, model, updates)
 
 
 def train_stage1(run: Run, folder: Path, seed: int, teacher: Path, cache: Path) -> Facts:
@@ -94,8 +148,15 @@ def train_stage1(run: Run, folder: Path, seed: int, teacher: Path, cache: Path) 
     detector = build.trained_detector(recipe, len(run.classes), teacher)
     run.runtime.place(model)
     run.runtime.place(detector)
-    task = build.region_task(recipe, model, detector, TeacherCache(cache, len(run.train)))
+    maps = _maps(run)
+    objectness = TeacherCache(cache, len(run.train)).objectness
+    task = build.region_task(recipe, model, detector, objectness, maps)
     run.runtime.place(task.module)
+    if config.match_statistics:
+        wanted = load_file(run.folder / "maps" / MOMENTS)
+        own = _moments(run, model.backbone.eval(), recipe.student.input_size)
+        conv = last_convolution(model.backbone)
+        match_moments(conv, own, (wanted["mean"], wanted["deviation"]))
     progress = train(
         task,
         build.stream(
@@ -135,8 +196,9 @@ def _train_student(
     seed: int,
     size: int,
     optim: OptimConfig,
-    task: Any,
+    task: Task,
     model: Classifier,
+    updates: int | None = None,
 ) -> Facts:
     recipe = run.recipe
     progress = train(
@@ -148,6 +210,7 @@ def _train_student(
         folder=folder,
         runtime=run.runtime,
         title=f"{folder.parent.name} seed {seed}",
+        updates=updates,
         checkpoint_seconds=recipe.run.checkpoint_seconds,
         validate=_held_out_loss(run, model, size) if optim.schedule == "plateau" else None,
     )

@@ -61,6 +61,7 @@ def train(
     folder: Path,
     runtime: Runtime,
     title: str,
+    updates: int | None = None,
     checkpoint_seconds: float = 60.0,
     validate: Callable[[], float] | None = None,
 ) -> Progress:
@@ -73,6 +74,7 @@ def train(
         folder: Receives checkpoint, events and at the end ``weights.safetensors``.
         runtime: Device and precision.
         title: Shown beside the progress bar.
+        updates: Updates in all; default: as many as `settings.epochs` passes have.
         checkpoint_seconds: Time between checkpoints.
         validate: Held-out loss, asked once a pass by the plateau schedule.
 
@@ -83,7 +85,7 @@ def train(
         NumericsError: The loss became infinite or NaN.
         StoreError: The checkpoint cannot be used.
     """
-    total = stream.updates(settings.epochs)
+    total = stream.updates(settings.epochs) if updates is None else updates
     per_epoch = stream.updates(1)
     optimizer = build_optimizer(task.module, settings, task.is_new)
     average = AveragedWeights(task.module, settings.ema) if settings.ema else None
