@@ -4,6 +4,7 @@ Each takes the run, the folder of the step and (for students) the seed, writes i
 folder and returns facts worth keeping in the step's record.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,11 +207,10 @@ def _train_student(
         build.stream(
             run.dataset(run.train), optim, sizes=(size,), seed=seed, workers=recipe.run.workers
         ),
-        build.optim_settings(optim),
+        replace(build.optim_settings(optim), updates=updates),
         folder=folder,
         runtime=run.runtime,
         title=f"{folder.parent.name} seed {seed}",
-        updates=updates,
         checkpoint_seconds=recipe.run.checkpoint_seconds,
         validate=_held_out_loss(run, model, size) if optim.schedule == "plateau" else None,
     )
