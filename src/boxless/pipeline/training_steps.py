@@ -16,7 +16,8 @@ from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.training.batches import whole_batches
 from boxless.training.events import StepProgress
-from boxless.training.loop import WEIGHTS, seed_everything, train
+from boxless.training.files import WEIGHTS
+from boxless.training.loop import seed_everything, train
 from boxless.training.teacher_cache import TeacherCache, build_teacher_cache, remove_damaged
 
 Facts = dict[str, Any]
