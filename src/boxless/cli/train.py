@@ -1,5 +1,6 @@
 """``boxless train`` and the verbs of its steps."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -151,6 +152,9 @@ def run_until(
     from boxless.cli.overrides import parse_overrides
     from boxless.data.sources import load_manifest
     from boxless.errors import MissingExtraError
+    from boxless.pipeline.context import Run
+    from boxless.pipeline.execute import execute
+    from boxless.pipeline.readable import without_bad_images
     from boxless.recipe_files import load_recipe
 
     overrides = parse_overrides(tokens)
@@ -162,13 +166,10 @@ def run_until(
     settings = load_recipe(recipe, overrides)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file", hint="name a folder")
+    for package in ("torch", "torchvision", "timm", "accelerate"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "train")
     manifest = load_manifest(spec)
-    try:
-        from boxless.pipeline.context import Run
-        from boxless.pipeline.execute import execute
-        from boxless.pipeline.readable import without_bad_images
-    except ImportError as error:
-        raise MissingExtraError(str(error.name), "train") from error
     if settings.data.skip_bad:
         manifest = without_bad_images(manifest)
     run = Run(out, spec, settings, manifest)
@@ -176,11 +177,11 @@ def run_until(
 
 
 def _show(out: Path) -> None:
-    from boxless.pipeline.reporting import load_results
+    from boxless.report.results import read_results
     from boxless.report.tables import results_table
 
     console = Console()
-    console.print(results_table(load_results(out)))
+    console.print(results_table(read_results(out / "results.json")))
     console.print(f"report:  {out / 'report.html'}", soft_wrap=True)
     console.print(f"results: {out / 'results.json'}", soft_wrap=True)
     console.print(f"student: {out / 'export' / 'student.onnx'}", soft_wrap=True)

@@ -10,11 +10,13 @@ from boxless.data.images import load_image
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError
 from boxless.proposals.store import ProposalStore
-from boxless.training.batches import DecodedImages, ViewDataset
-from boxless.training.runtime import Runtime
 
 if TYPE_CHECKING:
+    # Importing torch takes seconds, which a command that finds all steps done need not wait.
     from numpy.typing import NDArray
+
+    from boxless.training.batches import DecodedImages, ViewDataset
+    from boxless.training.runtime import Runtime
 
 GIB = 1 << 30
 
@@ -81,13 +83,17 @@ class Run:
         return list(range(first, first + self.recipe.run.seeds))
 
     @cached_property
-    def images(self) -> DecodedImages:
+    def images(self) -> "DecodedImages":
         """Image loader with memory."""
+        from boxless.training.batches import DecodedImages  # noqa: PLC0415
+
         return DecodedImages(load_image, int(self.recipe.run.cache_gib * GIB))
 
     @cached_property
-    def runtime(self) -> Runtime:
+    def runtime(self) -> "Runtime":
         """Device, precision and threads."""
+        from boxless.training.runtime import Runtime  # noqa: PLC0415
+
         return Runtime(precision=self.recipe.run.precision, threads=self.recipe.run.threads)
 
     @cached_property
@@ -101,8 +107,10 @@ class Run:
         count = self.recipe.teacher.folds
         return self.train.folds(count, seed=self.recipe.data.seed) if count else None
 
-    def dataset(self, part: Manifest, *, regions: int = 0) -> ViewDataset:
+    def dataset(self, part: Manifest, *, regions: int = 0) -> "ViewDataset":
         """Views of a part of the data, with proposals if `regions` is not 0."""
+        from boxless.training.batches import ViewDataset  # noqa: PLC0415
+
         if regions == 0:
             return ViewDataset(part.records, self.images)
         return ViewDataset(

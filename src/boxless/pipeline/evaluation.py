@@ -22,7 +22,7 @@ from boxless.pipeline.context import Run
 from boxless.pipeline.record import read_record
 from boxless.training.batches import whole_batches
 from boxless.training.events import StepProgress
-from boxless.training.loop import WEIGHTS
+from boxless.training.files import WEIGHTS
 from boxless.training.teacher_cache import TeacherCache
 from boxless.types import Detections, Float32Array
 

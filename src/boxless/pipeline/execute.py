@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.console import Console
 
 from boxless.atomic import write_atomically
-from boxless.errors import ConfigError, RunError, unknown_name
+from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
 from boxless.pipeline.context import Run
 from boxless.pipeline.plan import VERBS, Step, plan
 from boxless.pipeline.record import NAME, StepRecord, differences, now, read_record, to_json
 from boxless.recipe_files import dotted
-from boxless.training.checkpoint import NAME as CHECKPOINT
+from boxless.training.files import CHECKPOINT
 
 
 def execute(
@@ -35,6 +35,7 @@ def execute(
     for verb in (until, *forced_verbs):
         if verb not in VERBS:
             raise ConfigError(unknown_name("step", verb, VERBS))
+    _check_splits(run, until)
     console = Console(stderr=True)
     steps = plan(run)
     places = [place for place, step in enumerate(steps) if step.verb == until]
@@ -44,12 +45,14 @@ def execute(
     _refuse_changes(run, steps, wanted, redo)
     _save_settings(run)
     chosen = _needed(steps, until) if only else {step.name for step in steps}
+    for name in redo & chosen:
+        _discard(run.folder / name)
     for step in (step for step in steps if step.name in chosen):
         folder = run.folder / step.name
         done = read_record(folder)
         changed = done is not None and done.fingerprint != wanted[step.name].fingerprint
-        if step.name in redo or changed:
-            shutil.rmtree(folder, ignore_errors=True)
+        if changed:
+            _discard(folder)
             done = None
         if done is not None and done.status == "done":
             console.print(f"[dim]{step.name}: done already ({done.seconds:.0f} s)[/]")
@@ -57,13 +60,28 @@ def execute(
         _carry_out(run, step, done or wanted[step.name], folder, console)
 
 
+def _check_splits(run: Run, until: str) -> None:
+    """Fail before hours of training where the data cannot carry the run to its end."""
+    _ = run.train
+    if VERBS.index(until) >= VERBS.index("evaluate"):
+        _ = run.test
+
+
 def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: Console) -> None:
     verb = "goes on" if folder.exists() and (folder / NAME).exists() else "begins"
     console.print(f"[bold]{step.name}[/] {verb}")
+    _sweep(folder)
     write_atomically(folder / NAME, to_json(record))
     began = time.monotonic()
     try:
         record.facts = step.action(run, folder)
+    except NumericsError as error:
+        hint = f"{error.hint}; with changed settings add --force {step.verb}"
+        raise NumericsError(f"step {step.name}: {error.message}", hint=hint) from error
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "boxless":
+            raise
+        raise MissingExtraError(str(error.name or error), "train") from error
     except OSError as error:
         if error.errno is None:
             raise
@@ -76,6 +94,18 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
     write_atomically(folder / NAME, to_json(record))
     (folder / CHECKPOINT).unlink(missing_ok=True)
     console.print(f"[green]{step.name} done[/] in {record.seconds:.1f} s")
+
+
+def _discard(folder: Path) -> None:
+    """Throw a step away, its record first: killed half-way, what is left never passes as done."""
+    (folder / NAME).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what a killed attempt was just writing."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def _expected_records(run: Run, steps: list[Step]) -> dict[str, StepRecord]:
@@ -136,7 +166,9 @@ def _save_settings(run: Run) -> None:
     lines = [f"# {run.spec}"]
     values = dotted(run.recipe).items()
     lines += [f"{key} = {_toml(value)}" for key, value in values if value is not None]
-    write_atomically(run.folder / "recipe.toml", ("\n".join(lines) + "\n").encode())
+    path, data = run.folder / "recipe.toml", ("\n".join(lines) + "\n").encode()
+    if not path.exists() or path.read_bytes() != data:
+        write_atomically(path, data)
 
 
 def _toml(value: object) -> str:

@@ -19,7 +19,7 @@ from boxless.models.classifier import Classifier
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.pipeline.evaluation import ARMS, load_predictions
-from boxless.training.loop import WEIGHTS
+from boxless.training.files import WEIGHTS
 
 NAME = "student.onnx"
 PARITY_LIMIT = 1e-4

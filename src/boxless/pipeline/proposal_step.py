@@ -33,7 +33,7 @@ def extract_proposals(run: Run, folder: Path) -> dict[str, Any]:
             progress=progress,
         )
     facts: dict[str, Any] = {"images": len(store)}
-    if run.manifest.has_boxes:
+    if run.manifest.has_boxes and "test" in run.manifest.split_names:
         table = recall_table(store, run.test.records)
         facts["recall"] = asdict(table)
     return facts

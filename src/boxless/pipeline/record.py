@@ -56,8 +56,11 @@ def read_record(folder: Path) -> StepRecord | None:
     if not path.exists():
         return None
     try:
-        return StepRecord(**json.loads(path.read_text("utf-8")))
-    except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+        record = StepRecord(**json.loads(path.read_text("utf-8")))
+        if not all(isinstance(v, dict) for v in (record.settings, record.inputs, record.facts)):
+            raise TypeError("settings, inputs and facts must be objects")
+        return record
+    except (ValueError, TypeError, OSError) as error:
         raise StoreError(
             f"step record {path} is damaged: {error}",
             hint=f"delete the folder {folder} to do this step again",

@@ -21,7 +21,7 @@ from boxless.pipeline.plan import plan
 from boxless.pipeline.record import now, read_record
 from boxless.report.gallery import GalleryItem
 from boxless.report.html import write_report
-from boxless.report.results import Results, parse_results
+from boxless.report.results import parse_results
 from boxless.report.results import write_results as write_json
 from boxless.training.events import read_events
 from boxless.types import Float32Array, Int8Array
@@ -196,10 +196,3 @@ def _named(
     order = np.argsort(-row, kind="stable")
     wanted = [i for place, i in enumerate(order) if place < SHOWN_LABELS or classes[i] in truth]
     return tuple((classes[i], float(row[i])) for i in wanted)
-
-
-def load_results(folder: Path) -> Results:
-    """The results of a finished run."""
-    from boxless.report.results import read_results  # noqa: PLC0415
-
-    return read_results(folder / "results.json")

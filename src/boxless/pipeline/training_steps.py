@@ -22,7 +22,8 @@ from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.training.batches import whole_batches
 from boxless.training.events import StepProgress
-from boxless.training.loop import WEIGHTS, Task, seed_everything, train
+from boxless.training.files import WEIGHTS
+from boxless.training.loop import Task, seed_everything, train
 from boxless.training.map_store import MapStore, build_map_store, remove_damaged
 from boxless.training.teacher_cache import TeacherCache, build_teacher_cache
 

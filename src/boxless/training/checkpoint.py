@@ -16,9 +16,8 @@ from torch import Tensor, nn
 
 from boxless.atomic import write_atomically
 from boxless.errors import StoreError
+from boxless.training.files import CHECKPOINT as NAME
 from boxless.training.optimization import AveragedWeights
-
-NAME = "checkpoint.safetensors"
 
 
 @dataclass(slots=True)

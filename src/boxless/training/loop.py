@@ -23,6 +23,7 @@ from boxless.training.checkpoint import (
     save_checkpoint,
 )
 from boxless.training.events import EventLog, StepProgress
+from boxless.training.files import WEIGHTS
 from boxless.training.optimization import (
     AveragedWeights,
     OptimSettings,
@@ -33,7 +34,6 @@ from boxless.training.optimization import (
 )
 from boxless.training.runtime import Runtime
 
-WEIGHTS = "weights.safetensors"
 LOG_EVERY = 10
 
 
