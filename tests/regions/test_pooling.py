@@ -50,7 +50,7 @@ def integer_boxes(rng, size, count):
 def unit(inclusive, size):
     """Caffe's inclusive corners as unit boxes, in float32 as a data set would give them."""
     exclusive = inclusive + np.array([0, 0, 1, 1])
-    return torch.from_numpy((exclusive.astype(np.float32) / np.float32(size)))
+    return torch.from_numpy(exclusive.astype(np.float32) / np.float32(size))
 
 
 @pytest.mark.parametrize("size", [224, 672])
@@ -109,7 +109,7 @@ def test_align_is_torchvisions(shape):
 
 
 def test_convention_unit_boxes_mean_the_same_at_every_resolution():
-    """Both maps sample one linear ramp at cell centres; a region's mean is its place in the view."""
+    """Maps sample one ramp at cell centres: a region's mean is its place in the view."""
     boxes = torch.tensor([[[0.25, 0.25, 0.75, 0.5], [0.375, 0.5, 0.625, 0.875]]])
     for cells in (8, 24, 56):
         centres = (torch.arange(cells) + 0.5) / cells
@@ -141,25 +141,17 @@ def test_convention_whole_view_align_averages_like_pooling():
     torch.testing.assert_close(pooled, functional.avg_pool2d(features, 2))
 
 
-def test_convention_672_to_224_covers_the_same_cells():
-    """Boxes on the common 48 px lattice cover the same part of a 42 and of a 14 cell map."""
+def test_convention_672_to_224_is_caffes_floor_on_whole_pixels():
+    """``floor(224 x / 672)`` (method 1.4) is our unit box wherever 3 px of 672 fill one of 224."""
     rng = np.random.default_rng(2)
-    small = rng.normal(size=(1, 2, 14, 14)).astype(np.float32)
-    large = np.repeat(np.repeat(small, 3, 2), 3, 3)
-    ends = np.sort(rng.choice(15, (20, 2, 2), replace=True), axis=1)
-    ends[:, 1] = np.maximum(ends[:, 1], ends[:, 0] + 1)
-    # Inclusive ends of the released code: floor(224 x / 672) of 48 c .. 48 d - 1 is 16 c .. 16 d - 1;
-    # cells c .. d - 1 need the last pixel to round down, so boxes end half a cell early on both.
-    boxes = torch.from_numpy(ends.reshape(1, -1, 4)) / 14
-    early = torch.tensor([0, 0, 9 / 224, 9 / 224])
-    at_224 = pool_regions(
-        torch.from_numpy(small), (boxes - early).float(), bins=1, pooling="max", view_size=224
+    features = rng.normal(size=(1, 2, 14, 14)).astype(np.float32)
+    at_672 = integer_boxes(rng, 672, 100) // 3 * 3 + np.array([0, 0, 2, 2])
+    at_224 = at_672 * 224 // 672
+    found = pool_regions(
+        torch.from_numpy(features), unit(at_672, 672)[None], bins=7, pooling="max", view_size=224
     )
-    early = torch.tensor([0, 0, 9 / 672, 9 / 672])
-    at_672 = pool_regions(
-        torch.from_numpy(large), (boxes - early).float(), bins=1, pooling="max", view_size=672
-    )
-    torch.testing.assert_close(at_224, at_672, rtol=0, atol=0)
+    expected = caffe_roi_pool(features, [(0, *box) for box in at_224], 7)
+    np.testing.assert_array_equal(found.numpy(), expected)
 
 
 def test_mirrored_map_and_mirrored_boxes_pool_mirrored_regions():
