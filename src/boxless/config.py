@@ -248,6 +248,8 @@ class Recipe(Section):
             raise ValueError("with teacher.whole_image, stage1.regions must equal teacher.regions")
         if self.stage1.regions > self.teacher.regions:
             raise ValueError("stage1.regions must not exceed teacher.regions (s' comes from there)")
+        if self.stage1.optim.schedule == "plateau":
+            raise ValueError("stage1.optim.schedule = 'plateau' has no held-out loss to watch")
         if self.stage1.match_statistics and not (
             self.teacher.fold_norms and self.student.fold_norms
         ):

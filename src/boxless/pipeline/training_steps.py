@@ -4,6 +4,7 @@ Each takes the run, the folder of the step and (for students) the seed, writes i
 folder and returns facts worth keeping in the step's record.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,17 @@ from safetensors.torch import load_file, save
 
 from boxless.atomic import write_atomically
 from boxless.config import OptimConfig
+from boxless.data.manifest import Manifest
 from boxless.distill.statistics import match_moments, watch
-from boxless.distill.tag_loss import tag_loss
+from boxless.distill.tag_loss import detector_loss, tag_loss
+from boxless.errors import ConfigError
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
+from boxless.models.detector import Detector
 from boxless.models.folding import last_convolution
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
-from boxless.training.batches import whole_batches
+from boxless.training.batches import Batch, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import Task, seed_everything, train
@@ -95,12 +99,59 @@ def train_teacher(run: Run, folder: Path) -> Facts:
         runtime=run.runtime,
         title="teacher",
         checkpoint_seconds=recipe.run.checkpoint_seconds,
+        validate=_teacher_loss(run, model) if config.optim.schedule == "plateau" else None,
     )
     return {
         "seconds": progress.seconds,
         "updates": progress.update,
         "parameters": parameters(model.backbone) + parameters(model.heads[0]),
     }
+
+
+def _teacher_loss(run: Run, model: Detector) -> Callable[[], float]:
+    """A function that measures the teacher's tag loss on the held-out part of train."""
+    config, part = run.recipe.teacher, run.held_out
+
+    def loss_of(batch: Batch) -> torch.Tensor:
+        (output,) = model(batch.pixels.float(), batch.boxes, batch.scores, batch.mask)
+        return detector_loss(output.image_probabilities().float(), batch.labels)
+
+    return _held_out_loss(run, model, part, config.input_size, config.regions, loss_of)
+
+
+def _student_loss(run: Run, model: Classifier, size: int) -> Callable[[], float]:
+    """A function that measures the student's tag loss on the held-out part of train."""
+
+    def loss_of(batch: Batch) -> torch.Tensor:
+        return tag_loss(model(batch.pixels.float()).float(), batch.labels)
+
+    return _held_out_loss(run, model, run.held_out, size, 0, loss_of)
+
+
+def _held_out_loss(
+    run: Run,
+    model: torch.nn.Module,
+    part: Manifest | None,
+    size: int,
+    regions: int,
+    loss_of: Callable[[Batch], torch.Tensor],
+) -> Callable[[], float]:
+    if part is None:
+        raise ConfigError(
+            "schedule = 'plateau' watches held-out images, but data.held_out is 0",
+            hint="set data.held_out to 0.1, or schedule to 'cosine'",
+        )
+    dataset = run.dataset(part, regions=regions)
+
+    @torch.no_grad()
+    def measure() -> float:
+        model.eval()
+        total = 0.0
+        for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH):
+            total += float(loss_of(batch.to(run.runtime.device))) * len(batch.index)
+        return total / len(part)
+
+    return measure
 
 
 def _maps(run: Run) -> MapStore | None:
@@ -213,32 +264,13 @@ def _train_student(
         runtime=run.runtime,
         title=f"{folder.parent.name} seed {seed}",
         checkpoint_seconds=recipe.run.checkpoint_seconds,
-        validate=_held_out_loss(run, model, size) if optim.schedule == "plateau" else None,
+        validate=_student_loss(run, model, size) if optim.schedule == "plateau" else None,
     )
     return {
         "seconds": progress.seconds,
         "updates": progress.update,
         "parameters": parameters(model),
     }
-
-
-def _held_out_loss(run: Run, model: Classifier, size: int) -> Any:
-    """A function that measures the tag loss on the held-out part of train."""
-    part = run.held_out
-
-    @torch.no_grad()
-    def measure() -> float:
-        if part is None:
-            return 0.0
-        model.eval()
-        total = 0.0
-        for batch in whole_batches(run.dataset(part), size=size, batch_size=PREDICT_BATCH):
-            placed = batch.to(run.runtime.device)
-            loss = tag_loss(model(placed.pixels.float()).float(), placed.labels)
-            total += float(loss) * len(batch.index)
-        return total / len(part)
-
-    return measure
 
 
 def parameters(module: torch.nn.Module) -> int:

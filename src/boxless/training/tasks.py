@@ -53,8 +53,9 @@ class TeacherTask:
         self.module: nn.Module = detector.heads if frozen_backbone else detector
 
     def is_new(self, name: str) -> bool:
-        """The two score layers are new (and pooled_linear's hidden layer)."""
-        return "_scores" in name or (self.frozen_backbone or ("heads." in name and ".fc6" in name))
+        """The two score layers are new, and the whole head unless it starts from VGG's fc6, fc7."""
+        pretrained = cast("DetectorHead", self.detector.heads[0]).kind == "fc6_fc7"
+        return "_scores" in name or (not pretrained and not name.startswith("backbone."))
 
     def train_mode(self) -> None:
         """Heads with dropout; the backbone too unless it is frozen."""
