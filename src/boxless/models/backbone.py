@@ -8,8 +8,8 @@ behind ``stride32``). For VGG16 conv3_3, conv4_3, conv5_3 of the paper are ``str
 timm's traps, settled here: transformers return tokens and Swin returns NHWC from
 ``forward_features`` (their last intermediate map is ``final``); several ViT blocks share a stride
 (the last one gets the name); VGG keeps fc6 and fc7 inside ``pre_logits`` (taken out, see
-`Backbone.vgg_fc`); strided kernels displace maps, to the left in torch's models and to the right in those ported from
-TensorFlow (see `Backbone.displacement`).
+`Backbone.vgg_fc`); strided kernels displace maps, to the left in torch's models and to the right in
+those ported from TensorFlow (see `Backbone.displacement`).
 """
 
 from difflib import get_close_matches
