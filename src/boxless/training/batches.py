@@ -236,6 +236,7 @@ def _loader(dataset: ViewDataset, plans: Iterator[list[Sample]], workers: int) -
         batch_sampler=cast("Any", plans),  # samples instead of integer rows
         num_workers=workers,
         collate_fn=dataset.collate,
+        generator=torch.Generator(),  # or it would draw its base seed from the one dropout uses
     )
 
 
