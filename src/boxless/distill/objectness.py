@@ -63,6 +63,23 @@ def objectness(
     return raw / divisor.clamp(min=1e-12)
 
 
+def weigh_whole_image(weights: Tensor, mask: Tensor, share: float) -> Tensor:
+    """Give the last region of each image, the whole image, a weight relative to all others.
+
+    Args:
+        weights: (N, R), s'.
+        mask: (N, R) bool, False for padding (which stands at the end).
+        share: Its s'^2 divided by the sum of s'^2 of the other regions.
+
+    Returns:
+        (N, R) weights.
+    """
+    last = (mask.sum(1) - 1).clamp(min=0)[:, None]
+    others = weights.scatter(1, last, 0.0)
+    total = others.square().sum(1, keepdim=True)
+    return others.scatter(1, last, (share * total).sqrt())
+
+
 def select_by_nms(boxes: Tensor, scores: Tensor, mask: Tensor, *, iou: float, keep: int) -> Tensor:
     """Hard selection of table 4's "NMS proposals" row: s' becomes 1 for kept boxes, else 0.
 

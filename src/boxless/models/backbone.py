@@ -143,6 +143,29 @@ class Backbone(nn.Module):
         return timm_scheme(cfg["mean"], cfg["std"])
 
 
+def displacements(
+    backbone: Backbone, level: str, size: int, flipped: Tensor | None, count: int
+) -> Tensor:
+    """`Backbone.displacement` as an offset of unit boxes.
+
+    Args:
+        backbone: The network.
+        level: One of its levels.
+        size: Side of the input in pixels.
+        flipped: (N,) bool, maps that were mirrored after they were computed; None = none.
+        count: N.
+
+    Returns:
+        (N, 1, 4), to be subtracted from unit boxes before they are pooled.
+    """
+    shift = backbone.displacement(level) / size
+    device = backbone.mean.device
+    offset = torch.full((count, 1, 4), shift, device=device)
+    if flipped is not None:
+        offset[flipped.to(device), :, 0::2] *= -1
+    return offset
+
+
 def _take_vgg_fc(net: nn.Module) -> dict[str, Tensor] | None:
     """Remove VGG's fc6 and fc7 from the feature extractor and return their weights."""
     block = getattr(net, "pre_logits", None)

@@ -11,8 +11,10 @@ from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from boxless.models.backbone import Backbone
+from boxless.models.backbone import Backbone, displacements
+from boxless.regions.operators import region_means
 from boxless.regions.pooling import Pooling, pool_regions, score_weights
 
 RegionHead = Literal["pooled_linear", "fc6_fc7"]
@@ -65,11 +67,12 @@ class DetectorHead(nn.Module):
     Args:
         channels: C of the pooled level.
         classes: K.
-        kind: ``pooled_linear``: mean over bins, one hidden layer; ``fc6_fc7``: VGG's two layers on
-            all bins.
+        kind: ``pooled_linear``: mean over bins, at most one hidden layer; ``fc6_fc7``: VGG's two
+            layers on all bins.
         bins: Bins per side of a pooled region.
-        hidden: Width of the hidden layer(s).
-        dropout: Dropout behind each hidden layer.
+        hidden: Width of the hidden layer(s); 0 = none (pooled_linear only).
+        dropout: Dropout behind each hidden layer. Without a hidden layer whole channels of an image
+            are dropped, alike for all its regions, so that their comparison stays fair.
     """
 
     def __init__(
@@ -85,17 +88,19 @@ class DetectorHead(nn.Module):
         super().__init__()
         self.kind = kind
         width = channels if kind == "pooled_linear" else channels * bins * bins
-        self.fc6 = nn.Linear(width, hidden)
-        self.fc7 = nn.Linear(hidden, hidden) if kind == "fc6_fc7" else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
-        self.class_scores = nn.Linear(hidden, classes)
-        self.region_scores = nn.Linear(hidden, classes)
+        self.fc6: nn.Module = nn.Linear(width, hidden) if hidden else nn.Identity()
+        self.fc7: nn.Module = nn.Linear(hidden, hidden) if kind == "fc6_fc7" else nn.Identity()
+        self.dropout: nn.Module = nn.Dropout(dropout) if hidden else SharedDropout(dropout)
+        self.class_scores = nn.Linear(hidden or width, classes)
+        self.region_scores = nn.Linear(hidden or width, classes)
         for layer in (self.class_scores, self.region_scores):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def vectors(self, pooled: Tensor) -> Tensor:
         """fc7-like vectors (…, hidden) of pooled regions (…, C) or (…, C * B * B)."""
+        if isinstance(self.fc6, nn.Identity):
+            return cast("Tensor", self.dropout(pooled))
         hidden = self.dropout(self.fc6(pooled).relu())
         if self.kind == "fc6_fc7":
             hidden = self.dropout(self.fc7(hidden).relu())
@@ -105,6 +110,25 @@ class DetectorHead(nn.Module):
         """M^c and M^d, both (…, K), of pooled regions."""
         vectors = self.vectors(pooled)
         return self.class_scores(vectors), self.region_scores(vectors)
+
+
+class SharedDropout(nn.Module):
+    """Drop channels of (N, R, C) vectors, the same ones in all R regions of an image.
+
+    Args:
+        probability: Of a channel to be dropped.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Vectors with some channels 0 and the others scaled up; unchanged in evaluation mode."""
+        if not self.training or self.probability == 0:
+            return vectors
+        ones = vectors.new_ones(vectors.shape[0], 1, vectors.shape[-1])
+        return vectors * functional.dropout(ones, self.probability)
 
 
 class Detector(nn.Module):
@@ -137,15 +161,34 @@ class Detector(nn.Module):
         self.heads = nn.ModuleList(heads)
         self.score_scale, self.score_bias = score_scale, score_bias
 
-    def pooled(self, maps: Tensor, boxes: Tensor, scores: Tensor, *, view_size: int) -> Tensor:
-        """Weighted region features, (N, R, C) or (N, R, C * B * B) as the head wants them."""
-        moved = boxes - self.backbone.displacement(self.level) / view_size
+    def pooled(
+        self,
+        maps: Tensor,
+        boxes: Tensor,
+        scores: Tensor,
+        *,
+        view_size: int,
+        flipped: Tensor | None = None,
+    ) -> Tensor:
+        """Weighted region features, (N, R, C) or (N, R, C * B * B) as the head wants them.
+
+        Args:
+            maps: (N, C, h, w) map of `level`.
+            boxes: (N, R, 4) unit boxes.
+            scores: (N, R) proposal scores.
+            view_size: Side of the input in pixels.
+            flipped: (N,) bool, maps that were mirrored after they were computed, whose cells are
+                displaced to the left; None = none.
+        """
+        moved = boxes - displacements(self.backbone, self.level, view_size, flipped, len(boxes))
+        weights = score_weights(scores, scale=self.score_scale, bias=self.score_bias)
+        averaged = cast("DetectorHead", self.heads[0]).kind == "pooled_linear"
+        if averaged and self.pooling == "align":
+            return region_means(maps, moved, bins=self.bins) * weights[..., None]
         regions = pool_regions(
             maps, moved, bins=self.bins, pooling=self.pooling, view_size=view_size
         )
-        first = cast("DetectorHead", self.heads[0])
-        flat = regions.flatten(2).mean(-1) if first.kind == "pooled_linear" else regions.flatten(1)
-        weights = score_weights(scores, scale=self.score_scale, bias=self.score_bias)
+        flat = regions.flatten(2).mean(-1) if averaged else regions.flatten(1)
         return flat.view(*boxes.shape[:2], -1) * weights[..., None]
 
     def describe(

@@ -1,23 +1,26 @@
 """From a recipe's values to objects. The only module that knows configs and components both."""
 
 from pathlib import Path
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from boxless.config import ModelConfig, OptimConfig, Recipe
-from boxless.distill.objectness import objectness, select_by_nms
+from boxless.distill.objectness import objectness, select_by_nms, weigh_whole_image
 from boxless.distill.prediction_transfer import SoftLoss
 from boxless.distill.region_transfer import Adapter
 from boxless.errors import ConfigError
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import FC_WIDTH, Classifier
 from boxless.models.detector import Detector, DetectorHead
+from boxless.models.folding import fold_batch_norms
 from boxless.models.weights import build_backbone, load_matching, read_safetensors
 from boxless.training.batches import Batch, BatchStream, ViewDataset
+from boxless.training.map_store import MapStore
 from boxless.training.optimization import OptimSettings
 from boxless.training.tasks import ClassifierTask, MapsOf, RegionTask, TeacherTask, VectorTask
-from boxless.training.teacher_cache import Knowledge, TeacherCache
+from boxless.training.teacher_cache import Knowledge
 
 STRIDE = 32
 """Input sides are multiples of this, so that every level has whole cells."""
@@ -30,7 +33,12 @@ def optim_settings(config: OptimConfig) -> OptimSettings:
 
 def backbone(config: ModelConfig) -> Backbone:
     """Backbone of a model section, with its weights."""
-    return build_backbone(config.backbone, weights=config.weights, pixel_scheme=config.pixel_scheme)
+    trunk = build_backbone(
+        config.backbone, weights=config.weights, pixel_scheme=config.pixel_scheme
+    )
+    if config.fold_norms:
+        fold_batch_norms(trunk)
+    return trunk
 
 
 def detector(recipe: Recipe, classes: int) -> Detector:
@@ -67,9 +75,8 @@ def _start_from_vgg(head: DetectorHead, trunk: Backbone) -> None:
     weights = trunk.vgg_fc
     if head.kind != "fc6_fc7" or weights is None:
         return
-    if head.fc6.weight.shape == weights["fc6.weight"].shape:
-        layers = {"fc6": head.fc6, "fc7": head.fc7}
-        for name, layer in layers.items():
+    if cast("nn.Linear", head.fc6).weight.shape == weights["fc6.weight"].shape:
+        for name, layer in (("fc6", head.fc6), ("fc7", head.fc7)):
             layer.load_state_dict(
                 {"weight": weights[f"{name}.weight"], "bias": weights[f"{name}.bias"]}
             )
@@ -134,7 +141,27 @@ def teacher_sizes(recipe: Recipe) -> tuple[int, ...]:
     return tuple(max(STRIDE, round(side * f / STRIDE) * STRIDE) for f in recipe.teacher.scales)
 
 
-def teacher_task(recipe: Recipe, model: Detector, folds: Tensor | None) -> TeacherTask:
+def keeps_maps(recipe: Recipe) -> bool:
+    """Whether the teacher's maps are computed once and kept."""
+    used = recipe.teacher.trainable == "head" or recipe.stage1.enabled
+    return recipe.stage1.teacher_maps == "cache" and used
+
+
+def trains_on_maps(recipe: Recipe) -> bool:
+    """Whether the teacher's heads are trained on kept maps: frozen backbone, one scale."""
+    frozen = recipe.teacher.trainable == "head"
+    return keeps_maps(recipe) and frozen and teacher_sizes(recipe) == (recipe.teacher.input_size,)
+
+
+def kept_levels(recipe: Recipe) -> tuple[str, ...]:
+    """Levels whose maps are kept: the teacher's, and those of stage 1."""
+    extra = recipe.stage1.levels if recipe.stage1.enabled else ()
+    return tuple(dict.fromkeys([recipe.teacher.level, *extra]))
+
+
+def teacher_task(
+    recipe: Recipe, model: Detector, folds: Tensor | None, maps: MapStore | None
+) -> TeacherTask:
     """Training of the teacher on tags."""
     return TeacherTask(
         model,
@@ -142,6 +169,8 @@ def teacher_task(recipe: Recipe, model: Detector, folds: Tensor | None) -> Teach
         folds=folds,
         region_temperature=recipe.teacher.region_temperature,
         train_norm_statistics=recipe.teacher.optim.train_norm_statistics,
+        maps=maps,
+        map_size=recipe.teacher.input_size,
     )
 
 
@@ -159,6 +188,8 @@ def knowledge(recipe: Recipe) -> Knowledge:
             top_classes=config.top_classes,
             normalize=config.normalize,
         )
+        if config.whole_image:
+            weights = weigh_whole_image(weights, batch.mask, config.whole_image)
         if stage1.selection == "nms":
             return select_by_nms(
                 batch.boxes, weights, batch.mask, iou=stage1.nms_iou, keep=stage1.nms_keep
@@ -166,6 +197,17 @@ def knowledge(recipe: Recipe) -> Knowledge:
         return weights
 
     return Knowledge(stage2.class_temperature, stage2.region_temperature, weigh)
+
+
+def distillation_updates(recipe: Recipe, dataset: ViewDataset) -> int | None:
+    """Updates of both stages together, the baseline's budget; None if it has its own epochs."""
+    if recipe.baseline.optim is not None:
+        return None
+    parts = [recipe.stage2.optim, *([recipe.stage1.optim] if recipe.stage1.enabled else [])]
+    return sum(
+        stream(dataset, optim, sizes=(1,), seed=0, workers=0).updates(optim.epochs)
+        for optim in parts
+    )
 
 
 def baseline_task(optim: OptimConfig, model: Classifier) -> ClassifierTask:
@@ -192,7 +234,11 @@ def stage2_task(recipe: Recipe, model: Classifier, classes: int, targets: Tensor
 
 
 def region_task(
-    recipe: Recipe, model: Classifier, teacher: Detector, cache: TeacherCache
+    recipe: Recipe,
+    model: Classifier,
+    teacher: Detector,
+    objectness: Tensor,
+    maps: MapStore | None,
 ) -> RegionTask | VectorTask:
     """Feature-level transfer."""
     config = recipe.stage1
@@ -204,36 +250,32 @@ def region_task(
         )
         for level in config.levels
     }
-    scale = config.channel_scale == "std"
+    scaled = config.channel_scale == "std" and maps is not None
     return RegionTask(
         model.backbone,
         adapters,
-        _maps_of(recipe, teacher, cache),
-        cache.objectness,
+        _maps_online(teacher) if maps is None else maps.batch,
+        objectness,
         bins=config.bins,
         form=config.form,
-        spreads={level: cache.spread(level) for level in config.levels} if scale else {},
+        spreads={lv: maps.spread(lv) for lv in config.levels} if scaled and maps else {},
         student_size=recipe.student.input_size,
         teacher_size=recipe.teacher.input_size,
-        teacher_displacement={lv: teacher.backbone.displacement(lv) for lv in config.levels},
+        teacher_backbone=teacher.backbone,
+        flipped_maps=maps is not None,
         train_norm_statistics=config.optim.train_norm_statistics,
     )
 
 
-def _maps_of(recipe: Recipe, teacher: Detector, cache: TeacherCache) -> MapsOf:
-    def cached(batch: Batch, levels: tuple[str, ...]) -> dict[str, Tensor]:
-        device = batch.pixels.device
-        return {
-            level: cache.maps(batch.index, batch.mirrored, level).to(device) for level in levels
-        }
-
+def _maps_online(teacher: Detector) -> MapsOf:
+    @torch.no_grad()
     def online(batch: Batch, levels: tuple[str, ...]) -> dict[str, Tensor]:
-        with torch.no_grad():
-            inputs = teacher.backbone.normalize(batch.pixels.float())
-            found: dict[str, Tensor] = teacher.backbone(inputs, levels)
+        found: dict[str, Tensor] = teacher.backbone(
+            teacher.backbone.normalize(batch.pixels.float()), levels
+        )
         return found
 
-    return cached if recipe.stage1.teacher_maps == "cache" else online
+    return online
 
 
 def _vector_task(recipe: Recipe, model: Classifier, teacher: Detector) -> VectorTask:

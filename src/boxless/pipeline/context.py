@@ -114,5 +114,9 @@ class Run:
         if regions == 0:
             return ViewDataset(part.records, self.images)
         return ViewDataset(
-            part.records, self.images, proposals=self.store.__getitem__, regions=regions
+            part.records,
+            self.images,
+            proposals=self.store.__getitem__,
+            regions=regions,
+            whole_image=self.recipe.teacher.whole_image,
         )

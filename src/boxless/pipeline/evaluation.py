@@ -158,7 +158,8 @@ def _run_teacher(
         for place, row in enumerate(batch.index.tolist()):
             valid = batch.mask[place]
             proposals = run.store[manifest.records[row].image_id]
-            boxes = torch.from_numpy(proposals.boxes[: int(valid.sum())].copy())
+            sides = torch.tensor([proposals.width, proposals.height] * 2)
+            boxes = batch.whole_boxes[place][valid] * sides
             found.add(row, scores[place].cpu()[valid], boxes, weights[place][valid])
         bar.advance(len(batch.index))
     return found
@@ -202,8 +203,8 @@ def _measure(run: Run, predictions: dict[str, Float32Array]) -> dict[str, list[d
 def _teacher_fit(run: Run) -> dict[str, float]:
     """How much of the tags the teacher has memorised: mAP on images seen and unseen in training."""
     cache = TeacherCache(run.folder / "cache", len(run.train))
-    seen = _map(cache.seen[:, 0].numpy(), run.train, run.classes)
-    described = _map(cache.probabilities[:, 0].numpy(), run.train, run.classes)
+    seen = _map(cache.seen.numpy(), run.train, run.classes)
+    described = _map(cache.probabilities.numpy(), run.train, run.classes)
     return {"train_map": seen, "cross_fitted_train_map": described}
 
 

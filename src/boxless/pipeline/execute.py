@@ -37,7 +37,9 @@ def execute(
             raise ConfigError(unknown_name("step", verb, VERBS))
     _check_splits(run, until)
     console = Console(stderr=True)
-    steps = [s for s in plan(run) if VERBS.index(s.verb) <= VERBS.index(until)]
+    steps = plan(run)
+    places = [place for place, step in enumerate(steps) if step.verb == until]
+    steps = steps[: max(places, default=len(steps)) + 1]
     wanted = _expected_records(run, steps)
     redo = _forced(steps, forced_verbs)
     _refuse_changes(run, steps, wanted, redo)

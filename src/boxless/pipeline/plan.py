@@ -34,7 +34,8 @@ class Step:
 
 
 VERBS = (
-    "proposals", "teacher", "cache", "baseline", "stage1", "stage2", "evaluate", "export", "report",
+    "proposals", "maps", "teacher", "cache",
+    "baseline", "stage1", "stage2", "evaluate", "export", "report",
 )  # fmt: skip
 
 
@@ -64,20 +65,51 @@ def _shared_steps(run: Run) -> list[Step]:
         "stage1.objectness.",
         "stage1.selection",
         "stage1.nms_",
-        "stage1.levels",
-        "stage1.teacher_maps",
-        "stage1.target",
-        "stage1.enabled",
         "stage2.class_temperature",
         "stage2.region_temperature",
     )
     teacher = pick(run, "data.", "teacher.", "run.seed", "run.precision")
     del teacher["run.seeds"]
-    return [
-        Step("proposals", "proposals", pick(run, "proposals.", "data.skip_bad"), (), _proposals),
-        Step("teacher", "teacher", teacher, ("proposals",), _teacher),
-        Step("cache", "cache", cache_settings, ("teacher",), _cache),
-    ]
+    frozen = run.recipe.teacher.trainable == "head"
+    proposals = Step(
+        "proposals", "proposals", pick(run, "proposals.", "data.skip_bad"), (), _proposals
+    )
+    kept = _keeps_maps(run)
+    before = ("maps",) if kept and frozen else ()
+    training = Step("teacher", "teacher", teacher, ("proposals", *before), _teacher)
+    cache = Step("cache", "cache", cache_settings, ("teacher", *kept), _cache)
+    maps = [_maps_step(run, frozen=frozen)] if kept else []
+    first, second = (maps, [training]) if frozen else ([training], maps)
+    return [proposals, *first, *second, cache]
+
+
+def _keeps_maps(run: Run) -> tuple[str, ...]:
+    """The name of the maps step, if the run has one (see `boxless.pipeline.build.keeps_maps`)."""
+    used = run.recipe.teacher.trainable == "head" or run.recipe.stage1.enabled
+    return ("maps",) if run.recipe.stage1.teacher_maps == "cache" and used else ()
+
+
+def _maps_step(run: Run, *, frozen: bool) -> Step:
+    settings = pick(
+        run,
+        "data.",
+        "teacher.backbone",
+        "teacher.weights",
+        "teacher.input_size",
+        "teacher.fold_norms",
+        "teacher.pixel_scheme",
+        "teacher.level",
+        "stage1.levels",
+        "stage1.match_statistics",
+        "run.precision",
+    )
+
+    def action(run: Run, folder: Path) -> dict[str, Any]:
+        from boxless.pipeline.training_steps import keep_maps, weights_of  # noqa: PLC0415
+
+        return keep_maps(run, folder, None if frozen else weights_of(run.folder / "teacher"))
+
+    return Step("maps", "maps", settings, () if frozen else ("teacher",), action)
 
 
 def _student_steps(run: Run) -> list[Step]:
@@ -97,7 +129,8 @@ def _student_steps(run: Run) -> list[Step]:
         if run.recipe.stage1.enabled:
             first = (f"stage1{tail}",)
             settings = {**common, **stage1, "seed": seed}
-            steps.append(Step(*first, "stage1", settings, ("teacher", "cache"), _stage1(seed)))
+            needs = ("teacher", "cache", *_keeps_maps(run))
+            steps.append(Step(*first, "stage1", settings, needs, _stage1(seed)))
         settings = {**common, **stage2, "seed": seed}
         needs = ("cache", *first)
         steps.append(Step(f"stage2{tail}", "stage2", settings, needs, _stage2(seed)))

@@ -60,6 +60,25 @@ def axis_matrices(low: Tensor, high: Tensor, *, size: int, bins: int) -> Tensor:
     return weights.view(*low.shape, bins, SAMPLES, size).mean(-2)
 
 
+def region_means(features: Tensor, boxes: Tensor, *, bins: int) -> Tensor:
+    """Mean over all bins of each region, without pooling the bins one by one.
+
+    Args:
+        features: (N, C, h, w) map.
+        boxes: (N, R, 4) unit boxes.
+        bins: Bins per side.
+
+    Returns:
+        (N, R, C), equal to RoIAlign averaged over its bins.
+    """
+    size = (int(features.shape[-2]), int(features.shape[-1]))
+    rows, columns = (
+        axis.mean(-2) for axis in _both_axes(boxes, size, bins)
+    )  # (N, R, h), (N, R, w)
+    weights = (rows[..., :, None] * columns[..., None, :]).flatten(2)
+    return torch.bmm(weights, features.flatten(2).transpose(1, 2))
+
+
 def build_region_form(
     teacher: Tensor,
     student_size: tuple[int, int],

@@ -16,6 +16,9 @@ Pooling = Literal["max", "align"]
 SAMPLES = 2
 """Sampling points per bin and axis of RoIAlign, here and in `boxless.regions.operators`."""
 
+SNAP = 1024
+"""Corners of max pooling are snapped to this part of a pixel before Caffe's rounding."""
+
 
 def pool_regions(
     features: Tensor, boxes: Tensor, *, bins: int, pooling: Pooling, view_size: int
@@ -42,6 +45,8 @@ def pool_regions(
         return aligned
     # Caffe's boxes are inclusive corners in input pixels; ours end one pixel later.
     inclusive = flat * view_size
+    # Unit boxes carry float32 rounding; without this, corners at half a cell round the wrong way.
+    inclusive = (inclusive * SNAP).round() / SNAP
     inclusive[:, 0] = flat[:, 0]
     inclusive[:, 3:] -= 1
     pooled: Tensor = roi_pool(features, inclusive, bins, w / view_size)

@@ -89,7 +89,8 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
         records: Images, in the order of `Sample.index`.
         load: Image decoder.
         proposals: Proposals by image id, or None where no regions are needed.
-        regions: Proposals taken per image, best first.
+        regions: Regions per image: the best proposals, and the whole image if asked for.
+        whole_image: Make the last region the whole image, with score 0.
     """
 
     def __init__(
@@ -99,9 +100,10 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
         *,
         proposals: ProposalLookup | None = None,
         regions: int = 0,
+        whole_image: bool = False,
     ) -> None:
         self.records, self.load = records, load
-        self.proposals, self.regions = proposals, regions
+        self.proposals, self.regions, self.whole_image = proposals, regions, whole_image
 
     def __len__(self) -> int:
         """Number of images, M."""
@@ -121,8 +123,13 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
         found = self.proposals(record.image_id)
         size = np.array([found.width, found.height] * 2, np.float32)
-        boxes = (found.boxes[: self.regions] / size).astype(np.float32)
-        return boxes, found.scores[: self.regions].astype(np.float32)
+        count = self.regions - int(self.whole_image)
+        boxes = (found.boxes[:count] / size).astype(np.float32)
+        scores = found.scores[:count].astype(np.float32)
+        if self.whole_image:
+            boxes = np.concatenate([boxes, np.array([[0, 0, 1, 1]], np.float32)])
+            scores = np.append(scores, np.float32(0))
+        return boxes, scores
 
     def collate(
         self, items: list[tuple[UInt8Array, Sample, Float32Array, Float32Array, Float32Array]]

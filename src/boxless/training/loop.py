@@ -7,7 +7,7 @@ Killed at any moment and started again, it ends with the same weights bit for bi
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -53,6 +53,47 @@ class Task(Protocol):
         """Loss parts of a batch; ``loss`` is the one that is minimised."""
 
 
+@dataclass(slots=True)
+class _State:
+    """Everything the next update depends on, beside the update's number."""
+
+    task: Task
+    optimizer: torch.optim.Optimizer
+    average: AveragedWeights | None
+    plateau: Plateau
+    runtime: Runtime
+
+    @classmethod
+    def begin(cls, task: Task, settings: OptimSettings, runtime: Runtime) -> "_State":
+        """State before the first update."""
+        optimizer = build_optimizer(task.module, settings, task.is_new)
+        average = AveragedWeights(task.module, settings.ema) if settings.ema else None
+        return cls(task, optimizer, average, Plateau(settings.patience), runtime)
+
+    def load(self, folder: Path) -> Progress:
+        """Restore the last checkpoint, if there is one."""
+        progress = load_checkpoint(folder, self.task.module, self.optimizer, self.average)
+        self.runtime.restore(progress.extra)
+        self.plateau = Plateau(self.plateau.patience, **progress.plateau)
+        return progress
+
+    def save(self, folder: Path, update: int, seconds: float) -> None:
+        """Write a checkpoint after `update` updates."""
+        plateau = {k: v for k, v in asdict(self.plateau).items() if k != "patience"}
+        progress = Progress(update, seconds, plateau, self.runtime.state())
+        save_checkpoint(folder, self.task.module, self.optimizer, self.average, progress)
+
+    def update(self, batch: Batch, update: int, value: float, clip: float) -> dict[str, Tensor]:
+        """One update at learning rate `value`."""
+        set_rate(self.optimizer, value)
+        with self.runtime.autocast():
+            losses = self.task.losses(batch.to(self.runtime.device))
+        self.runtime.step(losses["loss"], self.task.module, self.optimizer, clip)
+        if self.average is not None:
+            self.average.update(self.task.module, update)
+        return losses
+
+
 def train(
     task: Task,
     stream: BatchStream,
@@ -77,51 +118,38 @@ def train(
         validate: Held-out loss, asked once a pass by the plateau schedule.
 
     Returns:
-        Updates done and seconds spent.
+        Updates done and seconds spent, earlier attempts included.
 
     Raises:
         NumericsError: The loss became infinite or NaN.
         StoreError: The checkpoint cannot be used.
     """
-    total = stream.updates(settings.epochs)
+    total = settings.updates or stream.updates(settings.epochs)
     per_epoch = stream.updates(1)
-    optimizer = build_optimizer(task.module, settings, task.is_new)
-    average = AveragedWeights(task.module, settings.ema) if settings.ema else None
-    progress = load_checkpoint(folder, task.module, optimizer, average)
-    runtime.restore(progress.extra)
-    plateau = Plateau(settings.patience, **progress.plateau)
+    state = _State.begin(task, settings, runtime)
+    progress = state.load(folder)
     log = EventLog(folder, update=progress.update)
     task.train_mode()
-    began = saved = time.monotonic() - progress.seconds
-
-    def checkpoint(update: int) -> None:
-        state = {k: v for k, v in asdict(plateau).items() if k != "patience"}
-        now = Progress(update, time.monotonic() - began, state, runtime.state())
-        save_checkpoint(folder, task.module, optimizer, average, now)
-
+    saved = time.monotonic()
+    began = saved - progress.seconds
     with StepProgress(title, total, done=progress.update, per=stream.batch_size) as bar:
         start = progress.update
         for update, batch in enumerate(stream.batches(start, total), start):
-            value = rate(settings, update, total, plateau.drops)
-            set_rate(optimizer, value)
-            with runtime.autocast():
-                losses = task.losses(batch.to(runtime.device))
-            runtime.step(losses["loss"], task.module, optimizer, settings.clip_norm)
-            if average is not None:
-                average.update(task.module, update)
+            value = rate(settings, update, total, state.plateau.drops)
+            losses = state.update(batch, update, value, settings.clip_norm)
             if update % LOG_EVERY == 0 or update + 1 == total:
                 parts = {k: float(v.detach()) for k, v in losses.items()}
                 log.write({"update": update, "epoch": update / per_epoch, "lr": value, **parts})
             bar.advance(note=f"loss {float(losses['loss'].detach()):.4g}")
             if validate is not None and (update + 1) % per_epoch == 0:
-                plateau.see(validate())
+                state.plateau.see(validate())
                 task.train_mode()
             if time.monotonic() - saved > checkpoint_seconds and update + 1 < total:
-                checkpoint(update + 1)
+                state.save(folder, update + 1, time.monotonic() - began)
                 saved = time.monotonic()
     log.close()
-    if average is not None:
-        task.module.load_state_dict(average.state)
+    if state.average is not None:
+        task.module.load_state_dict(state.average.state)
     save_weights(folder / WEIGHTS, task.module)
     return Progress(total, time.monotonic() - began)
 

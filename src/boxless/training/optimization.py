@@ -11,7 +11,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class OptimSettings:
-    """How one training step optimises; see `boxless.config.OptimConfig` for each field."""
+    """How one training step optimises; see `boxless.config.OptimConfig` for each field.
+
+    Attributes:
+        updates: Number of updates, if it is not to follow from `epochs`.
+    """
 
     epochs: float
     batch_size: int
@@ -29,6 +33,7 @@ class OptimSettings:
     train_norm_statistics: bool
     ema: float
     crop: float
+    updates: int | None = None
 
 
 def build_optimizer(

@@ -10,11 +10,12 @@ from torch.nn import functional
 from boxless.distill.prediction_transfer import SoftLoss
 from boxless.distill.region_transfer import Adapter, Form, inverse_scale, region_loss, vector_loss
 from boxless.distill.tag_loss import detector_loss, tag_loss
-from boxless.models.backbone import Backbone, freeze_norm_statistics
+from boxless.models.backbone import Backbone, displacements, freeze_norm_statistics
 from boxless.models.classifier import Classifier
-from boxless.models.detector import Detector, DetectorHead
+from boxless.models.detector import Detector, DetectorHead, DetectorOutput
 from boxless.regions.pooling import pool_regions
 from boxless.training.batches import Batch
+from boxless.training.map_store import MapStore
 
 MapsOf = Callable[[Batch, tuple[str, ...]], dict[str, Tensor]]
 """Teacher maps of a batch by level, each (N, C, H, W)."""
@@ -29,6 +30,8 @@ class TeacherTask:
         folds: (M,) fold of each training image; head 1 + f never trains on fold f.
         region_temperature: Divides the detection logits while training.
         train_norm_statistics: Let BatchNorm update its statistics.
+        maps: Maps of the frozen backbone, computed before; None = run the backbone.
+        map_size: Input side of those maps in pixels.
     """
 
     def __init__(
@@ -39,16 +42,20 @@ class TeacherTask:
         folds: Tensor | None,
         region_temperature: float,
         train_norm_statistics: bool,
+        maps: MapStore | None = None,
+        map_size: int = 0,
     ) -> None:
         self.detector, self.folds = detector, folds
+        self.maps, self.map_size = maps, map_size
         self.region_temperature = region_temperature
         self.frozen_backbone, self.train_statistics = frozen_backbone, train_norm_statistics
         detector.backbone.requires_grad_(not frozen_backbone)
         self.module: nn.Module = detector.heads if frozen_backbone else detector
 
     def is_new(self, name: str) -> bool:
-        """The two score layers are new (and pooled_linear's hidden layer)."""
-        return "_scores" in name or (self.frozen_backbone or ("heads." in name and ".fc6" in name))
+        """The two score layers are new, and the whole head unless it starts from VGG's fc6, fc7."""
+        pretrained = cast("DetectorHead", self.detector.heads[0]).kind == "fc6_fc7"
+        return "_scores" in name or (not pretrained and not name.startswith("backbone."))
 
     def train_mode(self) -> None:
         """Heads with dropout; the backbone too unless it is frozen."""
@@ -61,7 +68,7 @@ class TeacherTask:
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Tag loss of every head, each on the images it may see."""
         heads = tuple(range(len(self.detector.heads)))
-        outputs = self.detector(batch.pixels.float(), batch.boxes, batch.scores, batch.mask, heads)
+        outputs = self._outputs(batch, heads)
         parts = []
         for head, output in enumerate(outputs):
             probabilities = output.image_probabilities(region_temperature=self.region_temperature)
@@ -70,6 +77,21 @@ class TeacherTask:
                 include = (self.folds[batch.index.cpu()] != head - 1).to(probabilities.device)
             parts.append(detector_loss(probabilities.float(), batch.labels, include))
         return {"loss": torch.stack(parts).sum(), "tags": parts[0]}
+
+    def _outputs(self, batch: Batch, heads: tuple[int, ...]) -> list[DetectorOutput]:
+        detector = self.detector
+        if self.maps is None:
+            pixels = batch.pixels.float()
+            return detector(pixels, batch.boxes, batch.scores, batch.mask, heads)  # type: ignore[no-any-return]
+        level = self.maps.batch(batch, (detector.level,))[detector.level]
+        pooled = detector.pooled(
+            level,
+            batch.whole_boxes,
+            batch.scores,
+            view_size=self.map_size,
+            flipped=batch.mirrored,
+        )
+        return detector.describe(pooled, batch.mask, heads)
 
 
 class ClassifierTask:
@@ -80,7 +102,7 @@ class ClassifierTask:
         train_norm_statistics: Let BatchNorm update its statistics.
         soft: L_p', or None for the baseline.
         soft_weight: lambda.
-        targets: (M, 2, K), p'^T of the training images, plain and mirrored.
+        targets: (M, K), p'^T of the training images.
     """
 
     def __init__(
@@ -116,8 +138,7 @@ class ClassifierTask:
         tags = tag_loss(logits, batch.labels)
         if self.soft is None or self.targets is None:
             return {"loss": tags, "tags": tags}
-        rows, side = batch.index.cpu(), batch.mirrored.long().cpu()
-        soft = self.soft(logits, self.targets[rows, side].to(logits.device))
+        soft = self.soft(logits, self.targets[batch.index.cpu()].to(logits.device))
         return {"loss": tags + self.soft_weight * soft, "tags": tags, "soft": soft}
 
 
@@ -128,14 +149,15 @@ class RegionTask:
         backbone: The student's.
         adapters: Psi by level.
         maps_of: Teacher maps of a batch.
-        objectness: (M, 2, R), s'.
+        objectness: (M, R), s'.
         levels: Levels to match.
         bins: Bins per side.
         form: exact, align or max.
         spreads: Channel spread by level, or empty.
         student_size: Input side of the student; larger views are resized in the network.
         teacher_size: Input side of the teacher.
-        teacher_displacement: `Backbone.displacement` of the teacher, by level.
+        teacher_backbone: Knows how its maps are displaced.
+        flipped_maps: Teacher maps of mirrored views are flipped ones, not computed anew.
         train_norm_statistics: Let BatchNorm update its statistics.
     """
 
@@ -151,10 +173,12 @@ class RegionTask:
         spreads: dict[str, Tensor],
         student_size: int,
         teacher_size: int,
-        teacher_displacement: dict[str, float],
+        teacher_backbone: Backbone,
+        flipped_maps: bool,
         train_norm_statistics: bool,
     ) -> None:
-        self.teacher_size, self.teacher_displacement = teacher_size, teacher_displacement
+        self.teacher_size, self.teacher_backbone = teacher_size, teacher_backbone
+        self.flipped_maps = flipped_maps
         self.backbone, self.maps_of, self.objectness = backbone, maps_of, objectness
         self.levels, self.bins, self.form = tuple(adapters), bins, form
         self.spreads, self.student_size = spreads, student_size
@@ -177,17 +201,18 @@ class RegionTask:
         pixels = in_network_resize(batch.pixels.float(), self.student_size)
         student = self.backbone(self.backbone.normalize(pixels), self.levels)
         teacher = self.maps_of(batch, self.levels)
-        count = batch.boxes.shape[1]
-        rows, side = batch.index.cpu(), batch.mirrored.long().cpu()
-        weights = self.objectness[rows, side, :count].to(pixels.device)
+        rows, count = batch.boxes.shape[:2]
+        flipped = batch.mirrored if self.flipped_maps else None
+        weights = self.objectness[batch.index.cpu(), :count].to(pixels.device)
         parts = {}
         for level in self.levels:
             factor = inverse_scale(self.spreads.get(level), teacher[level])
             parts[level] = region_loss(
                 self.adapters[level](student[level]).float() * factor,
                 teacher[level].float() * factor,
-                batch.boxes - self.backbone.displacement(level) / self.student_size,
-                batch.whole_boxes - self.teacher_displacement[level] / self.teacher_size,
+                batch.boxes - displacements(self.backbone, level, self.student_size, None, rows),
+                batch.whole_boxes
+                - displacements(self.teacher_backbone, level, self.teacher_size, flipped, rows),
                 weights,
                 batch.mask,
                 bins=self.bins,

@@ -1,0 +1,153 @@
+"""Feature maps of a frozen backbone, computed once for all training images (float16).
+
+Only the plain view is kept: a mirrored view uses the flipped map (`MapStore.maps` does that), whose
+cells are displaced to the other side. Killed and started again, finished shards are kept.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from boxless.atomic import write_atomically
+from boxless.errors import StoreError
+from boxless.models.backbone import Backbone
+from boxless.training.batches import Batch, ViewDataset, whole_batches
+from boxless.training.runtime import Runtime
+
+SHARD = 32
+"""Images per shard; also the batch size at which maps are computed."""
+
+SPREAD_FLOOR = 0.25
+"""Part of the mean spread added to every channel's own, so that dead channels do not explode."""
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """File of a shard."""
+    return folder / f"maps-{number:05d}.safetensors"
+
+
+@torch.no_grad()
+def build_map_store(
+    backbone: Backbone,
+    dataset: ViewDataset,
+    folder: Path,
+    *,
+    size: int,
+    levels: Sequence[str],
+    runtime: Runtime,
+    advance: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Write all missing shards.
+
+    Args:
+        backbone: In evaluation mode.
+        dataset: Training images.
+        folder: Where the shards go.
+        size: Input side in pixels.
+        levels: Levels to keep.
+        runtime: Device and precision.
+        advance: Told how many images are done.
+    """
+    for number, first in enumerate(range(0, len(dataset), SHARD)):
+        rows = list(range(first, min(first + SHARD, len(dataset))))
+        path = shard_path(folder, number)
+        if not path.exists():
+            (batch,) = whole_batches(dataset, size=size, batch_size=SHARD, rows=rows)
+            pixels = batch.pixels.to(runtime.device).float()
+            with runtime.autocast():
+                maps = backbone(backbone.normalize(pixels), tuple(levels))
+            write_atomically(path, save({k: v.half().cpu().contiguous() for k, v in maps.items()}))
+        advance(len(rows))
+
+
+class MapStore:
+    """Finished maps.
+
+    Args:
+        folder: Where the shards lie.
+        images: Number of images they must cover.
+
+    Raises:
+        StoreError: A shard is missing.
+    """
+
+    def __init__(self, folder: Path, images: int) -> None:
+        self._files = [shard_path(folder, n) for n in range(-(-images // SHARD))]
+        for path in self._files:
+            if not path.exists():
+                raise StoreError(
+                    f"teacher maps {path} are missing",
+                    hint="run the same command with --force maps",
+                )
+
+    def maps(self, index: Tensor, mirrored: Tensor, level: str) -> Tensor:
+        """Maps (N, C, H, W) float32 of some images, flipped where the view is mirrored.
+
+        Args:
+            index: (N,) rows.
+            mirrored: (N,) bool.
+            level: A level the store was built with.
+
+        Raises:
+            StoreError: A shard is damaged.
+        """
+        found = []
+        for row, flip in zip(index.tolist(), mirrored.tolist(), strict=True):
+            shard, place = divmod(row, SHARD)
+            one = self._read(self._files[shard], level, place)
+            found.append(one.flip(-1) if flip else one)
+        return torch.stack(found).float()
+
+    def batch(self, batch: Batch, levels: Sequence[str]) -> dict[str, Tensor]:
+        """Maps of a batch by level, on its device."""
+        device = batch.pixels.device
+        return {lv: self.maps(batch.index, batch.mirrored, lv).to(device) for lv in levels}
+
+    def spread(self, level: str) -> Tensor:
+        """Scale (C,) of a level's channels: standard deviation plus a quarter of their mean."""
+        total = squares = torch.zeros(())
+        count = 0
+        for path in self._files:
+            with safe_open(path, "pt") as file:
+                values = file.get_tensor(level).double()
+            total = total + values.sum((0, 2, 3))
+            squares = squares + values.square().sum((0, 2, 3))
+            count += values[:, 0].numel()
+        mean = total / count
+        deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
+        return (deviation + SPREAD_FLOOR * deviation.mean()).float()
+
+    def _read(self, path: Path, level: str, place: int) -> Tensor:
+        try:
+            with safe_open(path, "pt") as file:
+                values: Tensor = file.get_slice(level)[place]
+        except (OSError, SafetensorError) as error:
+            raise StoreError(
+                f"teacher maps {path} are damaged: {str(error)[:200]}",
+                hint=f"delete {path} and run the same command again with --force maps",
+            ) from error
+        return values
+
+
+def remove_damaged(folder: Path, pattern: str) -> list[Path]:
+    """Delete shards that cannot be read, so that they are built again.
+
+    Args:
+        folder: Where the shards lie.
+        pattern: Their file names.
+
+    Returns:
+        The files deleted.
+    """
+    bad = []
+    for path in sorted(folder.glob(pattern)):
+        try:
+            load_file(path)
+        except (OSError, SafetensorError):
+            path.unlink()
+            bad.append(path)
+    return bad
