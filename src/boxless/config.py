@@ -20,7 +20,9 @@ Count = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values are never silently converted."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 class DataConfig(Section):
@@ -29,7 +31,7 @@ class DataConfig(Section):
     held_out: Fraction = Field(
         0.1, description="part of train kept aside for checks and calibration, never trained on"
     )
-    seed: int = Field(0, description="seed of the held-out split and of the folds")
+    seed: int = Field(0, ge=0, description="seed of the held-out split and of the folds")
     limit: int = Field(0, ge=0, description="use only the first N training images; 0 = all")
     skip_bad: bool = Field(False, description="leave out unreadable images instead of stopping")
 
@@ -213,7 +215,7 @@ class BaselineConfig(Section):
 class RunConfig(Section):
     """How the run executes; none of these changes a result on one machine but threads."""
 
-    seed: int = Field(0, description="first student seed; the teacher's seed")
+    seed: int = Field(0, ge=0, description="first student seed; the teacher's seed")
     seeds: Count = Field(1, description="students per arm, seeds seed, seed + 1, …")
     workers: int = Field(0, ge=0, description="processes that load images; 0 = in the main process")
     cache_gib: NonNegative = Field(2.0, description="memory for decoded images, GiB")

@@ -55,14 +55,25 @@ def load_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
         try:
             text = path.read_text("utf-8")
         except OSError as error:
-            raise ConfigError(f"cannot read recipe {path}: {error.strerror}") from error
+            raise ConfigError(
+                f"cannot read recipe {path}: {error.strerror}",
+                hint="give the path of a TOML file, or a name that `boxless recipes list` shows",
+            ) from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"recipe {path} is not UTF-8 text: byte {error.object[error.start]:#04x} at"
+                f" {error.start}",
+                hint="save the file as UTF-8",
+            ) from error
         where = str(path)
     else:
         text, where = recipe_text(name), f"recipe {name!r}"
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where} is not valid TOML: {error}") from error
+        raise ConfigError(
+            f"{where} is not valid TOML: {error}", hint="mend that line; texts need quotation marks"
+        ) from error
     for key, value in (overrides or {}).items():
         _set_dotted(values, key, value)
     return validate(values, where)
@@ -79,11 +90,12 @@ def validate(values: dict[str, Any], where: str) -> Recipe:
         ConfigError: One line per fault.
     """
     try:
-        return Recipe.model_validate_json(json.dumps(values))
+        # TOML's dates have no place in a recipe: as texts they are told apart like other faults.
+        return Recipe.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         raise ConfigError(
             f"{where} has {error.error_count()} fault(s):\n" + "\n".join(_faults(error)),
-            hint="`boxless recipes show NAME` lists every key with type and meaning",
+            hint="`boxless recipes show NAME --full` lists every setting with its meaning",
         ) from error
 
 
@@ -117,10 +129,15 @@ def known_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> dict[str, s
 
 def _set_dotted(values: dict[str, Any], key: str, text: str) -> None:
     if key not in known_keys():
-        raise ConfigError(unknown_name("setting", key, _near(key)))
+        raise ConfigError(
+            unknown_name("setting", key, _near(key)),
+            hint="`boxless recipes show NAME --full` lists every setting with its meaning",
+        )
     *sections, last = key.split(".")
     for section in sections:
         values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            return  # a fault of the file, which validation names
     try:
         values[last] = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

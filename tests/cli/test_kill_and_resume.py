@@ -1,0 +1,166 @@
+"""Killed at any moment and started again, a run ends with the same bytes."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command_line import environment, train_words
+
+KILLS = {
+    # step: number of the change of the file system below its folder that never happens
+    "proposals": (4, 8),
+    "teacher": (8, 20),
+    "cache": (7,),
+    "baseline/seed-0": (9, 31),
+    "stage1/seed-0": (21,),
+    "stage2/seed-0": (14,),
+    "evaluate": (7,),
+    "export": (5,),
+    "report": (4,),
+}
+"""The middle of each step: its record is written, its result is not."""
+
+TIMED = {"step.json", "results.json", "report.html", "recipe.toml"}
+"""Files that tell how long something took, or by which settings it was stopped."""
+
+
+def words(out) -> tuple[str, ...]:
+    return train_words(out, "--run.checkpoint_seconds", "0")  # a checkpoint after every update
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Everything a run computed, byte by byte."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in TIMED)
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+def assert_same_run(folder: Path, undisturbed: Path) -> None:
+    found, wanted = results(folder), results(undisturbed)
+    assert found.keys() == wanted.keys()
+    assert [name for name in wanted if found[name] != wanted[name]] == []
+    for name in ("results.json",):
+        mine, theirs = (json.loads((f / name).read_text()) for f in (folder, undisturbed))
+        assert mine["gain"] == theirs["gain"]
+        for arm, other in zip(mine["arms"].values(), theirs["arms"].values(), strict=True):
+            assert [s["metrics"] for s in arm["seeds"]] == [s["metrics"] for s in other["seeds"]]
+            assert [s["updates"] for s in arm["seeds"]] == [s["updates"] for s in other["seeds"]]
+
+
+def status(folder: Path) -> str:
+    return json.loads((folder / "step.json").read_text())["status"]
+
+
+def test_killed_in_every_step(preloaded, finished_run, tmp_path):
+    out = tmp_path / "run"
+    for step, changes in KILLS.items():
+        for change in changes:
+            done = preloaded(*words(out), after=change, below=out / step)
+            assert done.code == -signal.SIGKILL, f"{step} {change}: {done.err}"
+            assert status(out / step) == "running"
+            if change == changes[-1] and step.startswith(("teacher", "baseline", "stage")):
+                assert (out / step / "checkpoint.safetensors").exists()
+                assert not (out / step / "weights.safetensors").exists()
+    done = preloaded(*words(out))
+    assert done.code == 0, done.err
+    assert "report goes on" in done.err
+    assert done.err.count("done already") == len(KILLS) - 1
+    assert_same_run(out, finished_run)
+
+
+def test_killed_between_result_and_record(preloaded, finished_run, tmp_path):
+    """The weights are there, the record still says running: the last updates are done again."""
+    out = tmp_path / "run"
+    shutil.copytree(finished_run / "proposals", out / "proposals")
+    for change in range(9, 14):
+        done = preloaded(*train_words(out, verb="teacher"), after=change, below=out / "teacher")
+        if (out / "teacher" / "weights.safetensors").exists():
+            break
+    assert status(out / "teacher") == "running"
+    assert preloaded(*train_words(out, verb="teacher")).code == 0
+    name = "weights.safetensors"
+    found = (out / "teacher" / name).read_bytes()
+    assert found == (finished_run / "teacher" / name).read_bytes()
+    assert done.code == -signal.SIGKILL
+
+
+def test_killed_while_a_forced_step_is_thrown_away(preloaded, run_copy, finished_run):
+    """A half-deleted step is never taken for a finished one."""
+    forced = train_words(run_copy, "--force", "baseline", verb="baseline")
+    done = preloaded(*forced, after=2, below=run_copy / "baseline")
+    assert done.code == -signal.SIGKILL
+    done = preloaded(*train_words(run_copy, "--run.checkpoint_seconds", "0", verb="baseline"))
+    assert done.code == 0, done.err
+    name = "baseline/seed-0/weights.safetensors"
+    assert (run_copy / name).read_bytes() == (finished_run / name).read_bytes()
+
+
+def start(out: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "boxless", *words(out)],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    end = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_interrupted_says_how_to_go_on(finished_run, preloaded, tmp_path):
+    out = tmp_path / "run"
+    process = start(out)
+    wait_for(out / "teacher" / "checkpoint.safetensors", process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "run the same command again" in err
+    assert status(out / "teacher") == "running"
+    assert preloaded(*train_words(out, "--run.checkpoint_seconds", "0", verb="cache")).code == 0
+    for step in ("teacher", "cache"):
+        mine, theirs = results(out / step), results(finished_run / step)
+        assert mine == theirs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_random_changes_of_the_file_system(preloaded, finished_run, tmp_path, seed):
+    rng = random.Random(seed)
+    out = tmp_path / "run"
+    for _ in range(60):
+        after = rng.randint(9, 60)
+        done = preloaded(*words(out), after=after, below=out)
+        assert done.code in (0, -signal.SIGKILL), done.err
+        if done.code == 0:
+            break
+    assert preloaded(*words(out)).code == 0
+    assert_same_run(out, finished_run)
+
+
+@pytest.mark.slow
+def test_killed_at_random_times(preloaded, finished_run, tmp_path):
+    rng = random.Random(5)
+    out = tmp_path / "run"
+    for attempt in range(40):
+        pid = preloaded.start(*words(out))
+        time.sleep(rng.uniform(0.3, 2 + attempt))
+        os.kill(pid, signal.SIGKILL)  # not reaped before `wait`, so the id is still its own
+        done = preloaded.wait()
+        if done.code == 0:
+            break
+    assert preloaded(*words(out)).code == 0
+    assert_same_run(out, finished_run)
