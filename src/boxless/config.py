@@ -94,7 +94,9 @@ class TeacherConfig(ModelConfig):
     """The weakly supervised detector (T-WDet)."""
 
     scales: tuple[Positive, ...] = Field(
-        (1.0,), description="factors of the input size, one drawn per batch while training"
+        (1.0,),
+        min_length=1,
+        description="factors of the input size, one drawn per batch while training",
     )
     level: str = Field("final", description="feature map the regions are pooled from")
     pooling: Literal["max", "align"] = Field("max", description="RoI pooling (paper: max)")
@@ -162,7 +164,9 @@ class Stage1Config(Section):
     target: Literal["conv", "fc7"] = Field(
         "conv", description="conv = feature maps (paper), fc7 = region vectors (released code)"
     )
-    levels: tuple[str, ...] = Field(("final",), description="feature maps to match, equal weight")
+    levels: tuple[str, ...] = Field(
+        ("final",), min_length=1, description="feature maps to match, equal weight"
+    )
     form: Literal["exact", "align", "max"] = Field(
         "exact", description="exact = RoIAlign in closed form; align and max pool every region"
     )

@@ -147,6 +147,8 @@ def _set_dotted(values: dict[str, Any], key: str, text: str) -> None:
 def _near(key: str) -> list[str]:
     """Keys worth naming when `key` is wrong: its section's, or all that end alike."""
     keys = known_keys()
+    if "." not in key:
+        return list(Recipe.model_fields)
     section, _, last = key.rpartition(".")
     near = [k for k in keys if k.rpartition(".")[0] == section or k.endswith(f".{last}")]
     return near or list(keys)

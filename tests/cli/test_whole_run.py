@@ -15,7 +15,7 @@ from boxless.data.sources import load_manifest
 from boxless.report.results import read_results
 
 STEPS = (
-    "proposals", "teacher", "cache", "baseline/seed-0", "stage1/seed-0", "stage2/seed-0",
+    "proposals", "teacher", "maps", "cache", "baseline/seed-0", "stage1/seed-0", "stage2/seed-0",
     "evaluate", "export", "report",
 )  # fmt: skip
 
@@ -192,11 +192,11 @@ def test_more_seeds_add_only_themselves(run_copy, preloaded):
 
 VERBS = {
     "teacher": {"proposals", "teacher"},
-    "cache": {"proposals", "teacher", "cache"},
+    "cache": {"proposals", "teacher", "maps", "cache"},
     "baseline": {"baseline/seed-0"},
-    "distill": set(STEPS[:6]),
-    "evaluate": set(STEPS[:7]),
-    "export": set(STEPS[:8]),
+    "distill": set(STEPS[:7]),
+    "evaluate": set(STEPS[:8]),
+    "export": set(STEPS[:9]),
     "report": set(STEPS),
 }
 

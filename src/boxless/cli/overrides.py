@@ -2,7 +2,16 @@
 
 from collections.abc import Sequence
 
-from boxless.errors import ConfigError
+from boxless.errors import ConfigError, unknown_name
+
+OPTIONS = ("--out", "--recipe", "--seeds", "--force", "--help")
+
+
+def _unexpected(word: str) -> str:
+    """What is wrong with a word that is neither option nor setting."""
+    if word.startswith("-"):
+        return unknown_name("option", word.partition("=")[0], OPTIONS)
+    return f"unexpected argument {word!r}"
 
 
 def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
@@ -23,7 +32,7 @@ def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
         word = words.pop(0)
         if not word.startswith("--") or "." not in word.partition("=")[0]:
             raise ConfigError(
-                f"unexpected argument {word!r}",
+                _unexpected(word),
                 hint="settings are written --section.key VALUE, such as --teacher.optim.epochs 4",
             )
         key, equals, value = word.removeprefix("--").partition("=")

@@ -116,9 +116,14 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         state: dict[str, Tensor] = load_file(path)
     except FileNotFoundError as error:
-        raise ConfigError(f"weights file {path} does not exist") from error
+        raise ConfigError(
+            f"weights file {path} does not exist", hint="name a safetensors file that exists"
+        ) from error
     except (OSError, SafetensorError) as error:
-        raise ConfigError(f"{path} is not a readable safetensors file: {error}") from error
+        raise ConfigError(
+            f"{path} is not a readable safetensors file: {error}",
+            hint="copy it again; a file below a run folder is made again by --force with its step",
+        ) from error
     return state
 
 

@@ -1,5 +1,7 @@
 """A run: its folder, recipe, images and proposals, each loaded when first needed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,8 +10,9 @@ from typing import TYPE_CHECKING
 from boxless.config import Recipe
 from boxless.data.images import load_image
 from boxless.data.manifest import Manifest
-from boxless.errors import DataError
+from boxless.errors import DataError, StoreError
 from boxless.proposals.store import ProposalStore
+from boxless.types import Proposals
 
 if TYPE_CHECKING:
     # Importing torch takes seconds, which a command that finds all steps done need not wait.
@@ -19,6 +22,26 @@ if TYPE_CHECKING:
     from boxless.training.runtime import Runtime
 
 GIB = 1 << 30
+
+
+@contextmanager
+def advice_for_runs() -> Iterator[None]:
+    """Give errors of the proposal rooms the advice that fits a run folder."""
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(
+            error.message,
+            hint="run the same command again with --force proposals: it proposes anew and does all"
+            " that depends on it again",
+        ) from error
+    except DataError as error:
+        if "--skip-bad" not in error.hint:
+            raise
+        raise DataError(
+            error.message,
+            hint="repair or remove it, or leave such images out with --data.skip_bad true",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -39,6 +62,11 @@ class Run:
 
     @cached_property
     def _parts(self) -> tuple[Manifest, Manifest | None]:
+        if "train" not in self.manifest.split_names:
+            raise DataError(
+                f"{self.spec} has no split named 'train', only {self.manifest.split_names}",
+                hint="add a split column (csv:) or ImageSets/Main/train.txt (voc:)",
+            )
         train = self.manifest.split("train")
         config = self.recipe.data
         if config.limit and config.limit < len(train):
@@ -99,7 +127,17 @@ class Run:
     @cached_property
     def store(self) -> ProposalStore:
         """The run's proposals."""
-        return ProposalStore.open(self.folder / "proposals" / "store")
+        with advice_for_runs():
+            return ProposalStore.open(self.folder / "proposals" / "store")
+
+    def proposals(self, image_id: str) -> Proposals:
+        """Proposals of an image.
+
+        Raises:
+            StoreError: The store is damaged.
+        """
+        with advice_for_runs():
+            return self.store[image_id]
 
     @cached_property
     def folds(self) -> "NDArray | None":  # type: ignore[type-arg]
@@ -116,7 +154,7 @@ class Run:
         return ViewDataset(
             part.records,
             self.images,
-            proposals=self.store.__getitem__,
+            proposals=self.proposals,
             regions=regions,
             whole_image=self.recipe.teacher.whole_image,
         )

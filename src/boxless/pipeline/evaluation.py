@@ -1,17 +1,20 @@
 """Predict the test and held-out images with every arm and measure them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 from torch import Tensor
 from torchvision.ops import nms
 
 from boxless.atomic import write_atomically
 from boxless.data.manifest import Manifest
+from boxless.errors import StoreError
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.metrics.localization import correct_localization, detection_average_precision
 from boxless.metrics.summary import classification_summary
@@ -222,8 +225,30 @@ def _plain(values: np.ndarray) -> list[float | None]:
 
 def load_predictions(folder: Path) -> dict[str, Float32Array]:
     """Predictions of a finished evaluation, ``arm.seed.part`` -> (M, K)."""
-    found: dict[str, Float32Array] = load_file(folder / PREDICTIONS)
+    found: dict[str, Float32Array] = _read(folder / PREDICTIONS, load_file)
     return found
+
+
+def load_summaries(folder: Path) -> dict[str, Any]:
+    """Metrics of a finished evaluation, as `evaluate` wrote them."""
+    found: dict[str, Any] = _read(folder / ARMS, lambda path: json.loads(path.read_text("utf-8")))
+    return found
+
+
+def load_regions(folder: Path) -> dict[str, np.ndarray]:
+    """Best regions of the test images: ``boxes`` (M, 10, 4) and ``scores`` (M, 10)."""
+    found: dict[str, np.ndarray] = _read(folder / REGIONS, load_file)
+    return found
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    try:
+        return reader(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise StoreError(
+            f"{path} is missing or damaged: {str(error)[:200]}",
+            hint="run the same command again with --force evaluate",
+        ) from error
 
 
 def seconds_of(folder: Path) -> float:

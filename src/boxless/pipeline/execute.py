@@ -3,7 +3,8 @@
 import json
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -46,9 +47,11 @@ def execute(
     _refuse_changes(run, steps, wanted, redo)
     _save_settings(run)
     chosen = _needed(steps, until) if only else {step.name for step in steps}
+    steps = [step for step in steps if step.name in chosen]
+    _check_networks(run, [s for s in steps if s.name in redo or not _is_done(run, wanted, s)])
     for name in redo & chosen:
         _discard(run.folder / name)
-    for step in (step for step in steps if step.name in chosen):
+    for step in steps:
         folder = run.folder / step.name
         done = read_record(folder)
         changed = done is not None and done.fingerprint != wanted[step.name].fingerprint
@@ -75,14 +78,11 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
     write_atomically(folder / NAME, to_json(record))
     began = time.monotonic()
     try:
-        record.facts = step.action(run, folder)
+        with _missing_packages():
+            record.facts = step.action(run, folder)
     except NumericsError as error:
-        hint = f"{error.hint}; with changed settings add --force {step.verb}"
+        hint = f"{error.hint}; the command then names the --force that a changed setting needs"
         raise NumericsError(f"step {step.name}: {error.message}", hint=hint) from error
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] == "boxless":
-            raise
-        raise MissingExtraError(str(error.name or error), "train") from error
     except OSError as error:
         if error.errno is None:
             raise
@@ -95,6 +95,34 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
     write_atomically(folder / NAME, to_json(record))
     (folder / CHECKPOINT).unlink(missing_ok=True)
     console.print(f"[green]{step.name} done[/] in {record.seconds:.1f} s")
+
+
+def _is_done(run: Run, wanted: dict[str, StepRecord], step: Step) -> bool:
+    """Whether a step's result is there and up to date."""
+    done = read_record(run.folder / step.name)
+    fits = done is not None and done.fingerprint == wanted[step.name].fingerprint
+    return done is not None and fits and done.status == "done"
+
+
+def _check_networks(run: Run, todo: list[Step]) -> None:
+    """Build the networks of the steps to come once; only they import torch."""
+    if all(step.verb in {"proposals", "evaluate", "export", "report"} for step in todo):
+        return
+    with _missing_packages():
+        from boxless.pipeline.preflight import check_networks  # noqa: PLC0415
+
+        check_networks(run, {step.verb for step in todo})
+
+
+@contextmanager
+def _missing_packages() -> Iterator[None]:
+    """Tell what to install where a package is missing or broken."""
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "boxless":
+            raise
+        raise MissingExtraError(str(error.name or error), "train") from error
 
 
 def _discard(folder: Path) -> None:

@@ -18,7 +18,7 @@ from boxless.inference.student_file import StudentMetadata
 from boxless.models.classifier import Classifier
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
-from boxless.pipeline.evaluation import ARMS, load_predictions
+from boxless.pipeline.evaluation import load_predictions, load_summaries
 from boxless.training.files import WEIGHTS
 
 NAME = "student.onnx"
@@ -62,7 +62,7 @@ def export_student(run: Run, folder: Path) -> dict[str, Any]:
 
 def best_seed(run: Run) -> int:
     """The seed whose distilled student is best on held-out images (never on test)."""
-    summary = json.loads((run.folder / "evaluate" / ARMS).read_text("utf-8"))
+    summary = load_summaries(run.folder / "evaluate")
     entries = summary["arms"]["distilled"]
     return int(max(entries, key=lambda e: e["held_out_map"] or 0.0)["seed"])
 

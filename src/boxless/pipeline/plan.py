@@ -115,6 +115,9 @@ def _maps_step(run: Run, *, frozen: bool) -> Step:
 def _student_steps(run: Run) -> list[Step]:
     common = pick(run, "data.", "student.", "run.precision")
     optim = {f"baseline.optim.{k}": v for k, v in run.recipe.baseline_optim().model_dump().items()}
+    if run.recipe.baseline.optim is None:  # then its updates are those of both stages
+        budget = ("stage1.enabled", "stage1.optim.epochs", "stage1.optim.batch_size")
+        optim |= pick(run, *budget, "stage2.optim.epochs", "stage2.optim.batch_size")
     stage1 = pick(run, "stage1.")
     stage2 = pick(run, "stage2.")
     steps = []

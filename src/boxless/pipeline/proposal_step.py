@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from boxless.data.images import load_image
-from boxless.pipeline.context import Run
+from boxless.pipeline.context import Run, advice_for_runs
 from boxless.proposals.extract import extract
 from boxless.proposals.progress import ExtractionProgress
 from boxless.proposals.proposer import Setting, make_proposer
@@ -22,10 +22,11 @@ def extract_proposals(run: Run, folder: Path) -> dict[str, Any]:
     }
     if config.method == "grid":
         settings = {"max_boxes": config.max_boxes}
-    with ExtractionProgress("proposals") as progress:
+    proposer = make_proposer(config.method, **settings)
+    with ExtractionProgress("proposals") as progress, advice_for_runs():
         store = extract(
             run.manifest.records,
-            make_proposer(config.method, **settings),
+            proposer,
             folder / "store",
             manifest_fingerprint=run.manifest.fingerprint,
             load_image=load_image,

@@ -1,6 +1,5 @@
 """Join what the steps found into results.json and report.html."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ from boxless.metrics.bootstrap import Interval, paired_bootstrap
 from boxless.pipeline.context import Run
 from boxless.pipeline.environment import environment, torch_environment
 from boxless.pipeline.evaluation import (
-    ARMS,
-    REGIONS,
     arm_folders,
     load_predictions,
+    load_regions,
+    load_summaries,
     seconds_of,
 )
 from boxless.pipeline.plan import plan
@@ -33,7 +32,7 @@ SHOWN_LABELS = 5
 def write_results(run: Run, folder: Path) -> dict[str, Any]:
     """Write ``results.json`` and ``report.html`` into the run folder."""
     del folder  # both belong to the run, not to the step
-    found = json.loads((run.folder / "evaluate" / ARMS).read_text("utf-8"))
+    found = load_summaries(run.folder / "evaluate")
     predictions = load_predictions(run.folder / "evaluate")
     results = parse_results(
         {
@@ -154,12 +153,10 @@ def _curves(run: Run) -> dict[str, list[dict[str, float]]]:
 
 def _gallery(run: Run, predictions: dict[str, Float32Array]) -> list[GalleryItem]:
     """Test images: half where distillation helped most, half drawn at regular steps."""
-    from safetensors.numpy import load_file  # noqa: PLC0415
-
     seed = run.seeds[0]
     before = predictions[f"baseline.{seed}.test"]
     after = predictions[f"distilled.{seed}.test"]
-    regions = load_file(run.folder / "evaluate" / REGIONS)
+    regions = load_regions(run.folder / "evaluate")
     helped = np.argsort(_image_loss(after, run.test.labels) - _image_loss(before, run.test.labels))
     regular = np.linspace(0, len(run.test) - 1, GALLERY // 2).astype(int)
     chosen = [(int(i), "helped most") for i in helped[: GALLERY // 2]]

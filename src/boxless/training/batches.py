@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from boxless.errors import BoxlessError, DataError
 from boxless.training.views import WHOLE, View, draw_view, view_boxes, view_pixels
 from boxless.types import Float32Array, ImageRecord, Proposals, UInt8Array
 
@@ -113,10 +114,20 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
         self, sample: Sample
     ) -> tuple[UInt8Array, Sample, Float32Array, Float32Array, Float32Array]:
         record = self.records[sample.index]
-        pixels = view_pixels(self.load(record.path), sample.view, sample.size)
+        pixels = view_pixels(self._image(record), sample.view, sample.size)
         unit, scores = self._unit_boxes(record)
         whole = View(mirrored=sample.view.mirrored)
         return pixels, sample, view_boxes(unit, sample.view), view_boxes(unit, whole), scores
+
+    def _image(self, record: ImageRecord) -> UInt8Array:
+        try:
+            return self.load(record.path)
+        except DataError as error:
+            listed = f" (listed in {record.source})" if record.source else ""
+            raise DataError(
+                f"{error.message}{listed}",
+                hint="repair or remove it, or leave such images out with --data.skip_bad true",
+            ) from error
 
     def _unit_boxes(self, record: ImageRecord) -> tuple[Float32Array, Float32Array]:
         if self.proposals is None:
@@ -231,13 +242,34 @@ def _loader(dataset: ViewDataset, plans: Iterator[list[Sample]], workers: int) -
     if workers == 0:
         yield from (dataset.collate([dataset[s] for s in plan]) for plan in plans)
         return
-    yield from DataLoader(
-        dataset,
+    answering = _Answering(dataset)
+    for found in DataLoader(
+        answering,
         batch_sampler=cast("Any", plans),  # samples instead of integer rows
         num_workers=workers,
-        collate_fn=dataset.collate,
+        collate_fn=answering.collate,
         generator=torch.Generator(),  # or it would draw its base seed from the one dropout uses
-    )
+    ):
+        if isinstance(found, BoxlessError):
+            raise found
+        yield found
+
+
+class _Answering(Dataset[Any]):
+    """Hands errors over as values: a DataLoader would turn them into the text of a traceback."""
+
+    def __init__(self, dataset: ViewDataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, sample: Sample) -> Any:
+        try:
+            return self.dataset[sample]
+        except BoxlessError as error:
+            return error
+
+    def collate(self, items: list[Any]) -> Batch | BoxlessError:
+        faults = [item for item in items if isinstance(item, BoxlessError)]
+        return faults[0] if faults else self.dataset.collate(items)
 
 
 def _order(seed: int, epoch: int, count: int) -> np.ndarray:

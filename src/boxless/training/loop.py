@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from boxless.atomic import write_atomically
+from boxless.errors import ConfigError, NumericsError
 from boxless.training.batches import Batch, BatchStream
 from boxless.training.checkpoint import (
     Progress,
@@ -130,6 +131,7 @@ def train(
     progress = state.load(folder)
     log = EventLog(folder, update=progress.update)
     task.train_mode()
+    _require_statistics(task.module, stream.batch_size)
     saved = time.monotonic()
     began = saved - progress.seconds
     with StepProgress(title, total, done=progress.update, per=stream.batch_size) as bar:
@@ -154,9 +156,29 @@ def train(
     return Progress(total, time.monotonic() - began)
 
 
+def _require_statistics(module: nn.Module, batch_size: int) -> None:
+    """Refuse to train BatchNorm's statistics on single images."""
+    norms = (m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+    if batch_size == 1 and any(norm.training for norm in norms):
+        raise ConfigError(
+            "batch_size = 1 leaves BatchNorm nothing to average over",
+            hint="set ….optim.batch_size to 2 or more, or ….optim.train_norm_statistics to false",
+        )
+
+
 def save_weights(path: Path, module: nn.Module) -> None:
-    """Write a module's state dict as safetensors, atomically."""
+    """Write a module's state dict as safetensors, atomically.
+
+    Raises:
+        NumericsError: A weight is NaN or infinite.
+    """
     state = {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
+    bad = [k for k, v in state.items() if not bool(torch.isfinite(v).all())]
+    if bad:
+        raise NumericsError(
+            f"{len(bad)} of {len(state)} trained tensors are not finite, first {bad[0]}",
+            hint="lower the learning rate (….optim.lr), or set ….optim.clip_norm to 1",
+        )
     write_atomically(path, save(state))
 
 

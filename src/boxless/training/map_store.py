@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from boxless.atomic import write_atomically
-from boxless.errors import StoreError
+from boxless.errors import NumericsError, StoreError
 from boxless.models.backbone import Backbone
 from boxless.training.batches import Batch, ViewDataset, whole_batches
 from boxless.training.runtime import Runtime
@@ -60,7 +60,9 @@ def build_map_store(
             pixels = batch.pixels.to(runtime.device).float()
             with runtime.autocast():
                 maps = backbone(backbone.normalize(pixels), tuple(levels))
-            write_atomically(path, save({k: v.half().cpu().contiguous() for k, v in maps.items()}))
+            kept = {k: v.half().cpu().contiguous() for k, v in maps.items()}
+            require_finite(kept, "the teacher's feature map (float16)")
+            write_atomically(path, save(kept))
         advance(len(rows))
 
 
@@ -128,9 +130,29 @@ class MapStore:
         except (OSError, SafetensorError) as error:
             raise StoreError(
                 f"teacher maps {path} are damaged: {str(error)[:200]}",
-                hint=f"delete {path} and run the same command again with --force maps",
+                hint="run the same command again with --force maps: they are made anew, with all"
+                " that depends on them",
             ) from error
         return values
+
+
+def require_finite(tensors: dict[str, Tensor], what: str) -> None:
+    """Refuse values that would spoil everything computed from them.
+
+    Args:
+        tensors: By name.
+        what: What they are, for the message.
+
+    Raises:
+        NumericsError: One of them holds NaN or infinity.
+    """
+    for name, values in tensors.items():
+        if not bool(torch.isfinite(values).all()):
+            raise NumericsError(
+                f"{what} {name!r} is not finite",
+                hint="the teacher was trained badly: lower teacher.optim.lr or set"
+                " teacher.optim.clip_norm to 1",
+            )
 
 
 def remove_damaged(folder: Path, pattern: str) -> list[Path]:

@@ -18,7 +18,7 @@ from boxless.atomic import write_atomically
 from boxless.errors import StoreError
 from boxless.models.detector import Detector, DetectorOutput
 from boxless.training.batches import Batch, ViewDataset, whole_batches
-from boxless.training.map_store import SHARD, MapStore
+from boxless.training.map_store import SHARD, MapStore, require_finite
 from boxless.training.runtime import Runtime
 
 ObjectnessOf = Callable[[Tensor, Batch], Tensor]
@@ -81,7 +81,9 @@ def build_teacher_cache(  # noqa: PLR0913  (all but three have a keyword)
                 outputs = _score(detector, placed, maps, size)
             chosen = outputs[0] if folds is None else _unseen(outputs, folds[batch.index])
             found = _describe(chosen, outputs[0], placed, knowledge)
-            write_atomically(path, save({k: v.float().cpu() for k, v in found.items()}))
+            kept = {k: v.float().cpu() for k, v in found.items()}
+            require_finite(kept, "the teacher's output")
+            write_atomically(path, save(kept))
         advance(len(rows))
 
 
@@ -163,5 +165,6 @@ def _read(path: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise StoreError(
             f"teacher cache {path} is missing or damaged: {str(error)[:200]}",
-            hint=f"delete {path} and run the same command with --force cache",
+            hint="run the same command again with --force cache: it is made anew, with all that"
+            " depends on it",
         ) from error

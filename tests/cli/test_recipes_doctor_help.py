@@ -1,0 +1,195 @@
+"""The small verbs, help pages, and what starting the command costs."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from command_line import TINY, boxless, environment
+
+from boxless.cli.app import VERBS, main
+from boxless.cli.overrides import parse_overrides
+from boxless.errors import ConfigError
+from boxless.recipe_files import builtin_recipes, dotted, known_keys, load_recipe
+
+HEAVY = ("torch", "numpy", "cv2", "PIL", "pydantic", "onnxruntime", "timm", "matplotlib")
+NAMES = [name for name, _, _ in VERBS]
+
+
+def run(capsys, *words) -> tuple[int, str, str]:
+    code = 0
+    try:
+        main([str(word) for word in words])
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    return code, *capsys.readouterr()
+
+
+@pytest.fixture
+def wide(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def test_help_lists_every_verb(capsys):
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    assert all(f"│ {name} " in out for name in NAMES)
+
+
+@pytest.mark.parametrize("verb", NAMES)
+def test_help_of_a_verb(capsys, verb):
+    code, out, err = run(capsys, verb, "--help")
+    assert code == 0
+    assert err == ""
+    assert f"boxless {verb}" in out
+    assert "overrides" not in out.lower() or "settings" in out.lower()
+
+
+@pytest.mark.parametrize("verb", ["list", "show", "copy", "validate"])
+def test_help_of_recipes(capsys, verb):
+    code, out, _ = run(capsys, "recipes", verb, "--help")
+    assert code == 0
+    assert f"boxless recipes {verb}" in out
+
+
+def test_help_is_cheap():
+    """No heavy import, and little work: processor time, not the clock's."""
+    code = (
+        "import resource, sys\n"
+        "from boxless.cli.app import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_utime)\n"
+    )
+    least = 10.0
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        *_, modules, seconds = done.stdout.splitlines()
+        assert modules == "[]"
+        least = min(least, float(seconds))
+    assert least < 0.4
+
+
+def test_version():
+    from boxless import __version__
+
+    assert boxless("--version").out.strip() == __version__
+
+
+def test_recipes_list(capsys, wide):
+    code, out, _ = run(capsys, "recipes", "list")
+    assert code == 0
+    assert all(name in out for name in builtin_recipes())
+
+
+@pytest.mark.parametrize("name", builtin_recipes())
+def test_builtin_recipes_are_valid_and_described(capsys, wide, name):
+    code, out, _ = run(capsys, "recipes", "validate", name)
+    assert code == 0
+    assert f"{name} is valid: {len(dotted(load_recipe(name)))} settings" in out
+    assert load_recipe(name).name == name
+    assert load_recipe(name).description
+
+
+def test_recipes_show(capsys):
+    _, out, _ = run(capsys, "recipes", "show", "demo")
+    assert 'name = "demo"' in out
+    _, out, _ = run(capsys, "recipes", "show", TINY)
+    assert out.strip() == TINY.read_text().strip()
+
+
+def test_recipes_show_full_names_every_setting_with_its_meaning(capsys, wide):
+    code, out, _ = run(capsys, "recipes", "show", "demo", "--full")
+    assert code == 0
+    values = dotted(load_recipe("demo"))
+    lines = {line.split("│")[1].strip(): line for line in out.splitlines() if line.count("│") > 2}
+    assert values.keys() <= lines.keys()
+    for key, meaning in known_keys().items():
+        assert meaning, key
+        if key in values:
+            assert meaning.split()[0] in lines[key], key
+    assert " [" in lines["stage1.levels"] or "stride" in lines["stage1.levels"]
+
+
+def test_recipes_copy_and_use(capsys, tmp_path):
+    to = tmp_path / "mine.toml"
+    assert run(capsys, "recipes", "copy", "demo", to)[0] == 0
+    assert load_recipe(str(to)) == load_recipe("demo")
+    code, _, err = run(capsys, "recipes", "copy", "demo", to)
+    assert code == 2
+    assert "exists already" in err
+    code, _, err = run(capsys, "recipes", "copy", "demo", tmp_path / "mine.txt")
+    assert code == 2
+    assert "does not end in .toml" in err
+    code, _, err = run(capsys, "recipes", "copy", "dmo", tmp_path / "x.toml")
+    assert code == 2
+    assert "Did you mean 'demo'" in err
+
+
+def test_resolved_recipe_of_a_run_gives_the_same_settings(finished_run):
+    saved = load_recipe(str(finished_run / "recipe.toml"))
+    assert saved == load_recipe(str(TINY), {"run.checkpoint_seconds": "0.0"})
+
+
+def test_doctor(preloaded):
+    done = preloaded("doctor")
+    assert done.code == 0, done.err
+    assert "missing" not in done.out
+    assert "EdgeBoxes" in done.out
+    assert "onnxruntime" in done.out
+
+
+def test_doctor_json_and_what_is_missing(tmp_path):
+    from command_line import SOURCE
+
+    report = json.loads(boxless("doctor", "--json").out)
+    assert all(check["ok"] for check in report["checks"].values())
+    assert {"python", "torch", "cpu", "cores"} <= report["environment"].keys()
+    (tmp_path / "torchvision").mkdir()
+    broken = tmp_path / "torchvision" / "__init__.py"
+    broken.write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
+    done = boxless("doctor", "--json", PYTHONPATH=f"{tmp_path}:{SOURCE}")
+    assert done.code == 1
+    checks = json.loads(done.out)["checks"]
+    assert not checks["train"]["ok"]
+    assert "torchvision::nms does not exist" in checks["train"]["note"]
+    assert checks["predict"]["ok"]
+
+
+def test_overrides():
+    words = ["--teacher.optim.lr", "1e-3", "--run.workers=2", "--run.seed", "-1", "--a.b-c", "x=y"]
+    assert parse_overrides(words) == {
+        "teacher.optim.lr": "1e-3",
+        "run.workers": "2",
+        "run.seed": "-1",
+        "a.b_c": "x=y",
+    }
+
+
+@pytest.mark.parametrize("words", [["x"], ["--lr", "3"], ["--a.b"], ["--a.b", "--c.d", "1"]])
+def test_wrong_overrides(words):
+    with pytest.raises(ConfigError):
+        parse_overrides(words)
+
+
+def test_values_of_overrides():
+    recipe = load_recipe(
+        str(TINY),
+        {
+            "student.weights": "my/file.safetensors",
+            "stage1.levels": '["stride8", "final"]',
+            "stage1.enabled": "false",
+            "stage2.optim.lr": "1e-5",
+        },
+    )
+    assert recipe.student.weights == "my/file.safetensors"
+    assert recipe.stage1.levels == ("stride8", "final")
+    assert recipe.stage1.enabled is False
+    assert recipe.stage2.optim.lr == 1e-5
