@@ -114,18 +114,6 @@ class Adapter(nn.Module):
         return mapped
 
 
-def channel_spread(total: Tensor, squares: Tensor, count: int) -> Tensor:
-    """Standard deviation per channel from running sums over map cells, never below 1e-3.
-
-    Args:
-        total: (C,) sum of values.
-        squares: (C,) sum of squared values.
-        count: Number of values a channel.
-    """
-    mean = total / count
-    return (squares / count - mean.square()).clamp(min=0).sqrt().clamp(min=1e-3)
-
-
 def inverse_scale(spread: Tensor | None, like: Tensor) -> Tensor:
     """Factor (1, C, 1, 1) that divides channels by their spread; ones if there is none."""
     if spread is None:
