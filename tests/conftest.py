@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Two test processes on two cores: more threads only fight each other. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -15,9 +18,3 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no real data at {root}; set BOXLESS_DATA")
     return root
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Two test processes on two cores: more threads only fight each other."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")

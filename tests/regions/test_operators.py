@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from boxless.distill.region_transfer import form_loss, region_loss
-from boxless.regions.operators import axis_matrices, build_region_form, region_form_value
+from boxless.regions.operators import (
+    axis_matrices,
+    build_region_form,
+    region_form_value,
+    region_means,
+)
 from boxless.regions.pooling import pool_regions
 
 
@@ -147,3 +152,16 @@ def test_axis_rows_sum_to_one_inside_and_vanish_outside():
     torch.testing.assert_close(matrices[0, :2].sum(-1), torch.ones(2, 4))
     assert (matrices[0, 2] == 0).all()
     assert (matrices >= 0).all()
+
+
+def test_region_means_are_roi_align_averaged_over_bins():
+    generator = torch.Generator().manual_seed(9)
+    maps = torch.randn(2, 4, 7, 9, generator=generator, dtype=torch.float64).requires_grad_()
+    boxes = draw(generator, regions=20, outside=0.3)
+    pooled = pool_regions(maps, boxes, bins=3, pooling="align", view_size=224)
+    expected = pooled.mean((2, 3)).view(2, 20, 4)
+    found = region_means(maps, boxes, bins=3)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    weights = torch.randn(2, 20, 4, generator=generator, dtype=torch.float64)
+    gradients = [torch.autograd.grad((v * weights).sum(), maps)[0] for v in (found, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)

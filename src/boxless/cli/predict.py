@@ -21,7 +21,6 @@ def predict(
     top: int = 5,
     threshold: float | None = None,
     json: bool = False,
-    seed: int = 0,  # noqa: ARG001
 ) -> None:
     """Label images with the student of a run.
 
@@ -39,7 +38,6 @@ def predict(
         top: Most labels shown for an image.
         threshold: Show only labels more probable than this.
         json: Print one JSON object a line for each image.
-        seed: Taken by every command; prediction draws no random numbers.
     """
     from rich.console import Console
 

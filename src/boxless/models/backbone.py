@@ -8,18 +8,19 @@ behind ``stride32``). For VGG16 conv3_3, conv4_3, conv5_3 of the paper are ``str
 timm's traps, settled here: transformers return tokens and Swin returns NHWC from
 ``forward_features`` (their last intermediate map is ``final``); several ViT blocks share a stride
 (the last one gets the name); VGG keeps fc6 and fc7 inside ``pre_logits`` (taken out, see
-`Backbone.vgg_fc`); models ported from TensorFlow pad on one side only, so their maps are displaced
-(see `displacement`).
+`Backbone.vgg_fc`); strided kernels displace maps, to the left in torch's models and to the right in
+those ported from TensorFlow (see `Backbone.displacement`).
 """
 
+from difflib import get_close_matches
 from typing import Any, cast
 
 import timm
 import torch
-from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from boxless.errors import ConfigError, unknown_name
+from boxless.models.displacement import cell_shifts
 from boxless.models.pixels import CAFFE, PixelScheme, timm_scheme
 
 
@@ -44,7 +45,9 @@ class Backbone(nn.Module):
         super().__init__()
         if not timm.is_model(name):
             raise ConfigError(
-                unknown_name("timm model", name, timm.list_models(f"{name[:5]}*")[:30]),
+                unknown_name(
+                    "timm model", name, get_close_matches(name, timm.list_models(), n=8, cutoff=0)
+                ),
                 hint="timm.list_models() names them all",
             )
         self.name = name
@@ -57,7 +60,6 @@ class Backbone(nn.Module):
         self._index = {f"stride{f['reduction']}": i for i, f in enumerate(infos)}
         self._channels = {f"stride{f['reduction']}": int(f["num_chs"]) for f in infos}
         self._channels["final"] = self._final_channels()
-        self._pads_one_side = any(isinstance(m, Conv2dSame) for m in self.net.modules())
         self.set_pixel_scheme(self._resolve(pixel_scheme))
 
     @property
@@ -76,17 +78,15 @@ class Backbone(nn.Module):
         return self._channels[level]
 
     def displacement(self, level: str) -> float:
-        """How far a level's cells lie right of and below their ideal place, in input pixels.
+        """How far a level's cells look right of and below their ideal place, in input pixels.
 
-        Cell i of a map with stride s should look at the centre ``s * (i + 1/2)``. Networks with
-        TensorFlow's SAME padding pad even inputs on the right only: each halving displaces the map
-        by half a cell of its input, ``(s - 1) / 2`` pixels in all. At 128 px that is an eighth of
-        the picture at stride 32, so regions must be moved along before they are pooled.
+        See `boxless.models.displacement`. At 128 px and stride 32 it can be an eighth of the
+        picture, so regions must be moved along before they are pooled. Valid for input sides that
+        are multiples of the stride.
         """
-        if not self._pads_one_side:
-            return 0.0
         name = level if level != "final" else list(self._index)[-1]
-        return (int(name.removeprefix("stride")) - 1) / 2
+        reach = int(name.removeprefix("stride"))
+        return sum(stride * shift for stride, shift in self._shifts.items() if stride < reach)
 
     def set_pixel_scheme(self, scheme: PixelScheme) -> None:
         """Set the normalisation, for weights that expect another one than timm says."""
@@ -128,8 +128,7 @@ class Backbone(nn.Module):
         net = cast("Any", self.net)
         side = int((net.pretrained_cfg or {}).get("input_size", (3, 224, 224))[-1])
         training = net.training
-        with torch.no_grad():
-            probe = net.eval().forward_features(torch.zeros(1, 3, side, side))
+        probe, self._shifts = cell_shifts(net.eval(), torch.zeros(1, 3, side, side))
         net.train(training)
         self._final_is_features = probe.ndim == 4 and probe.shape[1] == net.num_features
         return int(net.num_features)

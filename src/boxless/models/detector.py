@@ -48,7 +48,9 @@ class DetectorOutput:
         """
         by_class = (self.class_logits / class_temperature).softmax(-1)
         missing = ~self.mask[..., None]
-        by_region = (self.region_logits / region_temperature).masked_fill(missing, -torch.inf)
+        # The least number, not -inf: an image without any region must not turn gradients into NaN.
+        least = torch.finfo(self.region_logits.dtype).min
+        by_region = (self.region_logits / region_temperature).masked_fill(missing, least)
         return (by_class * by_region.softmax(1)).masked_fill(missing, 0)
 
     def image_probabilities(

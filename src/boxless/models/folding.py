@@ -51,8 +51,15 @@ def _fold(module: nn.Module) -> int:
             count += 1
         else:
             count += _fold(child)
-        previous = child
+        previous = _tail(child)
     return count
+
+
+def _tail(module: nn.Module) -> nn.Module:
+    """What ran last in a module: the last part of a sequence (deep stems), else itself."""
+    while isinstance(module, nn.Sequential) and len(module):
+        module = module[-1]
+    return module
 
 
 def _fold_pair(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:

@@ -36,8 +36,24 @@ def build_backbone(name: str, *, weights: str, pixel_scheme: str) -> Backbone:
         if pixel_scheme == "auto":
             backbone.set_pixel_scheme(LITE_WHEEL)
         return backbone
-    load_matching(backbone.net, read_safetensors(Path(weights)), where=weights)
+    state = read_safetensors(Path(weights))
+    if backbone.vgg_fc is not None:
+        backbone.vgg_fc = vgg_fc(state)
+    load_matching(backbone.net, state, where=weights)
     return backbone
+
+
+def vgg_fc(state: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    """Take fc6 and fc7 out of timm's VGG weights (4-dimensional there); None if they lack them."""
+    taken = {k: state.pop(k) for k in list(state) if k.startswith("pre_logits.")}
+    if len(taken) != 4:
+        return None
+    names = (("fc6", "fc1"), ("fc7", "fc2"))
+    return {
+        f"{ours}.{part}": taken[f"pre_logits.{theirs}.{part}"].flatten(1 if part == "weight" else 0)
+        for ours, theirs in names
+        for part in ("weight", "bias")
+    }
 
 
 def _create(name: str, pixel_scheme: str | PixelScheme, *, pretrained: bool) -> Backbone:

@@ -1,5 +1,6 @@
 """Carry out the steps of a run: skip what is done, refuse what changed, go on where it stopped."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -210,6 +211,6 @@ def _toml(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
+        # JSON's escapes are TOML's, but for DEL.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)

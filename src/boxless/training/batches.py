@@ -248,6 +248,7 @@ def _loader(dataset: ViewDataset, plans: Iterator[list[Sample]], workers: int) -
         batch_sampler=cast("Any", plans),  # samples instead of integer rows
         num_workers=workers,
         collate_fn=answering.collate,
+        generator=torch.Generator(),  # or it would draw its base seed from the one dropout uses
     ):
         if isinstance(found, BoxlessError):
             raise found

@@ -89,15 +89,16 @@ def load_checkpoint(
             for key, value in _part(tensors, "average.").items():
                 average.state[key].copy_(value)
         _restore_optimizer(optimizer, _part(tensors, "optimizer."))
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        torch.set_rng_state(tensors["rng.cpu"])
+        progress = Progress(**meta)
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, TypeError) as error:
         raise StoreError(
             f"checkpoint {path} cannot be used: {str(error)[:300]}",
             hint=f"delete {path} to start this step again from its beginning",
         ) from error
-    torch.set_rng_state(tensors["rng.cpu"])
     if torch.cuda.is_available() and "rng.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["rng.cuda"])
-    return Progress(**meta)
+    return progress
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -13,7 +13,7 @@ from boxless.distill.tag_loss import detector_loss, tag_loss
 from boxless.models.backbone import Backbone, displacements, freeze_norm_statistics
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead, DetectorOutput
-from boxless.regions.pooling import pool_regions
+from boxless.regions.pooling import pool_regions, score_weights
 from boxless.training.batches import Batch
 from boxless.training.map_store import MapStore
 
@@ -157,7 +157,8 @@ class RegionTask:
         student_size: Input side of the student; larger views are resized in the network.
         teacher_size: Input side of the teacher.
         teacher_backbone: Knows how its maps are displaced.
-        flipped_maps: Teacher maps of mirrored views are flipped ones, not computed anew.
+        flipped_maps: Teacher maps are kept ones of the whole image, flipped for mirrored views;
+            False: they are computed from the student's very view.
         train_norm_statistics: Let BatchNorm update its statistics.
     """
 
@@ -203,6 +204,7 @@ class RegionTask:
         teacher = self.maps_of(batch, self.levels)
         rows, count = batch.boxes.shape[:2]
         flipped = batch.mirrored if self.flipped_maps else None
+        teacher_boxes = batch.whole_boxes if self.flipped_maps else batch.boxes
         weights = self.objectness[batch.index.cpu(), :count].to(pixels.device)
         parts = {}
         for level in self.levels:
@@ -211,7 +213,7 @@ class RegionTask:
                 self.adapters[level](student[level]).float() * factor,
                 teacher[level].float() * factor,
                 batch.boxes - displacements(self.backbone, level, self.student_size, None, rows),
-                batch.whole_boxes
+                teacher_boxes
                 - displacements(self.teacher_backbone, level, self.teacher_size, flipped, rows),
                 weights,
                 batch.mask,
@@ -263,18 +265,19 @@ class VectorTask:
         pixels, side = batch.pixels.float(), int(batch.pixels.shape[-1])
         with torch.no_grad():
             maps = detector.backbone(detector.backbone.normalize(pixels), (level,))[level]
-            pooled = detector.pooled(maps, batch.whole_boxes, batch.scores, view_size=side)
+            pooled = detector.pooled(maps, batch.boxes, batch.scores, view_size=side)
             target = cast("DetectorHead", detector.heads[0]).vectors(pooled)
         small = in_network_resize(pixels, self.student_size)
         features = self.student.backbone(self.student.backbone.normalize(small), (level,))[level]
+        size, count = self.student_size, len(batch.boxes)
+        moved = batch.boxes - displacements(self.student.backbone, level, size, None, count)
         regions = pool_regions(
-            features,
-            batch.boxes,
-            bins=detector.bins,
-            pooling=detector.pooling,
-            view_size=self.student_size,
+            features, moved, bins=detector.bins, pooling=detector.pooling, view_size=size
         )
-        vectors = self.student.neck(regions).view(*batch.mask.shape, -1)
+        weights = score_weights(
+            batch.scores, scale=detector.score_scale, bias=detector.score_bias
+        ).view(-1, 1, 1, 1)  # as the teacher's, on both sides (method 4.2)
+        vectors = self.student.neck(regions * weights).view(*batch.mask.shape, -1)
         return {"loss": vector_loss(vectors, target, batch.mask)}
 
 

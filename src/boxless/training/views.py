@@ -49,7 +49,7 @@ def draw_view(*, seed: int, epoch: int, index: int, mirror: bool, crop: float) -
     if crop == 0:
         return View(mirrored=mirrored)
     kept = 1 - crop * rng.random()
-    aspect = CROP_ASPECT ** rng.uniform(-1, 1)
+    aspect = min(CROP_ASPECT, 1 / kept) ** rng.uniform(-1, 1)  # no side may exceed the image's
     width, height = min(1.0, (kept * aspect) ** 0.5), min(1.0, (kept / aspect) ** 0.5)
     left, top = rng.random() * (1 - width), rng.random() * (1 - height)
     return View((left, top, left + width, top + height), mirrored)
@@ -68,8 +68,8 @@ def view_pixels(image: UInt8Array, view: View, size: int) -> UInt8Array:
     """
     height, width = image.shape[:2]
     x1, y1, x2, y2 = view.window
-    left, right = round(x1 * width), max(round(x2 * width), round(x1 * width) + 1)
-    top, bottom = round(y1 * height), max(round(y2 * height), round(y1 * height) + 1)
+    left, top = min(round(x1 * width), width - 1), min(round(y1 * height), height - 1)
+    right, bottom = max(round(x2 * width), left + 1), max(round(y2 * height), top + 1)
     pixels = resize_square(image[top:bottom, left:right], size)
     return np.ascontiguousarray(pixels[:, ::-1]) if view.mirrored else pixels
 

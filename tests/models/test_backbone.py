@@ -1,0 +1,221 @@
+"""Named levels of many architectures, normalisation, and where cells look."""
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from boxless.errors import ConfigError
+from boxless.models.backbone import Backbone, displacements, freeze_norm_statistics
+
+SIDES = {"stride4", "stride8", "stride16", "stride32"}
+CASES = [
+    ("test_resnet", 64, SIDES),
+    ("test_efficientnet", 64, SIDES),
+    ("test_convnext", 64, SIDES),
+    ("test_vit", 160, {"stride16"}),
+    ("boxless_tiny_swin", 64, SIDES),
+    ("tf_efficientnet_lite0", 64, SIDES),
+]
+
+
+@pytest.mark.parametrize(("name", "side", "expected"), CASES)
+def test_levels(name, side, expected):
+    backbone = Backbone(name).eval()
+    assert expected <= set(backbone.levels)
+    assert backbone.levels[-1] == "final"
+    inputs = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    levels = (*sorted(expected), "final")
+    with torch.no_grad():
+        maps = backbone(inputs, levels)
+        alone = backbone(inputs)["final"]
+        one = backbone(inputs, (sorted(expected)[0],))
+    assert set(maps) == set(levels)
+    for level in expected:
+        stride = int(level.removeprefix("stride"))
+        shape = (2, backbone.channels(level), side // stride, side // stride)
+        assert maps[level].shape == shape, level
+    assert maps["final"].shape[:2] == (2, backbone.channels("final"))
+    torch.testing.assert_close(maps["final"], alone)
+    torch.testing.assert_close(one[sorted(expected)[0]], maps[sorted(expected)[0]])
+
+
+def test_final_is_what_the_classifier_sees():
+    """For convolutional networks, ``final`` is timm's own ``forward_features``."""
+    for name in ("test_resnet", "test_convnext", "tf_efficientnet_lite0"):
+        backbone = Backbone(name).eval()
+        inputs = torch.randn(1, 3, 64, 64)
+        with torch.no_grad():
+            expected = backbone.net.forward_features(inputs)
+            for levels in (("final",), ("stride16", "final")):
+                torch.testing.assert_close(backbone(inputs, levels)["final"], expected)
+
+
+@pytest.mark.parametrize("name", ["test_vit", "boxless_tiny_swin"])
+def test_final_of_a_transformer_is_its_last_normalised_map(name):
+    backbone = Backbone(name).eval()
+    side = 160 if name == "test_vit" else 64
+    inputs = torch.randn(1, 3, side, side)
+    with torch.no_grad():
+        tokens = backbone.net.forward_features(inputs)
+        found = backbone(inputs)["final"]
+    if name == "test_vit":
+        tokens = tokens[:, backbone.net.num_prefix_tokens :]
+    else:
+        assert tokens.shape == (1, 2, 2, 128)  # Swin's NHWC
+    expected = tokens.reshape(1, -1, found.shape[1]).transpose(1, 2).reshape(found.shape)
+    torch.testing.assert_close(found, expected)
+
+
+def test_vit_level_is_its_last_block():
+    backbone = Backbone("test_vit").eval()
+    inputs = torch.randn(1, 3, 160, 160)
+    with torch.no_grad():
+        found = backbone(inputs, ("stride16", "final"))
+    torch.testing.assert_close(found["stride16"], found["final"])
+
+
+def test_vgg_levels_are_conv3_3_conv4_3_conv5_3_after_relu():
+    """The paper's levels, checked against the layers of VGG16 by position."""
+    with torch.device("meta"):  # the 120 million weights of fc6 and fc7 are never made
+        backbone = Backbone("vgg16").eval()
+    backbone.to_empty(device="cpu")
+    for parameter in backbone.parameters():
+        nn.init.normal_(parameter, std=0.05)
+    inputs = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        found = backbone(inputs, ("stride4", "stride8", "stride16", "final"))
+        for level, last in (("stride4", 15), ("stride8", 22), ("stride16", 29)):
+            layers = backbone.net.features[: last + 1]
+            assert isinstance(layers[-1], nn.ReLU)
+            torch.testing.assert_close(found[level], layers(inputs))
+    assert found["stride16"].shape == (1, 512, 4, 4)
+    torch.testing.assert_close(found["final"], nn.functional.max_pool2d(found["stride16"], 2))
+    assert sum(p.numel() for p in backbone.parameters()) == 14_714_688
+    assert backbone.vgg_fc["fc6.weight"].shape == (4096, 25_088)
+    assert backbone.vgg_fc["fc7.weight"].shape == (4096, 4096)
+
+
+def test_unknown_names_say_what_there_is(resnet):
+    with pytest.raises(ConfigError, match="'resnet18'"):
+        Backbone("resnet81")
+    with pytest.raises(ConfigError, match="Did you mean 'stride16'"):
+        resnet.channels("stride61")
+
+
+def test_normalisation_is_timms(resnet):
+    config = timm.create_model("test_resnet").pretrained_cfg
+    pixels = torch.randint(0, 256, (2, 3, 4, 4)).float()
+    mean, std = (torch.tensor(config[k]).view(1, 3, 1, 1) for k in ("mean", "std"))
+    torch.testing.assert_close(resnet.normalize(pixels), (pixels / 255 - mean) / std)
+
+
+def test_convention_caffe_pixels_are_bgr_minus_mean():
+    """Method 1.2: B, G, R minus 103.52, 116.28, 123.675; no division."""
+    backbone = Backbone("test_resnet", pixel_scheme="caffe")
+    red = torch.tensor([200.0, 10.0, 20.0]).view(1, 3, 1, 1)
+    found = backbone.normalize(red).flatten()
+    torch.testing.assert_close(found, torch.tensor([20 - 103.52, 10 - 116.28, 200 - 123.675]))
+
+
+def test_building_and_probing_leaves_norm_statistics_alone():
+    backbone = Backbone("test_resnet")
+    assert backbone.training
+    for name, value in backbone.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            assert value == 0
+        if name.endswith("running_mean"):
+            assert (value == 0).all()
+
+
+def test_frozen_statistics_stay(resnet):
+    backbone = Backbone("test_resnet").train()
+    freeze_norm_statistics(backbone)
+    before = {k: v.clone() for k, v in backbone.named_buffers()}
+    backbone(torch.randn(2, 3, 32, 32) + 3)
+    for name, value in backbone.named_buffers():
+        assert torch.equal(value, before[name]), name
+
+
+def centre_of_sight(backbone, level, side):
+    """Where the cells of a level look, as (cell, y, x) gradient centroids in continuous pixels.
+
+    Weights are absolute and random nets are averaged out by squaring; the field is symmetric, so
+    its centroid is its middle whatever the weights.
+    """
+    inputs = torch.zeros(1, 3, side, side, requires_grad=True)
+    maps = backbone(inputs, (level,))[level]
+    cell = maps.shape[-1] // 2
+    (gradient,) = torch.autograd.grad(maps[0, :, cell, cell].sum(), inputs)
+    reached = (gradient[0].abs().sum(0) > 0).double()
+    pixels = torch.arange(side) + 0.5
+    rows = (reached.sum(1) * pixels).sum() / reached.sum()
+    columns = (reached.sum(0) * pixels).sum() / reached.sum()
+    return cell, float(rows), float(columns)
+
+
+class Linearised(nn.Module):
+    """All-positive weights and no activation: the gradient is the receptive field itself."""
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone
+        for module in backbone.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.BatchNorm2d):
+                module.reset_running_stats()
+                nn.init.ones_(module.weight)
+                nn.init.constant_(module.bias, 0.1)  # keeps every ReLU on its linear side
+        backbone.eval()
+
+    def forward(self, inputs, levels):
+        return self.backbone(inputs, levels)
+
+
+@pytest.mark.parametrize(
+    ("name", "sign"),
+    [
+        ("tf_efficientnet_lite0", 1),  # TensorFlow's SAME pads even sides on the right
+        ("test_efficientnet", -1),  # 3 x 3 kernels with stride 2, padded on both sides
+        ("test_convnext", 0),  # patches
+    ],
+)
+def test_convention_displacement_is_where_cells_look(name, sign):
+    """The middle of a centre cell's receptive field, against its ideal place ``s (i + 1/2)``."""
+    backbone = Linearised(Backbone(name))
+    for stride in (4, 8):
+        level = f"stride{stride}"
+        if sign == 0 and stride == 8:
+            continue  # ConvNeXt's 7 x 7 depthwise kernels reach the border here
+        cell, y, x = centre_of_sight(backbone, level, 256)
+        shift = backbone.backbone.displacement(level)
+        assert shift == sign * (stride - 1) / 2
+        assert y == pytest.approx(stride * (cell + 0.5) + shift, abs=0.01)
+        assert x == pytest.approx(stride * (cell + 0.5) + shift, abs=0.01)
+
+
+def test_convention_displacement_by_architecture():
+    assert Backbone("resnet18").displacement("stride32") == -15.5
+    assert Backbone("test_vit").displacement("stride16") == 0
+    with torch.device("meta"):
+        assert Backbone("vgg16").displacement("stride16") == 0
+
+
+def test_convention_unit_offset_of_flipped_maps(lite0):
+    """A map mirrored after it was computed looks to the left by as much, and down as before."""
+    flipped = torch.tensor([False, True])
+    offset = displacements(lite0, "stride16", 128, flipped, 2)
+    shift = 7.5 / 128
+    expected = torch.tensor([[shift] * 4, [-shift, shift, -shift, shift]])
+    torch.testing.assert_close(offset[:, 0], expected)
+    torch.testing.assert_close(
+        displacements(lite0, "stride16", 128, None, 3), torch.full((3, 1, 4), shift)
+    )
+
+
+def test_displacement_of_final_is_that_of_the_last_stride(lite0):
+    assert lite0.displacement("final") == lite0.displacement("stride32") == 15.5
+    assert lite0.displacement("stride4") == 1.5

@@ -1,0 +1,161 @@
+"""The stream of batches: reproducible, complete, padded; decoded images within their limit."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+from training_case import IMAGES, REGIONS, SIDE, dataset, picture, propose, records, stream
+
+from boxless.training.batches import Batch, DecodedImages, ViewDataset, whole_batches
+from boxless.training.views import View, view_boxes
+
+
+def same(first: Batch, second: Batch) -> bool:
+    return all(torch.equal(getattr(first, n), getattr(second, n)) for n in Batch.__slots__)
+
+
+def test_plan_is_independent_of_history():
+    fresh = stream().plan(5)
+    used = stream()
+    for update in (9, 0, 31, 2):
+        used.plan(update)
+    assert used.plan(5) == fresh
+    assert stream(seed=4).plan(5) != fresh
+
+
+@limits(deadline=None, max_examples=30)
+@given(st.integers(1, 13), st.integers(0, 1000), st.integers(1, 4))
+def test_every_image_exactly_once_a_pass(batch_size, seed, passes):
+    source = stream(batch_size=batch_size, seed=seed)
+    order = [s.index for u in range(passes * IMAGES) for s in source.plan(u)]
+    for start in range(0, passes * IMAGES, IMAGES):
+        assert sorted(order[start : start + IMAGES]) == list(range(IMAGES))
+
+
+def test_batches_straddle_passes_and_views_change_with_the_pass():
+    source = stream()
+    straddling = source.plan(2)  # positions 8 to 11 of 10 images
+    assert len(straddling) == 4
+    views = {s.index: s.view for u in range(3) for s in source.plan(u)[: 4 if u < 2 else 2]}
+    later = {s.index: s.view for u in (2, 3, 4) for s in source.plan(u)[2 if u == 2 else 0 :]}
+    assert set(views) == set(later) == set(range(IMAGES))
+    assert all(views[i] != later[i] for i in range(IMAGES))
+    first = [s.index for u in range(5) for s in source.plan(u)][:10]
+    second = [s.index for u in range(5) for s in source.plan(u)][10:]
+    assert first != second
+
+
+def test_updates_of_a_number_of_passes():
+    assert stream().updates(1) == round(IMAGES / 4)
+    assert stream(batch_size=10).updates(3) == 3
+    assert stream(batch_size=64).updates(0.1) == 1
+
+
+def test_one_size_a_batch_and_all_sizes_in_time():
+    source = stream(sizes=(32, 64, 96))
+    sizes = [{s.size for s in source.plan(u)} for u in range(40)]
+    assert all(len(s) == 1 for s in sizes)
+    assert set.union(*sizes) == {32, 64, 96}
+
+
+def test_starting_late_gives_the_same_batches():
+    everything = list(stream(REGIONS).batches(0, 6))
+    late = list(stream(REGIONS).batches(4, 6))
+    assert all(same(a, b) for a, b in zip(everything[4:], late, strict=True))
+
+
+def test_loading_processes_change_nothing():
+    """Neither the batches nor torch's generator, which dropout will use."""
+    state = torch.get_rng_state()
+    plain = list(stream(REGIONS).batches(1, 4))
+    parallel = list(stream(REGIONS, workers=2).batches(1, 4))
+    assert all(same(a, b) for a, b in zip(plain, parallel, strict=True))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_batch_by_hand():
+    (batch,) = whole_batches(
+        dataset(REGIONS), size=SIDE, batch_size=8, rows=[3, 0, 5], mirrored=True
+    )
+    assert batch.pixels.shape == (3, 3, SIDE, SIDE)
+    assert batch.pixels.dtype == torch.uint8
+    assert batch.index.tolist() == [3, 0, 5]
+    assert batch.mirrored.all()
+    assert batch.labels.tolist() == [list(records()[i].labels) for i in (3, 0, 5)]
+    counts = [min(REGIONS, len(propose(str(i)))) for i in (3, 0, 5)]
+    assert batch.mask.sum(1).tolist() == counts
+    assert batch.mask.shape[1] == max(counts)
+    for row, (image, count) in enumerate(zip((3, 0, 5), counts, strict=True)):
+        found = propose(str(image))
+        unit = found.boxes[:count] / np.array([found.width, found.height] * 2, np.float32)
+        expected = view_boxes(unit, View(mirrored=True))
+        np.testing.assert_allclose(batch.boxes[row, :count], expected, atol=1e-6)
+        np.testing.assert_allclose(batch.scores[row, :count], found.scores[:count])
+        assert (batch.boxes[row, count:] == 0).all()
+        assert not batch.mask[row, count:].any()
+
+
+def test_whole_boxes_are_those_of_the_uncropped_view():
+    source = stream(REGIONS)
+    (batch,) = source.batches(1, 2)
+    for row, sample in enumerate(source.plan(1)):
+        (whole,) = whole_batches(
+            source.dataset,
+            size=SIDE,
+            batch_size=1,
+            rows=[sample.index],
+            mirrored=sample.view.mirrored,
+        )
+        count = int(batch.mask[row].sum())
+        assert torch.equal(batch.whole_boxes[row, :count], whole.boxes[0])
+        assert not torch.equal(batch.boxes[row, :count], whole.boxes[0])
+
+
+def test_whole_image_is_the_last_region():
+    source = ViewDataset(records(), picture, proposals=propose, regions=REGIONS, whole_image=True)
+    (batch,) = whole_batches(source, size=SIDE, batch_size=IMAGES)
+    for row in range(IMAGES):
+        count = int(batch.mask[row].sum())
+        assert count == min(REGIONS - 1, len(propose(str(row)))) + 1
+        assert batch.boxes[row, count - 1].tolist() == [0, 0, 1, 1]
+        assert batch.scores[row, count - 1] == 0
+
+
+def test_whole_batches_cover_every_image_in_order():
+    found = [b.index.tolist() for b in whole_batches(dataset(), size=SIDE, batch_size=4)]
+    assert found == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    (batch,) = whole_batches(dataset(), size=SIDE, batch_size=16)
+    assert batch.boxes.shape == (IMAGES, 0, 4)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0, 2), (10**9, 1), (3000, 2)])
+def test_decoded_images_are_kept_up_to_a_limit(limit, expected):
+    loads = Counter()
+
+    def load(path):
+        loads[path] += 1
+        return picture(path)
+
+    images = DecodedImages(load, limit)
+    for _ in range(2):
+        np.testing.assert_array_equal(images("made:1"), picture("made:1"))
+    assert loads["made:1"] == expected
+
+
+def test_decoded_images_never_exceed_the_limit():
+    size = picture("made:0").nbytes
+    loads = Counter()
+
+    def load(path):
+        loads[path] += 1
+        return picture("made:0")
+
+    images = DecodedImages(load, 3 * size + size // 2)
+    for _ in range(2):
+        for n in range(5):
+            images(str(n))
+    assert sum(loads.values()) == 3 + 2 * 2

@@ -1,0 +1,175 @@
+"""What is kept of the teacher: right values, the unseen head, shards that survive being killed."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from task_case import FOLDS, LEVEL, teacher
+from training_case import CLASSES, IMAGES, REGIONS, SIDE, dataset
+
+from boxless.distill.objectness import objectness
+from boxless.errors import StoreError
+from boxless.training import map_store, teacher_cache
+from boxless.training.batches import whole_batches
+from boxless.training.map_store import MapStore, build_map_store, remove_damaged
+from boxless.training.teacher_cache import Knowledge, TeacherCache, build_teacher_cache
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch):
+    for module in (map_store, teacher_cache):
+        monkeypatch.setattr(module, "SHARD", 4)
+
+
+KNOWLEDGE = Knowledge(0.5, 0.5, lambda scores, batch: objectness(scores, batch.scores, batch.mask))
+
+
+def build(folder, runtime, detector, *, folds=None, maps=None, advance=lambda _: None):
+    build_teacher_cache(
+        detector.eval(),
+        dataset(REGIONS),
+        folder,
+        size=SIDE,
+        maps=maps,
+        folds=folds,
+        knowledge=KNOWLEDGE,
+        runtime=runtime,
+        advance=advance,
+    )
+    return TeacherCache(folder, IMAGES)
+
+
+def maps_of(folder, runtime, detector, levels=(LEVEL, "final")):
+    build_map_store(
+        detector.eval().backbone, dataset(), folder, size=SIDE, levels=levels, runtime=runtime
+    )
+    return MapStore(folder, IMAGES)
+
+
+@torch.no_grad()
+def outputs_of(detector, heads=(0,)):
+    (batch,) = whole_batches(dataset(REGIONS), size=SIDE, batch_size=IMAGES)
+    return detector(batch.pixels.float(), batch.boxes, batch.scores, batch.mask, heads), batch
+
+
+def test_values_are_the_detectors(tmp_path, runtime):
+    detector = teacher()
+    cache = build(tmp_path, runtime, detector)
+    (output,), batch = outputs_of(detector)
+    softened = output.image_probabilities(class_temperature=0.5, region_temperature=0.5)
+    close = {"atol": 1e-5, "rtol": 1e-4}
+    torch.testing.assert_close(cache.targets, softened, **close)
+    torch.testing.assert_close(cache.probabilities, output.image_probabilities(), **close)
+    torch.testing.assert_close(cache.seen, cache.probabilities, **close)
+    expected = objectness(output.region_scores(), batch.scores, batch.mask)
+    torch.testing.assert_close(cache.objectness, expected, **close)
+    assert cache.targets.shape == (IMAGES, CLASSES)
+    assert not torch.allclose(cache.targets, cache.probabilities, atol=1e-3)
+
+
+def test_images_are_described_by_the_head_that_did_not_see_them(tmp_path, runtime):
+    """Head 1 believes in class 0 alone, head 2 in class 1; fold 0 gets head 1, fold 1 head 2."""
+    detector = teacher(heads=3)
+    for head in (1, 2):
+        detector.heads[head].class_scores.bias.data[head - 1] = 30.0
+    cache = build(tmp_path, runtime, detector, folds=FOLDS)
+    assert cache.probabilities.argmax(1).tolist() == FOLDS.tolist()
+    assert cache.targets.argmax(1).tolist() == FOLDS.tolist()
+    assert (cache.probabilities.amax(1) > 0.99).all()
+    (whole,), _ = outputs_of(detector)
+    torch.testing.assert_close(cache.seen, whole.image_probabilities(), atol=1e-5, rtol=1e-4)
+    assert (cache.seen.amax(1) < 0.99).all()
+
+
+def test_kept_maps_give_the_same_knowledge(tmp_path, runtime):
+    """float16 maps instead of the backbone's own."""
+    detector = teacher()
+    maps = maps_of(tmp_path / "maps", runtime, detector)
+    direct = build(tmp_path / "direct", runtime, detector)
+    kept = build(tmp_path / "kept", runtime, detector, maps=maps)
+    torch.testing.assert_close(kept.targets, direct.targets, atol=1e-2, rtol=1e-2)
+    torch.testing.assert_close(kept.objectness, direct.objectness, atol=1e-2, rtol=1e-2)
+
+
+def test_finished_shards_are_kept_and_missing_ones_made(tmp_path, runtime):
+    detector = teacher()
+    done = []
+    plain = build(tmp_path, runtime, detector, advance=done.append)
+    assert done == [4, 4, 2]
+    shards = sorted(tmp_path.iterdir())
+    assert len(shards) == 3
+    first = shards[0].stat().st_mtime_ns
+    shards[1].unlink()
+    again = build(tmp_path, runtime, detector)
+    assert shards[0].stat().st_mtime_ns == first
+    for name in ("targets", "probabilities", "seen", "objectness"):
+        assert torch.equal(getattr(again, name), getattr(plain, name))
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "garbage"])
+def test_damaged_shard_is_named(tmp_path, runtime, damage):
+    build(tmp_path, runtime, teacher())
+    shard = teacher_cache.shard_path(tmp_path, 1)
+    if damage == "missing":
+        shard.unlink()
+    else:
+        content = shard.read_bytes()
+        shard.write_bytes(content[:-3] if damage == "truncated" else b"x" * 50)
+    with pytest.raises(StoreError, match=r"teacher-00001.*missing or damaged"):
+        TeacherCache(tmp_path, IMAGES)
+
+
+def test_damaged_shards_are_removed_and_built_again(tmp_path, runtime):
+    detector = teacher()
+    plain = build(tmp_path, runtime, detector)
+    shard = teacher_cache.shard_path(tmp_path, 2)
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert remove_damaged(tmp_path, "teacher-*.safetensors") == [shard]
+    assert torch.equal(build(tmp_path, runtime, detector).targets, plain.targets)
+    assert remove_damaged(tmp_path, "teacher-*.safetensors") == []
+
+
+def test_maps_are_the_backbones_in_any_order(tmp_path, runtime):
+    detector = teacher()
+    store = maps_of(tmp_path, runtime, detector)
+    (batch,) = whole_batches(dataset(), size=SIDE, batch_size=IMAGES)
+    with torch.no_grad():
+        inputs = detector.backbone.normalize(batch.pixels.float())
+        expected = detector.backbone(inputs, (LEVEL, "final"))
+    index = torch.tensor([9, 0, 4, 4])
+    flips = torch.tensor([False, True, False, True])
+    for level, maps in expected.items():
+        found = store.maps(index, flips, level)
+        wanted = torch.stack(
+            [m.flip(-1) if f else m for m, f in zip(maps[index], flips, strict=True)]
+        )
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, wanted, atol=2e-3, rtol=2e-3)
+        assert torch.equal(found[2], found[3]) == (maps.shape[-1] == 1)
+
+
+def test_spread_is_numpys(tmp_path, runtime):
+    store = maps_of(tmp_path, runtime, teacher())
+    values = np.concatenate(
+        [load_file(p)[LEVEL].double().numpy() for p in sorted(tmp_path.iterdir())]
+    )
+    deviation = values.std((0, 2, 3))
+    expected = deviation + map_store.SPREAD_FLOOR * deviation.mean()
+    np.testing.assert_allclose(store.spread(LEVEL).numpy(), expected, rtol=1e-4)
+
+
+def test_missing_and_damaged_maps_are_named(tmp_path, runtime):
+    store = maps_of(tmp_path, runtime, teacher())
+    shard = map_store.shard_path(tmp_path, 0)
+    content = shard.read_bytes()
+    shard.write_bytes(content[: len(content) // 2])
+    with pytest.raises(StoreError, match=r"maps-00000.*damaged"):
+        store.maps(torch.tensor([1]), torch.tensor([False]), LEVEL)
+    shard.unlink()
+    with pytest.raises(StoreError, match=r"maps-00000.*missing"):
+        MapStore(tmp_path, IMAGES)
+
+
+def test_shards_may_differ_in_their_number_of_regions():
+    padded = teacher_cache.pad_regions(torch.ones(2, 3), 5)
+    assert padded.tolist() == [[1, 1, 1, 0, 0]] * 2
