@@ -140,11 +140,17 @@ def test_leftovers_of_a_killed_attempt_are_swept_up(run, steps):
     steps.failing["teacher"] = RunError("killed")
     with pytest.raises(RunError):
         carry_out(run, steps)
-    leftover = run.folder / "teacher" / ".weights.safetensors.7.tmp"
-    leftover.write_bytes(b"half")
+    leftovers = [
+        run.folder / "teacher" / ".weights.safetensors.7.tmp",
+        run.folder / ".results.json.7.tmp",
+    ]
+    foreign = run.folder / ".diary.7.tmp"
+    for path in (*leftovers, foreign):
+        path.write_bytes(b"half")
     steps.failing.clear()
     carry_out(run, steps)
-    assert not leftover.exists()
+    assert not any(path.exists() for path in leftovers)
+    assert foreign.exists()
 
 
 @pytest.mark.parametrize("text", ["", "3", "[1]", '{"name": "x"}', '{"settings": 3, "name": "x"}'])
