@@ -122,6 +122,7 @@ def test_unknown_names(run, steps):
         (OSError(28, "No space left on device", "/x"), RunError, "step cache stopped: No space"),
         (NumericsError("the loss became nan", hint="lower"), NumericsError, "step cache: the loss"),
         (ModuleNotFoundError("no", name="torch"), MissingExtraError, "'torch'"),
+        (ImportError("libx.so is gone", name="torch"), RunError, "broken: libx.so is gone"),
         (OSError("unexpected"), OSError, "unexpected"),
         (ImportError("bug", name="boxless.x"), ImportError, "bug"),
     ],

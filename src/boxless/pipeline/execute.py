@@ -127,7 +127,12 @@ def _missing_packages() -> Iterator[None]:
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "boxless":
             raise
-        raise MissingExtraError(str(error.name or error), "train") from error
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            raise MissingExtraError(error.name, "train") from error
+        raise RunError(
+            f"a package that training needs is broken: {error}",
+            hint="`boxless doctor` looks at each; pip install --force-reinstall 'boxless[train]'",
+        ) from error
 
 
 def _discard(folder: Path) -> None:
