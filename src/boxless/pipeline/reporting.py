@@ -84,6 +84,9 @@ def _arms(run: Run, found: dict[str, Any]) -> dict[str, Any]:
             entry["train_map"] = None
             if arm == "teacher":
                 entry["train_map"] = found["teacher_fit"]["train_map"]
+                # What distillation costs beside the student: the maps and the cache too.
+                entry["seconds"] += seconds_of(run.folder / "maps")
+                entry["seconds"] += seconds_of(run.folder / "cache")
             if arm == "distilled" and run.recipe.stage1.enabled:
                 first = run.folder / "stage1" / step.name
                 entry["updates"] += _facts(run, str(first.relative_to(run.folder)))["updates"]
