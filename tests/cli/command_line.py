@@ -36,7 +36,7 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, **own, **changes}
 
 
-def boxless(*words, cwd=None, timeout=300, preexec=None, **env: str) -> Done:
+def boxless(*words, cwd=None, timeout=900, preexec=None, **env: str) -> Done:
     """Run ``boxless`` in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "boxless", *map(str, words)],

@@ -122,6 +122,7 @@ def test_unknown_names(run, steps):
         (OSError(28, "No space left on device", "/x"), RunError, "step cache stopped: No space"),
         (NumericsError("the loss became nan", hint="lower"), NumericsError, "step cache: the loss"),
         (ModuleNotFoundError("no", name="torch"), MissingExtraError, "'torch'"),
+        (ImportError("libx.so is gone", name="torch"), RunError, "broken: libx.so is gone"),
         (OSError("unexpected"), OSError, "unexpected"),
         (ImportError("bug", name="boxless.x"), ImportError, "bug"),
     ],
@@ -140,11 +141,17 @@ def test_leftovers_of_a_killed_attempt_are_swept_up(run, steps):
     steps.failing["teacher"] = RunError("killed")
     with pytest.raises(RunError):
         carry_out(run, steps)
-    leftover = run.folder / "teacher" / ".weights.safetensors.7.tmp"
-    leftover.write_bytes(b"half")
+    leftovers = [
+        run.folder / "teacher" / ".weights.safetensors.7.tmp",
+        run.folder / ".results.json.7.tmp",
+    ]
+    foreign = run.folder / ".diary.7.tmp"
+    for path in (*leftovers, foreign):
+        path.write_bytes(b"half")
     steps.failing.clear()
     carry_out(run, steps)
-    assert not leftover.exists()
+    assert not any(path.exists() for path in leftovers)
+    assert foreign.exists()
 
 
 @pytest.mark.parametrize("text", ["", "3", "[1]", '{"name": "x"}', '{"settings": 3, "name": "x"}'])

@@ -84,8 +84,8 @@ def distill(
     seeds: int | None = None,
     force: Force = None,
 ) -> None:
-    """Run up to both stages of distillation; see `boxless train --help`."""
-    run_until("stage2", spec, overrides, out, recipe, seeds, force)
+    """Train the distilled student, and the teacher if need be; see `boxless train --help`."""
+    run_until("stage2", spec, overrides, out, recipe, seeds, force, only=True)
 
 
 def evaluate(

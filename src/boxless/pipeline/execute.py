@@ -17,6 +17,9 @@ from boxless.pipeline.record import NAME, StepRecord, differences, now, read_rec
 from boxless.recipe_files import dotted
 from boxless.training.files import CHECKPOINT
 
+RUN_FILES = ("recipe.toml", "results.json", "report.html")
+"""Files that lie in the run folder itself."""
+
 
 def execute(
     run: Run, *, until: str = "report", force: Iterable[str] = (), only: bool = False
@@ -45,6 +48,8 @@ def execute(
     wanted = _expected_records(run, steps)
     redo = _forced(steps, forced_verbs)
     _refuse_changes(run, steps, wanted, redo)
+    for name in RUN_FILES:  # the folder may be the user's own: touch no other names
+        _sweep(run.folder, name)
     _save_settings(run)
     chosen = _needed(steps, until) if only else {step.name for step in steps}
     steps = [step for step in steps if step.name in chosen]
@@ -122,7 +127,12 @@ def _missing_packages() -> Iterator[None]:
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "boxless":
             raise
-        raise MissingExtraError(str(error.name or error), "train") from error
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            raise MissingExtraError(error.name, "train") from error
+        raise RunError(
+            f"a package that training needs is broken: {error}",
+            hint="`boxless doctor` looks at each; pip install --force-reinstall 'boxless[train]'",
+        ) from error
 
 
 def _discard(folder: Path) -> None:
@@ -131,9 +141,9 @@ def _discard(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep(folder: Path) -> None:
-    """Delete what a killed attempt was just writing."""
-    for leftover in folder.glob(".*.tmp"):
+def _sweep(folder: Path, name: str = "*") -> None:
+    """Delete what a killed attempt was just writing under a name."""
+    for leftover in folder.glob(f".{name}.*.tmp"):
         leftover.unlink(missing_ok=True)
 
 
