@@ -262,7 +262,7 @@ class TestNetworks:
         done.refused("step stage1/seed-0", "lower the learning rate")
         assert "nan" in done.err or "inf" in done.err or "not finite" in done.err
         assert not (tmp_path / "run" / "stage1" / "seed-0" / "weights.safetensors").exists()
-        assert (tmp_path / "run" / "baseline" / "seed-0" / "weights.safetensors").exists()
+        assert (tmp_path / "run" / "teacher" / "weights.safetensors").exists()
 
     def test_batches_of_one(self, tmp_path, preloaded):
         words = ("--stage2.optim.batch_size", "1")

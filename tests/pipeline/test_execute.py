@@ -230,7 +230,7 @@ class TestPlan:
         """Its updates are those of both stages, so their batch sizes and epochs are its own."""
         before = {s.name: s.settings for s in self.make(tmp_path)}["baseline/seed-0"]
         for change in ("stage1__optim__batch_size", "stage2__optim__epochs"):
-            after = {s.name: s.settings for s in self.make(tmp_path, **{change: "7"})}
+            after = {s.name: s.settings for s in self.make(tmp_path, **{change: "11"})}
             assert after["baseline/seed-0"] != before
 
 

@@ -64,6 +64,7 @@ def execute(
             _discard(folder)
             done = None
         if done is not None and done.status == "done":
+            (folder / CHECKPOINT).unlink(missing_ok=True)  # killed just before it was removed
             console.print(f"[dim]{step.name}: done already ({done.seconds:.0f} s)[/]")
             continue
         _carry_out(run, step, done or wanted[step.name], folder, console)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from boxless.errors import DataError, StoreError
-from boxless.proposals.index import INDEX_NAME, StoreInputs
+from boxless.proposals.index import INDEX_NAME, INPUTS_NAME, StoreInputs
 from boxless.proposals.store import ProposalStore
 from boxless.proposals.workers import MapImages, ProposeOne, available_cores, image_mapper
 from boxless.proposals.writer import ProposalWriter, Skipped
@@ -155,4 +155,5 @@ def _reopen(folder: "Path", inputs: StoreInputs, *, skip_bad: bool) -> ProposalS
             hint="accept that with --skip-bad, or repair the images, delete the folder and "
             "propose again",
         )
+    (folder / INPUTS_NAME).unlink(missing_ok=True)  # killed just before it was removed
     return store
