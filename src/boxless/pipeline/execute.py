@@ -43,10 +43,10 @@ def execute(
     _check_splits(run, until)
     console = Console(stderr=True)
     steps = plan(run)
+    redo = _forced(steps, forced_verbs)
     places = [place for place, step in enumerate(steps) if step.verb == until]
     steps = steps[: max(places, default=len(steps)) + 1]
     wanted = _expected_records(run, steps)
-    redo = _forced(steps, forced_verbs)
     _refuse_changes(run, steps, wanted, redo)
     for name in RUN_FILES:  # the folder may be the user's own: touch no other names
         _sweep(run.folder, name)
@@ -54,7 +54,7 @@ def execute(
     chosen = _needed(steps, until) if only else {step.name for step in steps}
     steps = [step for step in steps if step.name in chosen]
     _check_networks(run, [s for s in steps if s.name in redo or not _is_done(run, wanted, s)])
-    for name in redo & chosen:
+    for name in redo:  # also what lies beyond `until`: it was made from what goes now
         _discard(run.folder / name)
     for step in steps:
         folder = run.folder / step.name
