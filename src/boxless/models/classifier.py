@@ -1,9 +1,7 @@
 """The student: any backbone with a small head (S-Cls)."""
 
-from collections.abc import Iterable
 from typing import Literal, cast
 
-import torch
 from torch import Tensor, nn
 
 from boxless.models.backbone import Backbone
@@ -16,10 +14,6 @@ FC_WIDTH = 4096
 class Classifier(nn.Module):
     """Backbone, pooling and classifier; returns logits.
 
-    Pooled features are multiplied by the buffer ``feature_scale`` (1 unless set) before the last
-    layer. Stage 1 may leave the backbone speaking on the teacher's scale, several times smaller
-    than its own; a new last layer would learn that much more slowly than the baseline's.
-
     Args:
         backbone: Feature extractor.
         classes: K.
@@ -28,8 +22,6 @@ class Classifier(nn.Module):
             a 7 x 7 map (the released code's student).
         dropout: Dropout before the last layer (gap), or behind fc6 and fc7.
     """
-
-    feature_scale: Tensor
 
     def __init__(self, backbone: Backbone, classes: int, *, head: Head, dropout: float) -> None:
         super().__init__()
@@ -41,7 +33,6 @@ class Classifier(nn.Module):
         if head == "fc6_fc7":
             width = FC_WIDTH
             self.neck = vgg_neck(channels, backbone.vgg_fc, dropout)
-        self.register_buffer("feature_scale", torch.ones(()))
         self.dropout = nn.Dropout(dropout if head == "gap" else 0.0)
         self.fc = nn.Linear(width, classes)
         nn.init.xavier_uniform_(self.fc.weight)
@@ -53,19 +44,9 @@ class Classifier(nn.Module):
 
     def forward_inputs(self, inputs: Tensor) -> Tensor:
         """Logits (N, K) of already normalised inputs (N, 3, S, S); what is exported."""
-        return cast("Tensor", self.fc(self.dropout(self.pooled(inputs) * self.feature_scale)))
-
-    def pooled(self, inputs: Tensor) -> Tensor:
-        """Features (N, D) that the last layer sees, before `feature_scale`."""
         maps = self.backbone(inputs)["final"]
-        return maps.mean((2, 3)) if self.head_kind == "gap" else cast("Tensor", self.neck(maps))
-
-    @torch.no_grad()
-    def feature_size(self, batches: Iterable[Tensor]) -> float:
-        """Root mean square of the pooled features over some inputs, in evaluation mode."""
-        self.eval()
-        squares = [self.pooled(inputs).square().mean(1) for inputs in batches]
-        return float(torch.cat(squares).mean().sqrt())
+        pooled = maps.mean((2, 3)) if self.head_kind == "gap" else self.neck(maps)
+        return cast("Tensor", self.fc(self.dropout(pooled)))
 
 
 def vgg_neck(channels: int, weights: dict[str, Tensor] | None, dropout: float) -> nn.Sequential:

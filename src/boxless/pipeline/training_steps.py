@@ -4,7 +4,7 @@ Each takes the run, the folder of the step and (for students) the seed, writes i
 folder and returns facts worth keeping in the step's record.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,6 @@ Facts = dict[str, Any]
 
 PREDICT_BATCH = 32
 MOMENT_IMAGES = 256
-MIN_FEATURE = 1e-6
 MOMENTS = "moments.safetensors"
 
 
@@ -67,15 +66,12 @@ def keep_maps(run: Run, folder: Path, teacher_weights: Path | None) -> Facts:
 
 def _moments(run: Run, trunk: Backbone, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Moments of the final convolution over the first training images."""
-    return watch(trunk, last_convolution(trunk), _first_inputs(run, trunk, size))
-
-
-def _first_inputs(run: Run, trunk: Backbone, size: int) -> Iterator[torch.Tensor]:
-    """Normalised inputs of the first training images, in batches."""
     rows = range(min(MOMENT_IMAGES, len(run.train)))
-    dataset, device = run.dataset(run.train), run.runtime.device
-    for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, rows=rows):
-        yield trunk.normalize(batch.pixels.to(device).float())
+    dataset = run.dataset(run.train)
+    batches = whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, rows=rows)
+    device = run.runtime.device
+    inputs = (trunk.normalize(batch.pixels.to(device).float()) for batch in batches)
+    return watch(trunk, last_convolution(trunk), inputs)
 
 
 def train_teacher(run: Run, folder: Path) -> Facts:
@@ -237,12 +233,9 @@ def train_stage2(run: Run, folder: Path, seed: int, cache: Path, stage1: Path | 
     recipe = run.recipe
     seed_everything(seed)
     model = build.student(recipe, len(run.classes))
-    run.runtime.place(model)
     if stage1 is not None:
-        own = model.feature_size(_first_inputs(run, model.backbone, recipe.student.input_size))
         build.start_from_stage1(model, stage1)
-        now = model.feature_size(_first_inputs(run, model.backbone, recipe.student.input_size))
-        model.feature_scale.fill_(own / max(now, MIN_FEATURE))
+    run.runtime.place(model)
     targets = TeacherCache(cache, len(run.train)).targets
     task = build.stage2_task(recipe, model, len(run.classes), targets)
     run.runtime.place(task.module)
