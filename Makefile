@@ -15,7 +15,7 @@ help: ## list the targets
 	@echo "  variables: PYTHON=$(PYTHON) VENV=$(VENV)"
 
 demo: $(STAMP) ## train on the embedded scenes and write a report, offline, on the CPU
-	$(BIN)/boxless train scenes: --recipe demo --out $(DEMO)
+	$(BIN)/boxless train scenes:train=400,test=200 --recipe demo --out $(DEMO)
 	@echo "The report is $(CURDIR)/$(DEMO)/report.html"
 
 test: $(STAMP) ## run all tests
