@@ -52,11 +52,10 @@ def read_mat(path: Path, order: str) -> BoxTable:
         scores = None if given is None else _matrix(given[row], f"{path}, image {name!r}")
         if coordinates.ndim == 2 and coordinates.shape[1] == 5 and scores is None:
             coordinates, scores = coordinates[:, :4], coordinates[:, 4]
-        table.add_all(name, _reorder(coordinates, order) - _ONE_BASED, scores)
+        corners = _reorder(coordinates, order)
+        corners[..., :2] -= 1
+        table.add_all(name, corners, scores)
     return table
-
-
-_ONE_BASED = np.array([1.0, 1.0, 0.0, 0.0])
 
 
 def _load_mat(path: Path) -> dict[str, Any]:

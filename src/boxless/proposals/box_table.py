@@ -85,8 +85,8 @@ class BoxTable:
     def name_of(self, record: "ImageRecord") -> str | None:
         """The file's name for an image, or None if the file does not have it.
 
-        Tried in this order: the id, the file name, the file name without its ending, and that as a
-        number without leading zeros (COCO).
+        Tried in this order: the id; the file name; without its ending; with the folder in front;
+        and as a number without leading zeros (COCO).
 
         Args:
             record: The image.
@@ -97,6 +97,6 @@ class BoxTable:
 def _names(record: "ImageRecord") -> "Iterator[str]":
     file_name = record.path.rpartition("/")[2]
     stem = file_name.rpartition(".")[0] or file_name
-    yield from (record.image_id, file_name, stem)
+    yield from (record.image_id, file_name, stem, "/".join(record.path.split("/")[-2:]))
     if stem.isascii() and stem.isdigit():
         yield str(int(stem))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from boxless.errors import ConfigError, MissingExtraError, unknown_name
-from boxless.proposals.index import file_sha256
+from boxless.proposals.index import file_stamp, stamped_sha256
 from boxless.proposals.selection import (
     AT_LEAST,
     diverse_order,
@@ -113,7 +113,7 @@ class FasterRcnn:
         """The values behind the boxes; the weights by checksum, not by path."""
         return {
             "architecture": self.architecture,
-            "weights_sha256": _checksum(self.weights),
+            "weights_sha256": stamped_sha256(file_stamp(Path(self.weights))),
             "max_boxes": self.max_boxes,
             "size": self.size,
             "min_box_size": self.min_box_size,
@@ -159,7 +159,6 @@ def detect(network: Any, image: "UInt8Array") -> "tuple[Float32Array, Float32Arr
     return boxes, np.concatenate([scores, spare]).astype(np.float32)
 
 
-@lru_cache(maxsize=1)
 def load_network(architecture: str, weights: str, size: int, max_boxes: int) -> Any:
     """Build a detector and give it its weights; the last one is kept.
 
@@ -175,6 +174,12 @@ def load_network(architecture: str, weights: str, size: int, max_boxes: int) -> 
     Raises:
         ConfigError: The file is unreadable, holds more than tensors, or does not fit.
     """
+    return _build(architecture, file_stamp(Path(weights)), size, max_boxes)
+
+
+@lru_cache(maxsize=1)
+def _build(architecture: str, stamp: tuple[str, int, int], size: int, max_boxes: int) -> Any:
+    weights = stamp[0]
     state = _read_state(weights)
     if CLASSES_KEY not in state:
         raise ConfigError(f"{weights}: expected a Faster R-CNN with {CLASSES_KEY!r}, found none")
@@ -221,8 +226,3 @@ def _read_state(weights: str) -> dict[str, torch.Tensor]:
             hint="expected a state dict as .safetensors, or as .pth with tensors only",
         ) from error
     return state
-
-
-@lru_cache(maxsize=4)
-def _checksum(path: str) -> str:
-    return file_sha256(Path(path))

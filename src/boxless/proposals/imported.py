@@ -9,7 +9,7 @@ import numpy as np
 
 from boxless.errors import ConfigError, DataError
 from boxless.proposals.box_files import read_boxes
-from boxless.proposals.index import file_sha256
+from boxless.proposals.index import file_stamp, stamped_sha256
 from boxless.regions.boxes import clip
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ImportedBoxes:
     def settings(self) -> "dict[str, Setting]":
         """The values behind the boxes; the file by checksum, not by path."""
         return {
-            "sha256": _checksum(self.file),
+            "sha256": stamped_sha256(file_stamp(Path(self.file))),
             "order": self.order,
             "outside": self.outside,
             "max_boxes": self.max_boxes,
@@ -186,11 +186,13 @@ class ImportedBoxes:
                 )
 
 
-@lru_cache(maxsize=1)
 def _table(file: str, order: str) -> "BoxTable":
-    return read_boxes(Path(file), order)
+    path = Path(file)
+    if not path.is_file():
+        return read_boxes(path, order)  # says what is wrong
+    return _read(file, order, file_stamp(path))
 
 
 @lru_cache(maxsize=1)
-def _checksum(file: str) -> str:
-    return file_sha256(Path(file))
+def _read(file: str, order: str, _stamp: tuple[str, int, int]) -> "BoxTable":
+    return read_boxes(Path(file), order)

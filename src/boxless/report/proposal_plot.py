@@ -30,7 +30,7 @@ def recall_plot(counts: Sequence[int], panels: Mapping[float, Curves], *, title:
     """
     style = {"font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False}
     with rc_context({**style, "text.color": INK, "axes.edgecolor": MUTED, "axes.labelcolor": INK}):
-        figure = Figure(figsize=(4.6 * len(panels), 3.9), layout="constrained")
+        figure = Figure(figsize=(4.2 * len(panels) + 2, 3.7), layout="constrained")
         FigureCanvasAgg(figure)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10.5)
         all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -57,7 +57,9 @@ def recall_plot(counts: Sequence[int], panels: Mapping[float, Curves], *, title:
             axes.set_title(f"objects covered with IoU of {iou:g} or more", loc="left", fontsize=9.5)
             axes.set_xlabel("boxes an image, best first")
         all_axes[0].set_ylabel("recall, %")
-        all_axes[0].legend(frameon=False, loc="upper left", fontsize=9)
+        figure.legend(
+            *all_axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False
+        )
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
