@@ -145,7 +145,7 @@ def detect(network: Any, image: "UInt8Array") -> "tuple[Float32Array, Float32Arr
         (R, 4) boxes in pixels of ``image`` and (R,) falling scores in (0, 1]; R may be 0.
     """
     device = next(network.parameters()).device
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).to(device) / 255
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).to(device) / 255
     batch, _ = network.transform([pixels])
     features = network.backbone(batch.tensors)
     regions, _ = network.rpn(batch, features)
