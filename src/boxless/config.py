@@ -16,6 +16,15 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
+ProposalMethod = Literal[
+    "edge_boxes",
+    "selective_search_fast",
+    "selective_search_quality",
+    "grid",
+    "faster_rcnn",
+    "file",
+]
+
 
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values are never silently converted."""
@@ -39,10 +48,26 @@ class DataConfig(Section):
 class ProposalsConfig(Section):
     """Where regions come from."""
 
-    method: Literal["edge_boxes", "grid"] = Field("edge_boxes", description="the proposer")
+    method: ProposalMethod = Field("edge_boxes", description="the proposer")
     max_boxes: Count = Field(500, description="boxes kept per image, best first (paper: 500)")
     min_box_size: NonNegative = Field(20.0, description="smallest side in pixels of the original")
-    size: Count = Field(200, description="longer side in pixels at which edges are computed")
+    size: Count = Field(
+        200, description="longer side in pixels at which edge_boxes and selective_search look"
+    )
+    file: str = Field("", description="file: boxes of another program (.json .mat .npz .txt .csv)")
+    order: Literal["auto", "xyxy", "yxyx"] = Field(
+        "auto", description="file: order of its coordinates; a .mat file needs xyxy or yxyx"
+    )
+    outside: Literal["refuse", "clip"] = Field(
+        "refuse", description="file: what to do with a box that leaves its image"
+    )
+    detector: str = Field(
+        "fasterrcnn_resnet50_fpn", description="faster_rcnn: torchvision's name of the network"
+    )
+    detector_weights: str = Field(
+        "", description="faster_rcnn: its weights, a .safetensors or .pth file"
+    )
+    detector_size: Count = Field(640, description="faster_rcnn: longer side in pixels of its input")
 
 
 class OptimConfig(Section):

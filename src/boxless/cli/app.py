@@ -27,7 +27,7 @@ VERBS = (
     ),
     (
         "proposals",
-        "proposals:proposals",
+        "proposals:app",
         "Propose regions for every image and measure their recall.",
     ),
     ("teacher", "train:teacher", "Train the weakly supervised detector on the tags."),

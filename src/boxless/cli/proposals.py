@@ -1,33 +1,49 @@
 """``boxless proposals``: find candidate boxes in every image of a data set."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+
+from boxless.cli.proposal_options import Order, Outside, ProposalOptions, image_loader
+from boxless.config import ProposalMethod
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from boxless.data.manifest import Manifest
-    from boxless.proposals.proposer import Proposer
+    from boxless.proposals.proposer import BoxSource
     from boxless.proposals.recall import RecallTable
     from boxless.proposals.store import ProposalStore
+    from boxless.types import UInt8Array
+
+app = App(name="proposals", help="Propose regions for every image and measure their recall.")
 
 
+@app.default
 def proposals(
     spec: str,
     *,
     out: Path | None = None,
-    method: Literal["edge_boxes", "grid"] = "edge_boxes",
+    method: ProposalMethod = "edge_boxes",
     max_boxes: int = 500,
-    size: int = 200,
+    size: int | None = None,
+    file: Path | None = None,
+    order: Order = "auto",
+    outside: Outside = "refuse",
+    detector: str = "fasterrcnn_resnet50_fpn",
+    detector_weights: Path | None = None,
     workers: int = 0,
     skip_bad: bool = False,
     json: bool = False,
 ) -> None:
     """Find candidate boxes in every image of a data set.
 
-    The detector that teaches the classifier scores boxes; this command proposes them, from edges
-    alone, without looking at a tag. Boxes go into a folder that `boxless train` picks up. It can be
-    killed at any time: the same command carries on, and does nothing once all is done. Where the
-    data set has true boxes, a table shows how many objects the proposals cover (recall), beside
-    random boxes of the same number.
+    The detector that teaches the classifier scores boxes; this command proposes them without
+    looking at a tag. Boxes go into a folder that `boxless train` picks up. It can be killed at any
+    time: the same command carries on, and does nothing once all is done. Where the data set has
+    true boxes, a table shows how many objects the proposals cover (recall), beside random boxes of
+    the same number. `boxless proposals compare SPEC` sets methods side by side.
 
     For example:
 
@@ -35,39 +51,57 @@ def proposals(
     boxless proposals voc:VOCdevkit/VOC2007
     boxless proposals csv:tags.csv --out boxes/mine --workers 8
     boxless proposals scenes: --method grid --max-boxes 200
+    boxless proposals voc:VOCdevkit/VOC2007 --method file --file boxes.mat --order yxyx
     ```
 
     Args:
         spec: Data set, as FORMAT:PATH.
         out: Folder of the store; by default proposals/NAME-METHOD.
-        method: edge_boxes follows the edges in the picture; grid is the same fixed set of boxes for
-            every image, and needs nothing installed.
+        method: edge_boxes follows the edges in the picture; selective_search_fast and _quality
+            merge alike pixels into regions; grid is the same fixed set of boxes for every image,
+            and needs nothing installed; faster_rcnn runs a detector on weights of yours; file
+            imports boxes that another program made.
         max_boxes: Most boxes an image.
-        size: Images are searched with their longer side shrunk to this many pixels (edge_boxes
-            only). Smaller is faster and finds fewer small objects.
+        size: Images are searched with their longer side shrunk to this many pixels (200;
+            faster_rcnn: 640). Smaller is faster and finds fewer small objects.
+        file: Boxes to import (method file): COCO detection results (.json), MATLAB (.mat), .npz, or
+            lines "image x1 y1 x2 y2 score" (.txt, .csv). Pickles are not read.
+        order: Order of the imported coordinates; a .mat file needs xyxy or yxyx.
+        outside: What to do with an imported box that leaves its image.
+        detector: Network of torchvision's (method faster_rcnn).
+        detector_weights: Its weights, .safetensors or .pth (method faster_rcnn).
         workers: Processes; 0 takes all cores.
         skip_bad: Leave unreadable images out instead of stopping at the first one.
         json: Print the result as JSON.
     """
     from boxless.data.sources import load_manifest
-    from boxless.proposals.proposer import make_proposer
     from boxless.proposals.recall import COUNTS, recall_table
 
-    settings = {"max_boxes": max_boxes} | ({"size": size} if method == "edge_boxes" else {})
-    proposer = make_proposer(method, **settings)
+    options = ProposalOptions(max_boxes, size, file, order, outside, detector, detector_weights)
+    proposer = options.proposer(method)
     manifest = load_manifest(spec)
     folder = out or Path("proposals") / f"{manifest.name}-{method}"
-    store, rate = _extract(manifest, proposer, folder, workers=workers, skip_bad=skip_bad)
+    store, rate = _extract(
+        manifest, proposer, folder, load=image_loader(method), workers=workers, skip_bad=skip_bad
+    )
     counts = (*(count for count in COUNTS if count < max_boxes), max_boxes)
     table = recall_table(store, manifest.records, counts=counts) if manifest.has_boxes else None
     (_print_json if json else _print_text)(store, rate, table)
 
 
+app.command("boxless.cli.compare:compare", name="compare", help="Set methods side by side.")
+
+
 def _extract(
-    manifest: "Manifest", proposer: "Proposer", folder: Path, *, workers: int, skip_bad: bool
+    manifest: "Manifest",
+    proposer: "BoxSource",
+    folder: Path,
+    *,
+    load: "Callable[[str], UInt8Array]",
+    workers: int,
+    skip_bad: bool,
 ) -> "tuple[ProposalStore, float | None]":
     """Fill the store; its images a second, or None if all were there already."""
-    from boxless.data.images import load_image
     from boxless.proposals.extract import extract
     from boxless.proposals.progress import ExtractionProgress
 
@@ -77,7 +111,7 @@ def _extract(
             proposer,
             folder,
             manifest_fingerprint=manifest.fingerprint,
-            load_image=load_image,
+            load_image=load,
             workers=workers,
             skip_bad=skip_bad,
             progress=progress,

@@ -71,9 +71,7 @@ def _shared_steps(run: Run) -> list[Step]:
     teacher = pick(run, "data.", "teacher.", "run.seed", "run.precision")
     del teacher["run.seeds"]
     frozen = run.recipe.teacher.trainable == "head"
-    proposals = Step(
-        "proposals", "proposals", pick(run, "proposals.", "data.skip_bad"), (), _proposals
-    )
+    proposals = Step("proposals", "proposals", _proposal_settings(run), (), _proposals)
     kept = _keeps_maps(run)
     before = ("maps",) if kept and frozen else ()
     training = Step("teacher", "teacher", teacher, ("proposals", *before), _teacher)
@@ -81,6 +79,17 @@ def _shared_steps(run: Run) -> list[Step]:
     maps = [_maps_step(run, frozen=frozen)] if kept else []
     first, second = (maps, [training]) if frozen else ([training], maps)
     return [proposals, *first, *second, cache]
+
+
+def _proposal_settings(run: Run) -> Settings:
+    """All settings of the section but those of methods that are not used."""
+    settings = pick(run, "proposals.", "data.skip_bad")
+    method = run.recipe.proposals.method
+    others = {"file": ("file", "order", "outside"), "faster_rcnn": ("detector",)}
+    unused = tuple(
+        f"proposals.{name}" for other in others if other != method for name in others[other]
+    )
+    return {key: value for key, value in settings.items() if not key.startswith(unused)}
 
 
 def _keeps_maps(run: Run) -> tuple[str, ...]:

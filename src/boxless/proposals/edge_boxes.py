@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from boxless.errors import ConfigError, MissingExtraError
-from boxless.proposals.grid import grid_boxes
-from boxless.regions.boxes import area, clip, rescale
+from boxless.proposals.selection import (
+    AT_LEAST,
+    STAGES,
+    diverse_order,
+    large_enough,
+    smallest_side,
+    top_up,
+)
+from boxless.regions.boxes import clip, rescale
 
 try:
     import cv2
@@ -26,13 +33,10 @@ if TYPE_CHECKING:
     from boxless.types import Float32Array, UInt8Array
 
 RECIPE = 1  # raise it when a change of code changes boxes: old stores then no longer fit
-AT_LEAST = 50  # boxes an image, topped up from the grid where edges give fewer
 SMALLEST_SEARCHED = 16  # pixels; in a narrower image there is nothing to search
 CANDIDATES = 2  # boxes asked of OpenCV for each box wanted: ordering needs a choice
 CANDIDATE_OVERLAP = 0.75  # IoU above which OpenCV drops the weaker of two candidates
-STAGES = (0.6, 0.8)  # overlaps allowed among the first boxes, and among those that fill the rest
 LONGEST = 4.0  # longer side / shorter side of a box
-MAX_SHARE = 0.125  # min_box_size never exceeds this share of the image's shorter side
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +94,10 @@ class EdgeBoxes:
         height, width = image.shape[:2]
         boxes, scores = self._search(image)
         boxes = clip(boxes, width, height)
-        shortest = min(self.min_box_size, MAX_SHARE * min(width, height))
-        usable = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= max(shortest, 1e-3)
+        usable = large_enough(boxes, smallest_side(self.min_box_size, width, height))
         boxes, scores = boxes[usable], scores[usable]
         order = diverse_order(boxes, STAGES, self.max_boxes)
-        return _top_up(boxes[order], scores[order], width, height, min(AT_LEAST, self.max_boxes))
+        return top_up(boxes[order], scores[order], width, height, min(AT_LEAST, self.max_boxes))
 
     def _search(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
         """Run OpenCV's search; (R, 4) boxes in pixels of ``image``, (R,) scores, best first."""
@@ -109,7 +112,7 @@ class EdgeBoxes:
         if not edges.any():
             return nothing
         angles = orientation(edges)
-        smallest = min(self.min_box_size, MAX_SHARE * min(height, width)) * scale
+        smallest = smallest_side(self.min_box_size, width, height) * scale
         search = cv2.ximgproc.createEdgeBoxes(
             alpha=self.step,
             beta=CANDIDATE_OVERLAP,
@@ -138,49 +141,3 @@ def _as_arrays(found: Any) -> "tuple[Float32Array, Float32Array]":
             return boxes, np.zeros(0, np.float32)
         return boxes, np.asarray(found[1], np.float32).reshape(-1)
     return boxes, np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32)
-
-
-def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) -> "np.ndarray":
-    """Order boxes so that the first ones differ from each other.
-
-    Each stage walks through the boxes left over, in their order, and takes those whose IoU with
-    every box taken before is at most the stage's.
-
-    Args:
-        boxes: (R, 4) boxes of positive area, best first.
-        stages: Overlaps allowed, ascending.
-        count: Most boxes to take.
-
-    Returns:
-        Indices of at most ``count`` boxes.
-    """
-    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
-    areas = area(boxes)
-    nearest = np.zeros(len(boxes), np.float32)  # IoU with the closest box taken so far
-    free = np.ones(len(boxes), bool)
-    taken: list[int] = []
-    for allowed in stages:
-        for index in range(len(boxes)):
-            if len(taken) == count:
-                return np.array(taken, np.int64)
-            if free[index] and nearest[index] <= allowed:
-                free[index] = False
-                taken.append(index)
-                # IoU of one box with all, in place of `iou`: a third of the time in this loop
-                across = np.minimum(x2, x2[index]) - np.maximum(x1, x1[index])
-                down = np.minimum(y2, y2[index]) - np.maximum(y1, y1[index])
-                shared = np.maximum(across, 0) * np.maximum(down, 0)
-                nearest = np.maximum(nearest, shared / (areas + areas[index] - shared))
-    return np.array(taken, np.int64)
-
-
-def _top_up(
-    boxes: "Float32Array", scores: "Float32Array", width: int, height: int, count: int
-) -> "tuple[Float32Array, Float32Array]":
-    missing = count - len(boxes)
-    if missing <= 0:
-        return boxes, scores
-    score = scores.min(initial=1.0)
-    more = grid_boxes(width, height, missing)
-    filled = np.concatenate([scores, np.full(missing, score, np.float32)])
-    return np.concatenate([boxes, more]), filled

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from boxless.errors import DataError, StoreError
 from boxless.proposals.index import INDEX_NAME, INPUTS_NAME, StoreInputs
 from boxless.proposals.store import ProposalStore
-from boxless.proposals.workers import MapImages, ProposeOne, available_cores, image_mapper
+from boxless.proposals.workers import MapImages, ProposeOne, image_mapper, worker_count
 from boxless.proposals.writer import ProposalWriter, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from boxless.proposals.proposer import Proposer
+    from boxless.proposals.proposer import BoxSource
     from boxless.types import ImageRecord, UInt8Array
 
 SHARD_SIZE = 1024
@@ -20,7 +20,7 @@ SHARD_SIZE = 1024
 
 def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but three have a keyword)
     records: "Sequence[ImageRecord]",
-    proposer: "Proposer",
+    proposer: "BoxSource",
     folder: "Path",
     *,
     manifest_fingerprint: str,
@@ -38,7 +38,8 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
 
     Args:
         records: Images, each id once.
-        proposer: Finds the boxes; must be picklable if ``workers`` is not 1.
+        proposer: Finds the boxes; must be picklable if ``workers`` is not 1. Boxes imported from a
+            file are all checked before the first is written.
         folder: Where the store is or will be.
         manifest_fingerprint: Hash of the manifest that the records come from.
         load_image: Path -> (H, W, 3) uint8 RGB, a module-level function. A `BoxlessError`,
@@ -72,10 +73,10 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
         store = _reopen(folder, inputs, skip_bad=skip_bad)
         report(len(ids), len(ids))
         return store
+    one = ProposeOne(proposer, load_image)
+    one.check(records, skip_bad=skip_bad)
     writer = ProposalWriter(folder, inputs)
-    with image_mapper(
-        ProposeOne(proposer, load_image), min(workers or available_cores(), len(ids))
-    ) as outcomes:
+    with image_mapper(one, worker_count(proposer, workers, len(ids))) as outcomes:
         _fill(writer, records, outcomes, skip_bad=skip_bad, report=report)
     return writer.finish()
 

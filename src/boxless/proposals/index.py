@@ -3,14 +3,14 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boxless.atomic import write_atomically
 from boxless.errors import StoreError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from boxless.proposals.proposer import Setting
 
 INDEX_NAME = "index.json"
@@ -105,7 +105,7 @@ class StoreIndex:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def write_index(folder: "Path", index: StoreIndex) -> None:
+def write_index(folder: Path, index: StoreIndex) -> None:
     """Write ``index.json``; from then on the store counts as finished.
 
     Args:
@@ -116,7 +116,7 @@ def write_index(folder: "Path", index: StoreIndex) -> None:
     write_atomically(folder / INDEX_NAME, json.dumps(facts, indent=1).encode())
 
 
-def write_inputs(folder: "Path", inputs: StoreInputs) -> None:
+def write_inputs(folder: Path, inputs: StoreInputs) -> None:
     """Note down what an unfinished store is being made from.
 
     Args:
@@ -127,7 +127,7 @@ def write_inputs(folder: "Path", inputs: StoreInputs) -> None:
     write_atomically(folder / INPUTS_NAME, json.dumps(facts, indent=1).encode())
 
 
-def read_index(folder: "Path") -> StoreIndex:
+def read_index(folder: Path) -> StoreIndex:
     """Read ``index.json``.
 
     Args:
@@ -173,7 +173,7 @@ def read_index(folder: "Path") -> StoreIndex:
     return index
 
 
-def read_inputs(folder: "Path") -> StoreInputs:
+def read_inputs(folder: Path) -> StoreInputs:
     """Read what an unfinished store is being made from.
 
     Args:
@@ -193,10 +193,22 @@ def read_inputs(folder: "Path") -> StoreInputs:
         raise _damaged(path, error) from error
 
 
-def file_sha256(path: "Path") -> str:
+def file_sha256(path: Path) -> str:
     """SHA-256 of a file, as hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def file_stamp(path: Path) -> tuple[str, int, int]:
+    """What tells a file from others and from its earlier self: place, time of change, length."""
+    facts = path.stat()
+    return str(path.absolute()), facts.st_mtime_ns, facts.st_size
+
+
+@lru_cache(maxsize=8)
+def stamped_sha256(stamp: tuple[str, int, int]) -> str:
+    """SHA-256 of the file of a `file_stamp`, computed once."""
+    return file_sha256(Path(stamp[0]))
 
 
 def _parse_inputs(facts: dict[str, Any]) -> StoreInputs:
@@ -209,7 +221,7 @@ def _parse_inputs(facts: dict[str, Any]) -> StoreInputs:
     )
 
 
-def _read_json(path: "Path") -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         facts = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -223,7 +235,7 @@ def _read_json(path: "Path") -> dict[str, Any]:
     return facts
 
 
-def _damaged(path: "Path", error: Exception) -> StoreError:
+def _damaged(path: Path, error: Exception) -> StoreError:
     return StoreError(
         f"{path} is damaged: expected the JSON of a proposal store, found "
         f"{type(error).__name__}: {error}",

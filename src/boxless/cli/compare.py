@@ -1,0 +1,220 @@
+"""``boxless proposals compare``: what each method covers, how many boxes, how long."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boxless.cli.proposal_options import Order, Outside, ProposalOptions, method_names
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from boxless.data.manifest import Manifest
+    from boxless.proposals.comparison import Comparison
+    from boxless.types import ImageRecord
+
+_STANDARD = (10, 100, 300, 500)
+
+
+def compare(
+    spec: str,
+    *,
+    methods: str = "edgeboxes,selective-search-fast,selective-search-quality,grid",
+    limit: int = 0,
+    split: str | None = None,
+    out: Path | None = None,
+    max_boxes: int = 500,
+    size: int | None = None,
+    file: Path | None = None,
+    order: Order = "auto",
+    outside: Outside = "refuse",
+    detector: str = "fasterrcnn_resnet50_fpn",
+    detector_weights: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Set proposal methods side by side on images with true boxes.
+
+    Prints a table of recall at IoU 0.5 and 0.7 for the 10, 100, 300 and 500 best boxes, boxes an
+    image and milliseconds an image (proposing alone, one process, images not decoded), beside
+    random boxes, and writes it to a folder: comparison.json, comparison.md, recall.png. True boxes
+    serve this measurement alone. Difficult ones do not count.
+
+    For example:
+
+    ```
+    boxless proposals compare voc:VOCdevkit/VOC2007 --limit 100
+    boxless proposals compare scenes: --methods edgeboxes,grid
+    boxless proposals compare voc:VOC2007 --methods edgeboxes,file --file boxes.mat --order yxyx
+    ```
+
+    Args:
+        spec: Data set, as FORMAT:PATH.
+        methods: Names with commas between: edgeboxes, selective-search-fast,
+            selective-search-quality, grid, faster-rcnn, file.
+        limit: Most images, evenly spaced over the split; 0 takes all.
+        split: Images of this split; by default test where there is one, else all.
+        out: Folder to write to; by default proposals/NAME-comparison.
+        max_boxes: Most boxes an image.
+        size: Longer side in pixels at which images are searched; by default each method's own.
+        file: Boxes to import (method file).
+        order: Order of the imported coordinates; a .mat file needs xyxy or yxyx.
+        outside: What to do with an imported box that leaves its image.
+        detector: Network of torchvision's (method faster-rcnn).
+        detector_weights: Its weights (method faster-rcnn).
+        json: Print the result as JSON.
+    """
+    from boxless.data.images import load_image
+    from boxless.data.sources import load_manifest
+    from boxless.errors import ConfigError
+    from boxless.proposals.comparison import choose
+    from boxless.proposals.comparison import compare as measure
+    from boxless.proposals.progress import ExtractionProgress
+
+    if limit < 0:
+        raise ConfigError(f"expected --limit of at least 0, found {limit}")
+    names = method_names(methods)
+    proposers = []
+    for name in names:
+        own = file if name == "file" else None
+        options = ProposalOptions(max_boxes, size, own, order, outside, detector, detector_weights)
+        proposers.append(options.proposer(name))
+    if file is not None and "file" not in names:
+        raise ConfigError("--file is for the method 'file'", hint="add it to --methods")
+    manifest = load_manifest(spec)
+    used, records = _records(manifest, split)
+    counts = (*(count for count in _STANDARD if count < max_boxes), max_boxes)
+    chosen = choose(records, limit)
+    with ExtractionProgress("comparing proposers") as progress:
+        found = measure(chosen, proposers, load_image=load_image, counts=counts, progress=progress)
+    facts = _facts(found, counts, data=manifest.name, split=used, methods=proposers)
+    _write(out or Path("proposals") / f"{manifest.name}-comparison", found, facts, as_json=json)
+
+
+def _records(manifest: "Manifest", split: str | None) -> "tuple[str, tuple[ImageRecord, ...]]":
+    name = split or ("test" if "test" in manifest.split_names else "all")
+    if split is None and name == "all":
+        return name, manifest.records
+    return name, manifest.split(name).records
+
+
+def _facts(
+    found: "Comparison", counts: tuple[int, ...], *, data: str, split: str, methods: list[Any]
+) -> dict[str, Any]:
+    """Everything about the comparison, ready for JSON."""
+    from boxless.pipeline.environment import environment
+
+    made_with = environment()
+    places = [found.counts.index(count) for count in counts]
+    settings = {method.name: dict(method.settings) for method in methods}
+    return {
+        "schema": "boxless-proposal-comparison/1",
+        "data": data,
+        "split": split,
+        "images": found.images,
+        "objects": found.objects,
+        "date": datetime.now(UTC).date().isoformat(),
+        "cpu": made_with["cpu"],
+        "cores": made_with["cores"],
+        "opencv": made_with["opencv-contrib-python-headless"],
+        "counts": list(counts),
+        "methods": [
+            {
+                "name": method.name,
+                "settings": settings.get(method.name),
+                "recall": {
+                    f"{iou:g}": [values[place] for place in places]
+                    for iou, values in method.recall.items()
+                },
+                "boxes_per_image": method.boxes,
+                "ms_per_image": method.milliseconds,
+                "cpu_ms_per_image": method.cpu_milliseconds,
+                "curve": {f"{iou:g}": list(values) for iou, values in method.recall.items()},
+            }
+            for method in found.methods
+        ],
+        "curve_counts": list(found.counts),
+    }
+
+
+def _write(folder: Path, found: "Comparison", facts: dict[str, Any], *, as_json: bool) -> None:
+    import json
+
+    from rich.console import Console
+
+    from boxless.atomic import write_atomically
+    from boxless.proposals.recall import IOUS
+    from boxless.report.proposal_plot import recall_plot
+
+    text = json.dumps(facts, indent=1)
+    write_atomically(folder / "comparison.json", text.encode())
+    write_atomically(folder / "comparison.md", _markdown(facts).encode())
+    title = f"{facts['data']}: {found.objects} objects in {found.images} images ({facts['split']})"
+    panels = {iou: {method.name: method.recall[iou] for method in found.methods} for iou in IOUS}
+    write_atomically(folder / "recall.png", recall_plot(found.counts, panels, title=title))
+    if as_json:
+        print(text)
+        return
+    console = Console()
+    console.print(_table(facts))
+    console.print(
+        f"wrote comparison.json, comparison.md and recall.png to {folder}",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _means(method: dict[str, Any]) -> list[str]:
+    return [_number(method[f"{what}_per_image"]) for what in ("boxes", "ms", "cpu_ms")]
+
+
+def _table(facts: dict[str, Any]) -> "Table":
+    """For the terminal: a row a method and overlap, so that it fits 80 columns."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=f"Recall in % of {facts['objects']} objects in {facts['images']} images with the best"
+        f" {', '.join(map(str, facts['counts']))} boxes",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for name in ("method", "IoU", *map(str, facts["counts"]), "boxes", "ms", "CPU ms"):
+        table.add_column(name, justify="left" if name in {"method", "IoU"} else "right")
+    for method in facts["methods"]:
+        for row, (iou, values) in enumerate(method["recall"].items()):
+            recalls = [f"{100 * value:.1f}" for value in values]
+            means = ["", "", ""] if row else _means(method)
+            table.add_row("" if row else method["name"], iou, *recalls, *means)
+    return table
+
+
+def _markdown(facts: dict[str, Any]) -> str:
+    ious = list(facts["methods"][0]["recall"])
+    columns = [f"R@{iou} {count}" for iou in ious for count in facts["counts"]]
+    head = ["method", *columns, "boxes", "ms", "CPU ms"]
+    rows = []
+    for method in facts["methods"]:
+        recalls = [f"{100 * value:.1f}" for iou in ious for value in method["recall"][iou]]
+        rows.append([method["name"], *recalls, *_means(method)])
+    lines = [
+        f"# Proposals on {facts['data']}",
+        "",
+        f"{facts['images']} images of the split {facts['split']}, {facts['objects']} objects that "
+        f"are not difficult. {facts['date']}, one process on {facts['cpu']} ({facts['cores']} "
+        f"cores), OpenCV {facts['opencv']}. R@0.5 100: recall in % at an IoU of 0.5 or more with "
+        "the 100 best boxes. boxes, ms, CPU ms: means an image; ms is wall time, CPU ms processor "
+        "time, images not decoded.",
+        "",
+        "| " + " | ".join(head) + " |",
+        "| " + " | ".join(["---", *["---:"] * (len(head) - 1)]) + " |",
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+        "![Recall against the number of boxes](recall.png)",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,96 @@
+"""From the flags of ``boxless proposals`` and ``boxless proposals compare`` to proposers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from boxless.proposals.proposer import BoxSource, Setting
+    from boxless.types import UInt8Array
+
+Order = Literal["auto", "xyxy", "yxyx"]
+Outside = Literal["refuse", "clip"]
+ALIASES = {"edgeboxes": "edge_boxes", "fasterrcnn": "faster_rcnn"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalOptions:
+    """Flags as given; a method takes those it knows.
+
+    Attributes:
+        max_boxes: Most boxes an image.
+        size: Longer side in pixels at which images are searched; None for the method's own.
+        file: Boxes of another program.
+        order: Order of their coordinates.
+        outside: What to do with those that leave their image.
+        detector: Name of a network.
+        detector_weights: File with its weights.
+    """
+
+    max_boxes: int
+    size: int | None
+    file: Path | None
+    order: Order
+    outside: Outside
+    detector: str
+    detector_weights: Path | None
+
+    def proposer(self, method: str) -> "BoxSource":
+        """Build the proposer of a method; raises as `make_proposer` does."""
+        from boxless.errors import ConfigError
+        from boxless.proposals.proposer import make_proposer, setting_names
+
+        if self.file is not None and method != "file":
+            raise ConfigError(
+                f"--file is for the method 'file', found the method {method!r}",
+                hint="add --method file",
+            )
+        known = setting_names(method)
+        given: dict[str, Setting | None] = {
+            "max_boxes": self.max_boxes,
+            "size": self.size,
+            "file": str(self.file) if self.file else None,
+            "order": self.order,
+            "outside": self.outside,
+            "architecture": self.detector,
+            "weights": str(self.detector_weights) if self.detector_weights else None,
+        }
+        settings = {name: v for name, v in given.items() if name in known and v is not None}
+        return make_proposer(method, **settings)
+
+
+def method_names(text: str) -> tuple[str, ...]:
+    """Methods out of a list such as ``edgeboxes,selective-search-fast``.
+
+    Args:
+        text: Names with commas between; hyphens and underscores are the same.
+
+    Raises:
+        ConfigError: A name is unknown or occurs twice, or there is none.
+    """
+    from boxless.errors import ConfigError, unknown_name
+    from boxless.proposals.proposer import METHODS
+
+    plain = [word.strip().lower().replace("-", "_") for word in text.split(",") if word.strip()]
+    names = tuple(ALIASES.get(name, name) for name in plain)
+    for name in names:
+        if name not in METHODS:
+            raise ConfigError(unknown_name("proposal method", name, METHODS))
+        if names.count(name) > 1:
+            raise ConfigError(f"expected each method once in --methods, found {name!r} twice")
+    if not names:
+        raise ConfigError("expected methods in --methods, found none", hint=", ".join(METHODS))
+    return names
+
+
+def image_loader(method: str) -> "Callable[[str], UInt8Array]":
+    """How images are read for a method: boxes from a file need their size alone."""
+    if method == "file":
+        from boxless.data.outline import load_outline
+
+        return load_outline
+    from boxless.data.images import load_image
+
+    return load_image
