@@ -165,6 +165,11 @@ class StudentConfig(ModelConfig):
         "gap", description="pooled linear, or VGG's fc6-fc7-fc8"
     )
     dropout: Fraction = Field(0.0, description="dropout before the last layer(s)")
+    frozen_to: str = Field(
+        "",
+        description="level up to which the layers keep their pretrained weights, such as stride8;"
+        " '' = all are trained",
+    )
 
 
 class ObjectnessConfig(Section):
@@ -202,6 +207,14 @@ class Stage1Config(Section):
     nms_keep: Count = Field(50, description="regions kept by NMS")
     adapter: Literal["auto", "identity", "conv1x1"] = Field(
         "auto", description="Psi: identity where channels agree, else a discarded 1x1 convolution"
+    )
+    adapter_start: Literal["random", "ridge"] = Field(
+        "random",
+        description="ridge: Psi starts as the closed-form fit of the student's regions to the"
+        " teacher's, so that features keep their scale; needs adapter = 'conv1x1'",
+    )
+    adapter_ridge: Positive = Field(
+        0.3, description="penalty of that fit, relative to the mean variance of a channel"
     )
     channel_scale: Literal["none", "std"] = Field(
         "none", description="std: divide each channel by the teacher's spread, so losses are O(1)"
@@ -281,6 +294,8 @@ class Recipe(Section):
             raise ValueError("stage1.regions must not exceed teacher.regions (s' comes from there)")
         if self.stage1.optim.schedule == "plateau":
             raise ValueError("stage1.optim.schedule = 'plateau' has no held-out loss to watch")
+        if self.stage1.adapter_start == "ridge" and self.stage1.adapter != "conv1x1":
+            raise ValueError("stage1.adapter_start = 'ridge' needs stage1.adapter = 'conv1x1'")
         if self.stage1.match_statistics and not (
             self.teacher.fold_norms and self.student.fold_norms
         ):

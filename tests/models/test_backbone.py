@@ -103,6 +103,33 @@ def test_unknown_names_say_what_there_is(resnet):
         resnet.channels("stride61")
 
 
+def test_frozen_levels_are_all_that_a_map_is_made_of():
+    """Steps of the optimiser leave the frozen level's map as it is, and change what follows."""
+    backbone, level = Backbone("test_efficientnet"), "stride8"
+    before = {k: v.clone() for k, v in backbone.state_dict().items()}
+    backbone.freeze_to(level)
+    assert backbone.training
+    assert all(torch.equal(v, before[k]) for k, v in backbone.state_dict().items())
+    free = [p for p in backbone.parameters() if p.requires_grad]
+    assert free
+    assert len(free) < len(list(backbone.parameters()))
+    inputs = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    first = backbone.eval()(inputs, (level, "final"))
+    with torch.no_grad():
+        for parameter in free:
+            parameter.add_(0.1)
+    second = backbone(inputs, (level, "final"))
+    assert torch.equal(first[level], second[level])
+    assert not torch.equal(first["final"], second["final"])
+
+
+def test_freezing_to_an_unknown_level_is_refused(resnet):
+    with pytest.raises(ConfigError, match="Did you mean 'stride8'"):
+        resnet.freeze_to("strid8")
+    with pytest.raises(ConfigError, match="leaves nothing to train"):
+        Backbone("test_vit").freeze_to("stride16")
+
+
 def test_normalisation_is_timms(resnet):
     config = timm.create_model("test_resnet").pretrained_cfg
     pixels = torch.randint(0, 256, (2, 3, 4, 4)).float()

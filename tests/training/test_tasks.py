@@ -184,6 +184,23 @@ class TestRegions:
         other.backbone.eval()
         assert loss < 1e-5 * float(other.losses(batch_of())["loss"].detach())
 
+    def test_adapter_starts_at_the_minimum_of_the_loss(self):
+        """With next to no ridge hardly any loss is left, nor any slope in Psi."""
+        task, batch = region_task(), batch_of()
+        adapter = task.adapters[LEVEL].map
+
+        def loss_and_slope():
+            task.backbone.eval()
+            loss = task.losses(batch)["loss"]
+            slopes = torch.autograd.grad(loss, [adapter.weight, adapter.bias])
+            return float(loss.detach()), max(float(s.abs().max()) for s in slopes)
+
+        random = loss_and_slope()
+        task.start_adapters([batch], ridge=1e-9)
+        fitted = loss_and_slope()
+        assert fitted[0] < 1e-3 * random[0]
+        assert fitted[1] < 1e-2 * random[1]
+
     def test_loss_is_the_region_loss_of_displaced_boxes(self):
         task = region_task(form="align", adapter="identity")
         task.backbone.eval()

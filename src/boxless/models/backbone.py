@@ -23,7 +23,6 @@ from boxless.errors import ConfigError, unknown_name
 from boxless.models.displacement import cell_shifts
 from boxless.models.pixels import CAFFE, PixelScheme, timm_scheme
 
-
 class Backbone(nn.Module):
     """A timm model that returns named feature maps.
 
@@ -88,6 +87,33 @@ class Backbone(nn.Module):
         reach = int(name.removeprefix("stride"))
         return sum(stride * shift for stride, shift in self._shifts.items() if stride < reach)
 
+    def freeze_to(self, level: str) -> None:
+        """Train nothing that a level's map is made of, the layers up to and including its own.
+
+        Early layers are general: few images do not improve them, and leaving them alone spares
+        their part of the backward pass.
+
+        Args:
+            level: Name from `levels`.
+
+        Raises:
+            ConfigError: There is no such level, or no layer comes after it.
+        """
+        self.channels(level)
+        owned = [p for p in self.parameters() if p.requires_grad]
+        probe = self._probe().to(self.mean.device)
+        training = self.training
+        maps = self.eval()(probe, (level,))  # in training mode BatchNorm would learn the probe
+        self.train(training)
+        made = torch.autograd.grad(maps[level].sum(), owned, allow_unused=True)
+        if all(gradient is not None for gradient in made):
+            raise ConfigError(
+                f"freezing {self.name} up to {level!r} leaves nothing to train",
+                hint=f"its levels are {', '.join(self.levels)}; take an earlier one, or ''",
+            )
+        for parameter, gradient in zip(owned, made, strict=True):
+            parameter.requires_grad_(gradient is None)
+
     def set_pixel_scheme(self, scheme: PixelScheme) -> None:
         """Set the normalisation, for weights that expect another one than timm says."""
         self.scheme = scheme
@@ -126,12 +152,17 @@ class Backbone(nn.Module):
     def _final_channels(self) -> int:
         """Probe once how many channels ``final`` has and which call gives it."""
         net = cast("Any", self.net)
-        side = int((net.pretrained_cfg or {}).get("input_size", (3, 224, 224))[-1])
         training = net.training
-        probe, self._shifts = cell_shifts(net.eval(), torch.zeros(1, 3, side, side))
+        probe, self._shifts = cell_shifts(net.eval(), self._probe())
         net.train(training)
         self._final_is_features = probe.ndim == 4 and probe.shape[1] == net.num_features
         return int(net.num_features)
+
+    def _probe(self) -> Tensor:
+        """An empty image of the model's own size."""
+        config = cast("Any", self.net).pretrained_cfg or {}
+        side = int(config.get("input_size", (3, 224, 224))[-1])
+        return torch.zeros(1, 3, side, side)
 
     def _resolve(self, scheme: str | PixelScheme) -> PixelScheme:
         if isinstance(scheme, PixelScheme):

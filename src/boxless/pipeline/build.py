@@ -92,8 +92,11 @@ def trained_detector(recipe: Recipe, classes: int, weights: Path) -> Detector:
 
 def student(recipe: Recipe, classes: int) -> Classifier:
     """A student with pretrained backbone and a new last layer."""
+    trunk = backbone(recipe.student)
+    if recipe.student.frozen_to:
+        trunk.freeze_to(recipe.student.frozen_to)
     return Classifier(
-        backbone(recipe.student),
+        trunk,
         classes,
         head=recipe.student.head,
         dropout=recipe.student.dropout,

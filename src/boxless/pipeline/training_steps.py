@@ -29,6 +29,7 @@ from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import Task, seed_everything, train
 from boxless.training.map_store import MapStore, build_map_store, remove_damaged
+from boxless.training.tasks import RegionTask
 from boxless.training.teacher_cache import TeacherCache, build_teacher_cache
 
 Facts = dict[str, Any]
@@ -85,10 +86,15 @@ def train_teacher(run: Run, folder: Path) -> Facts:
     run.runtime.place(model)
     # With kept maps the pixels are not looked at: fetch the smallest views there are.
     sizes = (1,) if maps is not None else build.teacher_sizes(recipe)
+    dataset = run.dataset(run.train, regions=config.regions)
+    if isinstance(task, RegionTask) and config.adapter_start == "ridge":
+        batches = whole_batches(dataset, size=build.stage1_size(recipe), batch_size=PREDICT_BATCH)
+        placed = (batch.to(run.runtime.device) for batch in batches)
+        task.start_adapters(placed, ridge=config.adapter_ridge)
     progress = train(
         task,
         build.stream(
-            run.dataset(run.train, regions=config.regions),
+            dataset,
             config.optim,
             sizes=sizes,
             seed=recipe.run.seed,
@@ -210,10 +216,15 @@ def train_stage1(run: Run, folder: Path, seed: int, teacher: Path, cache: Path) 
         own = _moments(run, model.backbone.eval(), recipe.student.input_size)
         conv = last_convolution(model.backbone)
         match_moments(conv, own, (wanted["mean"], wanted["deviation"]))
+    dataset = run.dataset(run.train, regions=config.regions)
+    if isinstance(task, RegionTask) and config.adapter_start == "ridge":
+        batches = whole_batches(dataset, size=build.stage1_size(recipe), batch_size=PREDICT_BATCH)
+        placed = (batch.to(run.runtime.device) for batch in batches)
+        task.start_adapters(placed, ridge=config.adapter_ridge)
     progress = train(
         task,
         build.stream(
-            run.dataset(run.train, regions=config.regions),
+            dataset,
             config.optim,
             sizes=(build.stage1_size(recipe),),
             seed=seed,

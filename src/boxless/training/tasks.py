@@ -1,6 +1,6 @@
 """What each step of a run trains: the teacher, the student on tags, the student on regions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import torch
@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from boxless.distill.prediction_transfer import SoftLoss
 from boxless.distill.region_transfer import Adapter, Form, inverse_scale, region_loss, vector_loss
+from boxless.distill.ridge_start import RidgeStart, set_adapter
 from boxless.distill.tag_loss import detector_loss, tag_loss
 from boxless.models.backbone import Backbone, displacements, freeze_norm_statistics
 from boxless.models.classifier import Classifier
@@ -199,22 +200,15 @@ class RegionTask:
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Region loss summed over levels."""
-        pixels = in_network_resize(batch.pixels.float(), self.student_size)
-        student = self.backbone(self.backbone.normalize(pixels), self.levels)
-        teacher = self.maps_of(batch, self.levels)
-        rows, count = batch.boxes.shape[:2]
-        flipped = batch.mirrored if self.flipped_maps else None
-        teacher_boxes = batch.whole_boxes if self.flipped_maps else batch.boxes
-        weights = self.objectness[batch.index.cpu(), :count].to(pixels.device)
+        student, teacher = self._maps(batch)
+        weights = self._weights(batch)
         parts = {}
         for level in self.levels:
             factor = inverse_scale(self.spreads.get(level), teacher[level])
             parts[level] = region_loss(
                 self.adapters[level](student[level]).float() * factor,
                 teacher[level].float() * factor,
-                batch.boxes - displacements(self.backbone, level, self.student_size, None, rows),
-                teacher_boxes
-                - displacements(self.teacher_backbone, level, self.teacher_size, flipped, rows),
+                *self._boxes(batch, level),
                 weights,
                 batch.mask,
                 bins=self.bins,
@@ -224,6 +218,49 @@ class RegionTask:
             )
         spread = weights.square().sum() / batch.mask.sum().clamp(min=1)
         return {"loss": torch.stack(list(parts.values())).sum(), **parts, "weight": spread}
+
+    @torch.no_grad()
+    def start_adapters(self, batches: Iterable[Batch], *, ridge: float) -> None:
+        """Set every Psi (a 1x1 convolution) to the minimiser of the loss, the backbone as it is.
+
+        Args:
+            batches: Images to fit it on.
+            ridge: Penalty, see `RidgeStart.solve`.
+        """
+        convs = {lv: cast("nn.Conv2d", cast("Adapter", self.adapters[lv]).map) for lv in self.levels}
+        fits = {lv: RidgeStart(c.in_channels, c.out_channels) for lv, c in convs.items()}
+        self.backbone.eval()
+        for batch in batches:
+            student, teacher = self._maps(batch)
+            weights = self._weights(batch).masked_fill(~batch.mask, 0).square()
+            weights = weights / batch.mask.sum(1, keepdim=True).clamp(min=1)
+            for level, fit in fits.items():
+                boxes = self._boxes(batch, level)
+                fit.add(student[level], teacher[level], *boxes, weights, bins=self.bins)
+        for level, fit in fits.items():
+            set_adapter(convs[level], *fit.solve(ridge))
+
+    def _maps(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Student's maps before Psi, and the teacher's."""
+        pixels = in_network_resize(batch.pixels.float(), self.student_size)
+        student = self.backbone(self.backbone.normalize(pixels), self.levels)
+        return student, self.maps_of(batch, self.levels)
+
+    def _boxes(self, batch: Batch, level: str) -> tuple[Tensor, Tensor]:
+        """Regions in the student's and in the teacher's map, moved as their cells are."""
+        rows, whole = len(batch.boxes), self.flipped_maps
+        teacher, flipped = (
+            (batch.whole_boxes, batch.mirrored) if whole else (batch.boxes, None)
+        )
+        return (
+            batch.boxes - displacements(self.backbone, level, self.student_size, None, rows),
+            teacher - displacements(self.teacher_backbone, level, self.teacher_size, flipped, rows),
+        )
+
+    def _weights(self, batch: Batch) -> Tensor:
+        """s' of the batch's regions, (N, R)."""
+        rows = self.objectness[batch.index.cpu(), : batch.boxes.shape[1]]
+        return rows.to(batch.pixels.device)
 
 
 class VectorTask:
