@@ -1,14 +1,11 @@
 """Options behind the path of a data set, as in ``coco:DIR,year=2014,unlabelled=keep``."""
 
 import os
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from boxless.errors import DataError, unknown_name
-
-_OPTIONS = re.compile(r"(?P<location>.*?)(?P<options>(?:,[a-z]+=[^,]*)*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ class Options:
 def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path, Options]:
     """Take a path and the options behind it apart.
 
-    A path that exists as it stands has no options, so folders may have commas in their names.
+    The path is the longest one that exists, so folders may have commas in their names.
 
     Args:
         prefix: The reader's prefix, for messages.
@@ -82,17 +79,17 @@ def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path,
         Absolute path (symlinks kept), and the options.
 
     Raises:
-        DataError: An option is unknown or given twice.
+        DataError: An option is unknown, without a value or given twice.
     """
-    found = _OPTIONS.fullmatch(rest)
-    location, text = (
-        (rest, "")
-        if found is None or Path(rest).expanduser().exists()
-        else (found["location"], found["options"])
-    )
+    location, parts = _cut(rest)
     values: dict[str, str] = {}
-    for part in filter(None, text.split(",")):
-        name, _, value = part.partition("=")
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise DataError(
+                f"expected {prefix}: options like '{next(iter(known))}=…' behind the path, "
+                f"found {part!r}"
+            )
         if name not in known:
             raise DataError(unknown_name(f"{prefix}: option", name, known))
         if name in values:
@@ -100,3 +97,14 @@ def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path,
         values[name] = value
     path = Path(os.path.abspath(Path(location).expanduser()))  # noqa: PTH100 - keeps symlinks
     return path, Options(prefix, values)
+
+
+def _cut(rest: str) -> tuple[str, list[str]]:
+    """The longest path that exists, and the parts behind it; else all before the first option."""
+    parts = rest.split(",")
+    for count in range(len(parts), 0, -1):
+        location = ",".join(parts[:count])
+        if Path(location).expanduser().exists():
+            return location, parts[count:]
+    first = next((n for n, part in enumerate(parts[1:], start=1) if "=" in part), len(parts))
+    return ",".join(parts[:first]), parts[first:]
