@@ -91,9 +91,15 @@ def test_nothing_half_written_where_boxes_fail(lists):
     ("line", "told"),
     [
         ("img/b.jpg 0 1 5 5 6 6 1", r"train\.txt:2: expected 2 boxes as at .*:1, found 1"),
-        ("img/b.jpg 0 1 5 5 6 6", "expected a path, 2 labels and five numbers a box, found 7 words"),
+        (
+            "img/b.jpg 0 1 5 5 6 6",
+            "expected a path, 2 labels and five numbers a box, found 7 words",
+        ),
         ("img/b.jpg 0", "expected a path, 2 labels and five numbers"),
-        ("my pic.jpg 0 1 5 5 6 6 1 7 7 8 8", "expected the label 0 or 1 as word 2, found 'pic.jpg'"),
+        (
+            "my pic.jpg 0 1 5 5 6 6 1 7 7 8 8",
+            "expected the label 0 or 1 as word 2, found 'pic.jpg'",
+        ),
         ("img/b.jpg 0 2 5 5 6 6 1 7 7 8 8 1", "expected the label 0 or 1 as word 3, found '2'"),
         ("img/a.jpg 0 1 5 5 6 6 1 7 7 8 8 1", "already taken"),
     ],

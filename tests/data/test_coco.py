@@ -1,7 +1,6 @@
 import contextlib
 import io
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -259,9 +258,7 @@ class TestRealImages:
             annotations = reference.loadAnns(reference.getAnnIds(imgIds=[image_id]))
             present = {annotation["category_id"] for annotation in annotations}
             assert record.labels == tuple(int(key in present) for key in category_ids)
-            assert [
-                (category_ids[box.label], box.difficult, box.xyxy) for box in record.boxes
-            ] == [
+            assert [(category_ids[box.label], box.difficult, box.xyxy) for box in record.boxes] == [
                 (a["category_id"], a["iscrowd"] == 1, (x, y, x + w, y + h))
                 for a in annotations
                 for x, y, w, h in [a["bbox"]]
@@ -284,7 +281,7 @@ class TestRealImages:
         found = read_instances(path)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        size = os.path.getsize(path)
+        size = path.stat().st_size
         assert len(found.image_ids) == len(content["annotations"])
         assert size > 4_000_000
         assert peak < size / 4

@@ -140,6 +140,8 @@ def convert(
         raise ConfigError(
             "--proposals, --boxes and --root are for lists", hint="add --to list or leave them out"
         )
+    if boxes is not None and boxes < 1:
+        raise ConfigError(f"expected --boxes of at least 1, found {boxes}")
     whole = load_manifest(spec)
     manifest = whole.split(split) if split else whole
     if to == "list":

@@ -14,6 +14,7 @@ Numbers are written with the fewest decimals that give the same float32 proposal
 comes back bit for bit, and a list of whole coordinates, or of up to six digits, byte for byte.
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -107,18 +108,24 @@ def fill_store(
         found: (id, proposals) of every image, in that order; taken one shard at a time.
 
     Returns:
-        The finished store.
+        The finished store. Where ``found`` fails, a folder made by this call is removed again.
 
     Raises:
         StoreError: The folder holds something else, or a box is unusable.
     """
     from boxless.proposals.writer import ProposalWriter  # noqa: PLC0415  (safetensors)
 
+    fresh = not folder.exists()
     writer = ProposalWriter(folder, inputs)
     stream = iter(found)
-    for number in range(writer.shard_count):
-        shard = [next(stream) for _ in writer.shard_ids(number)]
-        writer.write_shard(number, shard)
+    try:
+        for number in range(writer.shard_count):
+            shard = [next(stream) for _ in writer.shard_ids(number)]
+            writer.write_shard(number, shard)
+    except BaseException:
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     return writer.finish()
 
 
