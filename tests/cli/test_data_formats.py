@@ -81,6 +81,7 @@ def test_wrong_uses_are_refused(lists):
     spec, out = f"list:{lists}/train.txt", lists / "o"
     convert = ("data", "convert", spec, out)
     boxless(*convert, "--boxes", 3).refused("are for lists", "add --to list")
+    boxless(*convert, "--to", "list", "--images", out).refused("draws scenes for a table")
     boxless(*convert, "--to", "list", "--boxes", 0).refused("--boxes of at least 1, found 0")
     boxless(*convert, "--to", "list", "--proposals", lists).refused("expected a proposal store in")
     boxless(*convert, "--split", "tset").refused("unknown split 'tset'")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from boxless.cli.data_boxes import boxes, write_list
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -19,7 +21,7 @@ _SHOWN = 5
 _SECONDS_BETWEEN_LINES = 10.0
 
 app = App(name="data", help="Check data sets, turn them into tables of tags.")
-app.command("boxless.cli.data_boxes:boxes", name="boxes")
+app.command(boxes, help_format="markdown")
 
 
 @app.command(help_format="markdown")
@@ -100,7 +102,7 @@ def convert(
     split: str | None = None,
     images: Path | None = None,
     proposals: Path | None = None,
-    boxes: int | None = None,
+    per_image: Annotated[int | None, Parameter(name="--boxes")] = None,
     root: Path | None = None,
     force: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -124,28 +126,29 @@ def convert(
         split: Write the images of this split only.
         images: Folder for the PNG files of drawn scenes (needed for ``scenes:`` only).
         proposals: Proposal store whose boxes go into the list; without one it holds tags only.
-        boxes: Boxes on each line of the list, filled up with "0 0 0 0 0"; by default as many as
+        per_image: Boxes on each line of the list, filled up with "0 0 0 0 0"; by default as many as
             the store was asked for.
         root: Folder that the paths in the list are relative to, by default the list's own.
         force: Replace the file if it exists.
     """
-    from boxless.cli.data_boxes import write_list
     from boxless.data.convert import convert as write_table
     from boxless.data.sources import load_manifest
     from boxless.errors import ConfigError, DataError
 
     if out.exists() and not force:
         raise DataError(f"{out} exists already", hint="choose another name or pass --force")
-    if to == "csv" and (proposals or boxes is not None or root):
+    if to == "csv" and (proposals or per_image is not None or root):
         raise ConfigError(
             "--proposals, --boxes and --root are for lists", hint="add --to list or leave them out"
         )
-    if boxes is not None and boxes < 1:
-        raise ConfigError(f"expected --boxes of at least 1, found {boxes}")
+    if to == "list" and images:
+        raise ConfigError("--images draws scenes for a table", hint="leave out --to list first")
+    if per_image is not None and per_image < 1:
+        raise ConfigError(f"expected --boxes of at least 1, found {per_image}")
     whole = load_manifest(spec)
     manifest = whole.split(split) if split else whole
     if to == "list":
-        write_list(spec, whole, manifest, out, store=proposals, count=boxes, root=root)
+        write_list(spec, whole, manifest, out, store=proposals, count=per_image, root=root)
     else:
         with progress_bar("drawing", len(manifest), silent=images is None) as on_done:
             write_table(manifest, out, images=images, on_done=on_done)

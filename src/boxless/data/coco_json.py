@@ -76,17 +76,18 @@ class CocoInstances:
                     f"{self.path}: expected a list {section!r} with entries, found none",
                     hint="give the official instances_*.json",
                 )
-        for number, (image_id, category_id) in enumerate(
-            zip(self.image_ids, self.category_ids, strict=True), start=1
+        for kind, used, known in (
+            ("image", self.image_ids, self.images),
+            ("category", self.category_ids, self.categories),
         ):
-            for known, kind, value in (
-                (self.images, "image", image_id),
-                (self.categories, "category", category_id),
-            ):
-                if value not in known:
-                    raise DataError(
-                        f"{self.path}: annotation {number}: there is no {kind} with id {value}"
-                    )
+            strangers = set(used) - known.keys()
+            if strangers:
+                number, key = next(
+                    entry for entry in enumerate(used, start=1) if entry[1] in strangers
+                )
+                raise DataError(
+                    f"{self.path}: annotation {number}: there is no {kind} with id {key}"
+                )
 
     def _border(self, section: str, finish: Callable[[], None]) -> Callable[[str, Any], None]:
         def on_event(event: str, value: Any) -> None:
