@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from boxless.errors import RunError
 
@@ -17,19 +19,39 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         RunError: The disk is full or the folder cannot be written; nothing was changed.
     """
+    with replacing(path, expected=len(data)) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, expected: int | None = None) -> Iterator[BinaryIO]:
+    """Write a file piece by piece; it replaces the old one when the block ends without an error.
+
+    Args:
+        path: Target; its folder is made.
+        expected: Bytes that will be written, for the message, where that is known.
+
+    Yields:
+        The file to write to.
+
+    Raises:
+        RunError: The disk is full or the folder cannot be written; nothing was changed.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        size = "" if expected is None else f" ({expected:,} bytes)"
         raise RunError(
-            f"cannot write {path}: {error.strerror or error} ({len(data):,} bytes)",
+            f"cannot write {path}: {error.strerror or error}{size}",
             hint="free some space or make the folder writable, then run the same command again:"
             " finished work is kept",
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

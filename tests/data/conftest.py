@@ -65,6 +65,12 @@ def voc_tree(tmp_path: Path) -> VocTree:
 
 
 @pytest.fixture
+def new_voc_tree() -> type[VocTree]:
+    """Makes a folder in VOC layout without images."""
+    return VocTree
+
+
+@pytest.fixture
 def csv_file(tmp_path: Path) -> Callable[[str], Path]:
     """Write a table beside the images a.png, b.png, c.png; returns its path."""
     for seed, name in enumerate("abc"):

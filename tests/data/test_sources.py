@@ -10,6 +10,7 @@ def test_each_format_is_dispatched(voc_tree, csv_file):
     assert len(load_manifest(f"csv:{table}")) == 1
     assert len(load_manifest("scenes:train=2,test=1")) == 3
     assert FORMATS.keys() == READERS.keys()
+    assert all(line.startswith(f"{prefix}:") for prefix, line in FORMATS.items())
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,8 @@ def test_each_format_is_dispatched(voc_tree, csv_file):
         ("", "neither a format nor an existing path|format before the path"),
         ("scenes", "with a colon, as in 'scenes:'"),
         ("voc:", "expected a path after 'voc:'"),
+        ("coco:", "expected a path after 'coco:'"),
+        ("nuswide:x", r"unknown data format 'nuswide'\. Did you mean 'nus-wide'"),
         ("scenes:trian=3", r"unknown scenes: option 'trian'\. Did you mean 'train'"),
         ("scenes:train=0", "from 1 to"),
         ("scenes:train=many", "found 'many'"),
@@ -42,3 +45,15 @@ def test_bare_paths_are_recognised(voc_tree, csv_file):
         load_manifest(str(table))
     with pytest.raises(DataError, match="csv:FILE"):
         load_manifest(str(table.with_name("a.png")))
+
+
+def test_bare_folders_of_other_data_sets_are_recognised(tmp_path):
+    for folder, inside, spec in (
+        ("coco", "annotations/instances_val2014.json", "coco"),
+        ("nus", "ImageList/TrainImagelist.txt", "nus-wide"),
+    ):
+        path = tmp_path / folder / inside
+        path.parent.mkdir(parents=True)
+        path.touch()
+        with pytest.raises(DataError, match=rf"write {spec}:{tmp_path}/{folder}$"):
+            load_manifest(f"{tmp_path}/{folder}")

@@ -135,6 +135,71 @@ def test_a_labelling_tool_that_counts_from_zero(voc_tree):
     assert by_id(read(voc_tree))["1"].boxes == (TrueBox(0, (0.0, 0.0, 24.0, 16.0)),)
 
 
+def fill(tree, *, first_id, lists):
+    """One image for each list."""
+    for number, name in enumerate(lists):
+        image_id = f"{first_id}{number}"
+        tree.image(image_id, ("cat", 0, (1, 1, 24, 16)))
+        tree.split(name, image_id)
+
+
+class TestSeveralEditions:
+    @pytest.fixture
+    def devkit(self, tmp_path, new_voc_tree):
+        root = tmp_path / "VOCdevkit"
+        fill(
+            new_voc_tree(root / "VOC2007"), first_id="1", lists=("train", "val", "trainval", "test")
+        )
+        fill(new_voc_tree(root / "VOC2012"), first_id="2", lists=("train", "val", "trainval"))
+        return root
+
+    def splits(self, manifest):
+        return {record.image_id: record.split for record in manifest.records}
+
+    def test_one_of_them(self, devkit):
+        assert self.splits(voc.read(f"{devkit}/VOC2007")) == {"12": "train", "13": "test"}
+        alone = voc.read(f"{devkit}/VOC2012")
+        assert self.splits(alone) == {"20": "train", "21": "val"}
+        assert voc.read(f"{devkit},years=2012").notes == (
+            "VOC2012: no test.txt: all its images train",
+        )
+
+    def test_both_together(self, devkit):
+        both = voc.read(f"{devkit},years=2007+2012")
+        assert self.splits(both) == {"12": "train", "13": "test", "22": "train"}
+        assert (both.name, both.classes) == ("VOC2007+2012", ("cat", "dog"))
+        assert both.records[-1].path == f"{devkit}/VOC2012/JPEGImages/22.jpg"
+
+    def test_the_folder_above_points_to_all_of_them(self, devkit):
+        with pytest.raises(DataError) as caught:
+            voc.read(str(devkit))
+        for part in ("VOC2007 or voc:", "VOC2012?", f"voc:{devkit},years=2007+2012"):
+            assert part in caught.value.hint
+
+    def test_errors(self, devkit):
+        with pytest.raises(DataError, match=r"layout at .*VOC2010, found nothing"):
+            voc.read(f"{devkit},years=2007+2010")
+        with pytest.raises(DataError, match=r"22' .*already taken|already taken at .*VOC2012"):
+            voc.read(f"{devkit},years=2012+2012")
+        (devkit / "VOC2012" / "classes.txt").write_text("cat\ncow\n")
+        with pytest.raises(DataError, match=r"VOC2012: its classes differ from those of .*VOC2007"):
+            voc.read(f"{devkit},years=2007+2012")
+
+
+def test_an_annotation_as_voc2012_writes_it(voc_tree):
+    """Parts and actions come before the box; coordinates are fractions; part boxes do not count."""
+    (voc_tree.root / "Annotations" / "1.xml").write_text(
+        "<annotation><folder>VOC2012</folder><filename>1.jpg</filename><segmented>1</segmented>"
+        "<size><width>24</width><height>16</height><depth>3</depth></size>"
+        "<object><name>dog</name><actions><jumping>0</jumping><other>1</other></actions>"
+        "<part><name>head</name><bndbox><xmin>3</xmin><ymin>3</ymin><xmax>4</xmax><ymax>4</ymax>"
+        "</bndbox></part><bndbox><xmax>20.5</xmax><xmin>2.25</xmin><ymax>12</ymax><ymin>1</ymin>"
+        "</bndbox><difficult>0</difficult><pose>Left</pose><point><x>4</x><y>5</y></point></object>"
+        "</annotation>"
+    )
+    assert by_id(read(voc_tree))["1"].boxes == (TrueBox(1, (1.25, 0.0, 20.5, 12.0), False),)
+
+
 class TestErrors:
     def test_image_without_jpeg(self, voc_tree):
         (voc_tree.root / "JPEGImages" / "2.jpg").unlink()

@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
+
+from boxless.cli.data_boxes import boxes, write_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +21,7 @@ _SHOWN = 5
 _SECONDS_BETWEEN_LINES = 10.0
 
 app = App(name="data", help="Check data sets, turn them into tables of tags.")
+app.command(boxes, help_format="markdown")
 
 
 @app.command(help_format="markdown")
@@ -39,6 +42,9 @@ def check(
     For example
     ```
     boxless data check voc:VOCdevkit/VOC2007
+    boxless data check voc:VOCdevkit,years=2007+2012
+    boxless data check coco:coco,year=2014
+    boxless data check nus-wide:NUS-WIDE,missing=drop
     boxless data check csv:photos/tags.csv --skip-images
     boxless data check csv:photos/tags.csv --json > report.json
     boxless data check scenes:train=600,test=300,seed=0,size=160
@@ -59,7 +65,7 @@ def check(
     with 1 present, 0 absent, -1 unknown.
 
     Args:
-        spec: Data set: voc:DIR, csv:FILE or scenes:OPTIONS.
+        spec: Data set: voc:DIR, coco:DIR, nus-wide:DIR, csv:FILE, list:FILE or scenes:OPTIONS.
         skip_images: Look at the tags only, open no image.
         skip_bad: List unreadable images, but do not fail because of them.
         json: Print one JSON object instead of tables.
@@ -72,7 +78,7 @@ def check(
     if workers is not None and workers < 1:
         raise ConfigError(f"expected --workers of at least 1, found {workers}")
     manifest = load_manifest(spec)
-    with _progress("decoding", len(manifest), silent=skip_images) as on_done:
+    with progress_bar("decoding", len(manifest), silent=skip_images) as on_done:
         report = check_manifest(manifest, images=not skip_images, workers=workers, on_done=on_done)
     if json:
         sys.stdout.write(_as_json(report))
@@ -92,39 +98,65 @@ def convert(
     out: Path,
     /,
     *,
+    to: Literal["csv", "list"] = "csv",
+    split: str | None = None,
     images: Path | None = None,
+    proposals: Path | None = None,
+    per_image: Annotated[int | None, Parameter(name="--boxes")] = None,
+    root: Path | None = None,
     force: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Write a data set as a table: path, split, one column a class (1, 0, -1). Boxes are left out.
+    """Write a data set as a table or as the authors' list. True boxes are left out.
 
-    Image files stay where they are; the table names them relative to itself where possible.
+    A table holds path, split and one column a class (1, 0, -1). A list holds, on one line an image,
+    the path, the labels and the proposals of a store; the class names go into OUT.classes.txt.
+    Image files stay where they are; they are named relative to the file written where possible.
 
     For example
     ```
     boxless data convert voc:VOCdevkit/VOC2007 VOCdevkit/voc.csv
     boxless data convert scenes:train=20,test=10 scenes/tags.csv --images scenes/images
+    boxless data convert coco:coco coco/train.txt --to list --split train --proposals boxes/coco
     ```
 
     Args:
-        spec: Data set: voc:DIR, csv:FILE or scenes:OPTIONS.
-        out: Table to write.
+        spec: Data set: voc:DIR, coco:DIR, nus-wide:DIR, csv:FILE, list:FILE or scenes:OPTIONS.
+        out: File to write.
+        to: csv, a table of tags; list, the line format of the authors' code.
+        split: Write the images of this split only.
         images: Folder for the PNG files of drawn scenes (needed for ``scenes:`` only).
-        force: Replace the table if it exists.
+        proposals: Proposal store whose boxes go into the list; without one it holds tags only.
+        per_image: Boxes on each line of the list, filled up with "0 0 0 0 0"; by default as many as
+            the store was asked for.
+        root: Folder that the paths in the list are relative to, by default the list's own.
+        force: Replace the file if it exists.
     """
     from boxless.data.convert import convert as write_table
     from boxless.data.sources import load_manifest
-    from boxless.errors import DataError
+    from boxless.errors import ConfigError, DataError
 
     if out.exists() and not force:
         raise DataError(f"{out} exists already", hint="choose another name or pass --force")
-    manifest = load_manifest(spec)
-    with _progress("drawing", len(manifest), silent=images is None) as on_done:
-        write_table(manifest, out, images=images, on_done=on_done)
+    if to == "csv" and (proposals or per_image is not None or root):
+        raise ConfigError(
+            "--proposals, --boxes and --root are for lists", hint="add --to list or leave them out"
+        )
+    if to == "list" and images:
+        raise ConfigError("--images draws scenes for a table", hint="leave out --to list first")
+    if per_image is not None and per_image < 1:
+        raise ConfigError(f"expected --boxes of at least 1, found {per_image}")
+    whole = load_manifest(spec)
+    manifest = whole.split(split) if split else whole
+    if to == "list":
+        write_list(spec, whole, manifest, out, store=proposals, count=per_image, root=root)
+    else:
+        with progress_bar("drawing", len(manifest), silent=images is None) as on_done:
+            write_table(manifest, out, images=images, on_done=on_done)
     sys.stdout.write(f"{out}: {len(manifest)} images, {len(manifest.classes)} classes\n")
 
 
 @contextmanager
-def _progress(what: str, total: int, *, silent: bool) -> Iterator[Callable[[], None]]:
+def progress_bar(what: str, total: int, *, silent: bool) -> Iterator[Callable[[], None]]:
     """A bar on a terminal, a line every ten seconds elsewhere; both on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

@@ -38,7 +38,7 @@ def train(
         boxless train csv:tags.csv --recipe voc-lite0 --out runs/mine --teacher.input_size 384
 
     Args:
-        spec: The data set: voc:DIR, csv:FILE or scenes:
+        spec: The data set: voc:DIR, coco:DIR, nus-wide:DIR, csv:FILE, list:FILE or scenes:
         overrides: Dotted settings.
         out: Run folder; everything is written below it.
         recipe: A built-in recipe or a TOML file; auto: the run folder's own, or voc-lite0.

@@ -55,11 +55,17 @@ def convert(
             path = _draw(record, images)
             if on_done is not None:
                 on_done()
-        paths.append(_portable(path, folder))
+        paths.append(portable(path, folder))
     csv.write(manifest, out, paths)
 
 
-def _portable(path: str, folder: Path) -> str:
+def portable(path: str, folder: Path) -> str:
+    """A path relative to a folder wherever both lie on one drive, with slashes.
+
+    Args:
+        path: Absolute path.
+        folder: Absolute folder.
+    """
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:  # another drive on Windows

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from boxless.atomic import write_atomically
 from boxless.data.manifest import Manifest
+from boxless.data.text import read_class_names
 from boxless.errors import DataError, unknown_name
 from boxless.types import ImageRecord
 
@@ -174,16 +175,7 @@ def _check_header(file: Path, header: list[str]) -> tuple[str, ...]:
 
 def _read_classes(file: Path) -> tuple[str, ...] | None:
     path = file.with_name(f"{file.name}.classes.txt")
-    if not path.exists():
-        return None
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-    classes = tuple(line.strip() for line in lines if line.strip())
-    if not classes or len(set(classes)) != len(classes):
-        raise DataError(f"{path}: expected one class name a line, each once")
-    return classes
+    return read_class_names(path) if path.exists() else None
 
 
 def _labels_of_tags(

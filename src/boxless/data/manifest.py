@@ -1,7 +1,7 @@
 """The one internal table of images and tags, whatever format they came from."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -97,7 +97,7 @@ class Manifest:
                 missing.append(record)
             _feed(digest, record.image_id, record.split, repr(record.labels), size or "")
         if missing:
-            raise _missing_files(missing, len(self))
+            raise missing_files(missing, len(self))
         return digest.hexdigest()[:16]
 
     def split(self, name: str) -> "Manifest":
@@ -225,10 +225,21 @@ def _content_size(record: ImageRecord) -> str | None:
         return None
 
 
-def _missing_files(missing: list[ImageRecord], count: int) -> DataError:
+def missing_files(
+    missing: Sequence[ImageRecord],
+    count: int,
+    *,
+    hint: str = "'boxless data check' lists them all",
+) -> DataError:
+    """The error for image files that are not there; names the first five.
+
+    Args:
+        missing: Their records.
+        count: Number of images that were looked for.
+        hint: What to do about it.
+    """
     shown = "".join(f"\n  {record.source}: {record.path}" for record in missing[:5])
-    more = f"\n  … and {len(missing) - 5} more" if len(missing) > 5 else ""
+    more = f"\n  … and {len(missing) - 5:,} more" if len(missing) > 5 else ""
     return DataError(
-        f"{len(missing)} of {count} image files are missing:{shown}{more}",
-        hint="'boxless data check' lists them all",
+        f"{len(missing):,} of {count:,} image files are missing:{shown}{more}", hint=hint
     )

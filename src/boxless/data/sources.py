@@ -3,20 +3,26 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from boxless.data import csv, scenes, voc
+from boxless.data import authors_list, coco, csv, nus_wide, scenes, voc
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError, unknown_name
 
 READERS: dict[str, Callable[[str], Manifest]] = {
     "voc": voc.read,
+    "coco": coco.read,
+    "nus-wide": nus_wide.read,
     "csv": csv.read,
+    "list": authors_list.read,
     "scenes": scenes.read,
 }
 """Reader of each prefix."""
 
 FORMATS = {
     "voc": "voc:DIR                   folder in PASCAL VOC layout, such as VOCdevkit/VOC2007",
+    "coco": "coco:DIR[,year=2014]      MS-COCO 2014 or 2017 with annotations/instances_*.json",
+    "nus-wide": "nus-wide:DIR              NUS-WIDE, official folders or flat lists",
     "csv": "csv:FILE                  table: path,labels[,split] or one column a class",
+    "list": "list:FILE[,test=FILE]     lines of path, labels and boxes, as the authors' code reads",
     "scenes": "scenes:[train=600,…]      drawn images, nothing to download",
 }
 """One line of help for each prefix."""
@@ -26,7 +32,8 @@ def load_manifest(spec: str) -> Manifest:
     """Read a data set.
 
     Args:
-        spec: ``voc:DIR``, ``csv:FILE`` or ``scenes:OPTIONS``.
+        spec: ``voc:DIR``, ``coco:DIR``, ``nus-wide:DIR``, ``csv:FILE``, ``list:FILE`` or
+            ``scenes:OPTIONS``; options follow the path, as in ``coco:DIR,year=2014``.
 
     Returns:
         Its manifest.
@@ -57,6 +64,10 @@ def _guess(spec: str) -> str:
         return f"write csv:{spec}"
     if (path / "ImageSets" / "Main").is_dir():
         return f"write voc:{spec}"
+    if (path / "ImageList").is_dir():
+        return f"write nus-wide:{spec}"
+    if any(path.glob("annotations/instances_*.json")):
+        return f"write coco:{spec}"
     inner = sorted(path.glob("**/ImageSets/Main"))[:1] if path.is_dir() else []
     return f"write voc:{inner[0].parent.parent}" if inner else ""
 

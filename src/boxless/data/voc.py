@@ -1,4 +1,4 @@
-"""Read ``voc:DIR``: the layout of PASCAL VOC (one folder such as VOC2007).
+"""Read ``voc:DIR``: the layout of PASCAL VOC (a folder such as VOC2007 or VOC2012, or several).
 
 Tags come from ``ImageSets/Main/CLASS_SPLIT.txt`` (1 present, 0 only difficult objects, -1 absent);
 where such a file is missing they come from the objects in ``Annotations/ID.xml``. Boxes always
@@ -6,12 +6,13 @@ come from the XML. Specification: Everingham et al., "The PASCAL Visual Object C
 2007 Development Kit", http://host.robots.ox.ac.uk/pascal/VOC/voc2007/devkit_doc_07-Jun-2007.pdf
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from boxless.data.manifest import Manifest
+from boxless.data.options import split_options
+from boxless.data.text import numbered_lines, read_class_names
 from boxless.data.voc_xml import read_objects
 from boxless.errors import DataError
 from boxless.types import ABSENT, PRESENT, UNKNOWN, ImageRecord, TrueBox
@@ -23,6 +24,7 @@ CLASSES: tuple[str, ...] = (
 )  # fmt: skip
 """The 20 classes, used where the folder has no ``classes.txt``."""
 
+OPTIONS = ("years",)
 _TAG_VALUES = {"1": PRESENT, "0": UNKNOWN, "-1": ABSENT}
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 _SHOWN = 5
@@ -37,14 +39,16 @@ class _Line:
 
 
 def read(location: str) -> Manifest:
-    """Read a folder in VOC layout.
+    """Read a folder in VOC layout, or several editions below a common folder.
 
     The training split is ``trainval.txt`` if there is one, else ``train.txt``; without a
     ``test.txt`` (or without ``trainval.txt``) an existing ``val.txt`` becomes the split ``val``.
-    Without a folder ``Annotations`` the images have no boxes.
+    Without a folder ``Annotations`` the images have no boxes. Of several editions read together,
+    each gives its whole ``trainval.txt`` to training and its ``test.txt``, if any, to testing.
 
     Args:
-        location: The folder that holds ``ImageSets``, ``JPEGImages`` and ``Annotations``.
+        location: The folder that holds ``ImageSets``, ``JPEGImages`` and ``Annotations``; or
+            ``DIR,years=2007+2012`` with the folders ``VOC2007`` and ``VOC2012`` in it.
 
     Returns:
         Manifest with splits ``train`` and ``test`` (or ``train`` and ``val``); ids are VOC's.
@@ -52,14 +56,33 @@ def read(location: str) -> Manifest:
     Raises:
         DataError: Something is missing, malformed or contradictory; the message says where.
     """
-    root = Path(os.path.abspath(Path(location).expanduser()))  # noqa: PTH100 - keeps symlinks
+    root, options = split_options("voc", location, OPTIONS)
+    years = options.text("years")
+    if years is None:
+        return _read_edition(root, joined=False)
+    folders = [root / f"VOC{year}" for year in years.split("+")]
+    editions = [_read_edition(folder, joined=True) for folder in folders]
+    first = editions[0]
+    for folder, edition in zip(folders, editions, strict=True):
+        if edition.classes != first.classes:
+            raise DataError(f"{folder}: its classes differ from those of {folders[0]}")
+    records = tuple(record for edition in editions for record in edition.records)
+    notes = [
+        f"{folder.name}: {note}"
+        for folder, edition in zip(folders, editions, strict=True)
+        for note in edition.notes
+    ]
+    return Manifest(f"VOC{years}", first.classes, records, tuple(notes))
+
+
+def _read_edition(root: Path, *, joined: bool) -> Manifest:
     _check_root(root)
     classes = _read_classes(root)
     images = _files_by_stem(root / "JPEGImages", _SUFFIXES)
     xml_folder = root / "Annotations"
     annotated = _files_by_stem(xml_folder, (".xml",)) if xml_folder.is_dir() else None
     records: list[ImageRecord] = []
-    lists, notes = _split_lists(root / "ImageSets" / "Main")
+    lists, notes = _split_lists(root / "ImageSets" / "Main", joined=joined)
     for split, list_name in lists.items():
         lines = _read_split_list(root / "ImageSets" / "Main" / f"{list_name}.txt")
         _check_files(lines, images, annotated)
@@ -114,8 +137,16 @@ def _check_root(root: Path) -> None:
         inner = sorted(main.parent.parent for main in root.glob("**/ImageSets/Main"))
         raise DataError(
             f"expected the folder {needed} in {root}, found {', '.join(inside[:8]) or 'nothing'}",
-            hint=f"did you mean voc:{inner[0]}?" if inner else "give a folder such as VOC2007",
+            hint=_advice(root, inner) if inner else "give a folder such as VOC2007",
         )
+
+
+def _advice(root: Path, inner: Sequence[Path]) -> str:
+    """Point from a folder above to the editions in it."""
+    asked = " or ".join(f"voc:{folder}" for folder in inner[:3])
+    years = [folder.name.removeprefix("VOC") for folder in inner if folder.parent == root]
+    both = f" Or all together: voc:{root},years={'+'.join(years)}" if len(years) > 1 else ""
+    return f"did you mean {asked}?{both}"
 
 
 def _names(folder: Path) -> list[str]:
@@ -125,21 +156,11 @@ def _names(folder: Path) -> list[str]:
         raise DataError(f"cannot read the folder {folder} ({error.strerror})") from error
 
 
-def _read_text(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-
-
 def _read_classes(root: Path) -> tuple[str, ...]:
     path = root / "classes.txt"
     if not path.exists():
         return CLASSES
-    classes = tuple(line.strip() for line in _read_text(path) if line.strip())
-    if not classes or len(set(classes)) != len(classes):
-        raise DataError(f"{path}: expected one class name a line, each once, found {classes}")
-    return classes
+    return read_class_names(path)
 
 
 def _files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
@@ -147,12 +168,12 @@ def _files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     return {path.stem: path for path in paths if path.suffix.lower() in suffixes}
 
 
-def _split_lists(folder: Path) -> tuple[dict[str, str], list[str]]:
+def _split_lists(folder: Path, *, joined: bool) -> tuple[dict[str, str], list[str]]:
     """Which list file (without .txt) makes which split, and what to tell about it."""
     there = {
         name for name in ("train", "val", "trainval", "test") if (folder / f"{name}.txt").is_file()
     }
-    whole = "trainval" in there and ("test" in there or not {"train", "val"} <= there)
+    whole = "trainval" in there and (joined or "test" in there or not {"train", "val"} <= there)
     chosen: dict[str, str] = {}
     if whole:
         chosen["train"] = "trainval"
@@ -165,18 +186,18 @@ def _split_lists(folder: Path) -> tuple[dict[str, str], list[str]]:
         )
     if "test" in there:
         return chosen | {"test": "test"}, []
+    if joined:
+        return chosen, ["no test.txt: all its images train"]
     only = "split is" if len(chosen) == 1 else "splits are"
     return chosen, [f"no test.txt: the {only} {' and '.join(chosen)}"]
 
 
 def _read_split_list(path: Path) -> list[_Line]:
     lines = []
-    for number, text in enumerate(_read_text(path), start=1):
-        words = text.split()
-        if len(words) > 1:
-            raise DataError(f"{path}:{number}: expected one image id, found {text.strip()!r}")
-        if words:
-            lines.append(_Line(words[0], f"{path}:{number}"))
+    for number, text in numbered_lines(path):
+        if len(text.split()) > 1:
+            raise DataError(f"{path}:{number}: expected one image id, found {text!r}")
+        lines.append(_Line(text, f"{path}:{number}"))
     if not lines:
         raise DataError(
             f"{path}: the split is empty, expected one image id a line",
@@ -232,14 +253,10 @@ def _label_columns(
 def _read_class_file(path: Path, lines: Sequence[_Line]) -> dict[str, int]:
     """Labels of one class; lines about images outside the split have no effect."""
     column: dict[str, int] = {}
-    for number, text in enumerate(_read_text(path), start=1):
+    for number, text in numbered_lines(path):
         words = text.split()
-        if not words:
-            continue
         if len(words) != 2 or words[1] not in _TAG_VALUES:
-            raise DataError(
-                f"{path}:{number}: expected an image id and 1, 0 or -1, found {text.strip()!r}"
-            )
+            raise DataError(f"{path}:{number}: expected an image id and 1, 0 or -1, found {text!r}")
         image_id, value = words[0], _TAG_VALUES[words[1]]
         if column.setdefault(image_id, value) != value:
             raise DataError(f"{path}:{number}: image {image_id!r} has two different labels")

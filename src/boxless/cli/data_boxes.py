@@ -1,0 +1,150 @@
+"""Boxes of the authors' lists: ``boxless data boxes``, ``boxless data convert --to list``."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from boxless.data.manifest import Manifest
+    from boxless.proposals.store import ProposalStore
+    from boxless.types import ImageRecord, Proposals
+
+_PREFIX = "list:"
+
+
+def boxes(spec: str, out: Path, /, *, frame: int = 672) -> None:
+    """Take the boxes of the authors' list over into a proposal store.
+
+    Coordinates of a list refer to the image resized to 672 x 672 pixels and include the last one;
+    the store has them in pixels of the original image, ends exclusive. Boxes "0 0 0 0 0" at the end
+    of a line only fill it up and are left out.
+
+    For example
+    ```
+    boxless data boxes list:train.txt,test=test.txt,classes=classes.txt proposals/authors
+    boxless data convert list:train.txt copy.txt --to list --proposals proposals/authors
+    ```
+
+    Args:
+        spec: The list: list:FILE[,test=FILE][,classes=FILE][,root=DIR].
+        out: Folder of the new store.
+        frame: Side in pixels of the resized image that the coordinates refer to.
+    """
+    from boxless.data.sources import load_manifest
+    from boxless.errors import ConfigError, DataError
+    from boxless.proposals.extract import SHARD_SIZE
+    from boxless.proposals.index import StoreInputs
+    from boxless.proposals.list_boxes import fill_store
+
+    if not spec.startswith(_PREFIX):
+        raise DataError(
+            f"expected a list with boxes, as in list:train.txt, found {spec!r}",
+            hint="'boxless proposals' finds boxes in the images of other data sets",
+        )
+    if frame < 1:
+        raise ConfigError(f"expected --frame of at least 1, found {frame}")
+    manifest = load_manifest(spec)
+    location = spec.removeprefix(_PREFIX)
+    inputs = StoreInputs(
+        "list",
+        {"frame": frame, "boxes": _boxes_a_line(location)},
+        manifest.fingerprint,
+        SHARD_SIZE,
+        manifest.image_ids,
+    )
+    store = fill_store(out, inputs, _listed(location, manifest, frame))
+    sys.stdout.write(f"{out}: boxes of {len(store)} images\n")
+
+
+def write_list(
+    spec: str,
+    whole: "Manifest",
+    manifest: "Manifest",
+    out: Path,
+    *,
+    store: Path | None,
+    count: int | None,
+    root: Path | None,
+) -> None:
+    """Write images, tags and the boxes of a store as a list.
+
+    Args:
+        spec: The data set as the user named it; paths of a list stay as they are.
+        whole: All its images: what the store must belong to.
+        manifest: The images to write.
+        out: The list.
+        store: Folder of the proposals, or None to write tags only.
+        count: Boxes a line, or None for as many as the store was asked for.
+        root: Folder that paths are relative to, or None for the list's own.
+    """
+    import os
+
+    from boxless.cli.data import progress_bar
+    from boxless.data import authors_list
+    from boxless.data.convert import portable
+    from boxless.errors import DataError
+    from boxless.proposals.list_boxes import FRAME, format_boxes
+    from boxless.proposals.store import ProposalStore
+    from boxless.types import UNKNOWN
+
+    if any(record.path.startswith("scenes:") for record in manifest.records):
+        raise DataError(
+            "drawn scenes have no files that a list could name",
+            hint="write them as a table with --images DIR first, then convert csv:TABLE",
+        )
+    if spec.startswith(_PREFIX) and root is None:
+        names = list(manifest.image_ids)
+    else:
+        folder = Path(os.path.abspath(root or out.parent))  # noqa: PTH100 - keeps symlinks
+        names = [portable(record.path, folder) for record in manifest.records]
+    unknown = sum(record.labels.count(UNKNOWN) for record in manifest.records)
+    if unknown:
+        sys.stderr.write(
+            f"{unknown} labels are unknown and written as -1; the authors' code knows 0 and 1\n"
+        )
+    if store is None:
+        authors_list.write(manifest, out, names, lambda _: "")
+        return
+    opened = ProposalStore.open(store)
+    opened.require(manifest.image_ids, whole.fingerprint)
+    settings = opened.index.inputs.settings
+    frame = int(settings.get("frame", FRAME))
+    size = count or _most_boxes(opened)
+    with progress_bar("writing", len(manifest), silent=False) as on_done:
+
+        def words(record: "ImageRecord") -> str:
+            on_done()
+            return format_boxes(opened[record.image_id], size, frame=frame)
+
+        authors_list.write(manifest, out, names, words)
+
+
+def _most_boxes(store: "ProposalStore") -> int:
+    """R of a list made from a store: what it was asked for, else its longest image."""
+    settings = store.index.inputs.settings
+    asked = settings.get("boxes", settings.get("max_boxes"))
+    return int(asked) if asked else max(len(store[image_id]) for image_id in store)
+
+
+def _boxes_a_line(location: str) -> int:
+    from boxless.data.authors_list import NUMBERS_A_BOX, read_boxes
+
+    return len(next(read_boxes(location)).numbers) // NUMBERS_A_BOX
+
+
+def _listed(location: str, manifest: "Manifest", frame: int) -> "Iterator[tuple[str, Proposals]]":
+    """Id and proposals of each image, in the order of the manifest."""
+    from boxless.cli.data import progress_bar
+    from boxless.data.authors_list import read_boxes
+    from boxless.data.images import image_size
+    from boxless.proposals.list_boxes import parse_boxes
+
+    lines = read_boxes(location)
+    with progress_bar("reading boxes", len(manifest), silent=False) as on_done:
+        for record, line in zip(manifest.records, lines, strict=True):
+            width, height = image_size(record.path)
+            found = parse_boxes(line.numbers, width, height, source=line.source, frame=frame)
+            yield record.image_id, found
+            on_done()

@@ -1,0 +1,110 @@
+"""Options behind the path of a data set, as in ``coco:DIR,year=2014,unlabelled=keep``."""
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from boxless.errors import DataError, unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user asked of a reader.
+
+    Attributes:
+        prefix: The reader's prefix, for messages.
+        values: Texts by option name.
+    """
+
+    prefix: str
+    values: Mapping[str, str]
+
+    def one_of(self, name: str, *allowed: str) -> str:
+        """The value of an option that has named values; the first is the default.
+
+        Args:
+            name: The option.
+            allowed: Its values.
+
+        Raises:
+            DataError: It was given another value.
+        """
+        value = self.values.get(name, allowed[0])
+        if value not in allowed:
+            known = " or ".join(filter(None, allowed))
+            raise DataError(f"expected {self.prefix}: {name} as {known}, found {value!r}")
+        return value
+
+    def number(self, name: str, default: int, *, low: int = 0) -> int:
+        """The value of an option that is a whole number.
+
+        Args:
+            name: The option.
+            default: Its value where it was not given.
+            low: Least value.
+
+        Raises:
+            DataError: It was given something else.
+        """
+        text = self.values.get(name)
+        if text is None:
+            return default
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if value < low:
+            raise DataError(
+                f"expected {self.prefix}: {name} as a whole number from {low}, found {text!r}"
+            )
+        return value
+
+    def text(self, name: str) -> str | None:
+        """The value of an option that may be anything; None where it was not given."""
+        return self.values.get(name)
+
+
+def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path, Options]:
+    """Take a path and the options behind it apart.
+
+    The path is the longest one that exists, so folders may have commas in their names.
+
+    Args:
+        prefix: The reader's prefix, for messages.
+        rest: What follows ``prefix:``, such as ``DIR,year=2014``.
+        known: Names of the reader's options.
+
+    Returns:
+        Absolute path (symlinks kept), and the options.
+
+    Raises:
+        DataError: An option is unknown, without a value or given twice.
+    """
+    location, parts = _cut(rest)
+    values: dict[str, str] = {}
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise DataError(
+                f"expected {prefix}: options like '{next(iter(known))}=…' behind the path, "
+                f"found {part!r}"
+            )
+        if name not in known:
+            raise DataError(unknown_name(f"{prefix}: option", name, known))
+        if name in values:
+            raise DataError(f"expected {prefix}: {name} once, found it twice in {rest!r}")
+        values[name] = value
+    path = Path(os.path.abspath(Path(location).expanduser()))  # noqa: PTH100 - keeps symlinks
+    return path, Options(prefix, values)
+
+
+def _cut(rest: str) -> tuple[str, list[str]]:
+    """The longest path that exists, and the parts behind it; else all before the first option."""
+    parts = rest.split(",")
+    for count in range(len(parts), 0, -1):
+        location = ",".join(parts[:count])
+        if Path(location).expanduser().exists():
+            return location, parts[count:]
+    first = next((n for n, part in enumerate(parts[1:], start=1) if "=" in part), len(parts))
+    return ",".join(parts[:first]), parts[first:]
