@@ -16,9 +16,10 @@ from training_case import IMAGES, REGIONS, SIDE, dataset, settings, stream
 
 from boxless.distill.region_transfer import region_loss
 from boxless.distill.tag_loss import detector_loss, tag_loss
+from boxless.models.pixels import resize_aligned
 from boxless.training.batches import whole_batches
 from boxless.training.loop import train
-from boxless.training.tasks import VectorTask, in_network_resize
+from boxless.training.tasks import VectorTask
 
 
 def batch_of(rows=None, regions=REGIONS, size=SIDE, mirrored=False):
@@ -43,11 +44,11 @@ def train_on(task, folder, runtime, regions=REGIONS, **options):
 
 class TestTeacher:
     def test_loss_is_that_of_its_probabilities(self):
-        task = teacher_task()
+        task = teacher_task(detector=teacher(region_temperature=2.0))
         task.detector.eval()
         batch = batch_of()
         (output,) = task.detector(batch.pixels.float(), batch.boxes, batch.scores, batch.mask)
-        expected = detector_loss(output.image_probabilities(region_temperature=2.0), batch.labels)
+        expected = detector_loss(output.image_probabilities(), batch.labels)
         torch.testing.assert_close(task.losses(batch)["loss"], expected)
 
     def test_a_folds_head_learns_nothing_from_its_fold(self):
@@ -281,7 +282,7 @@ class TestResize:
     def test_convention_corners_are_aligned(self):
         """Method 1.3: ratio (672 - 1) / (224 - 1); the corner pixels stay what they are."""
         pixels = torch.arange(672.0).expand(1, 3, 672, 672)
-        small = in_network_resize(pixels, 224)
+        small = resize_aligned(pixels, 224)
         expected = torch.arange(224.0) * (671 / 223)
         torch.testing.assert_close(small[0, 0, 0], expected, atol=1e-3, rtol=0)
         assert small[0, 0, 0, 0] == 0
@@ -289,11 +290,11 @@ class TestResize:
 
     def test_nothing_happens_at_the_wanted_size(self):
         pixels = torch.rand(1, 3, 8, 8)
-        assert in_network_resize(pixels, 8) is pixels
+        assert resize_aligned(pixels, 8) is pixels
 
     def test_is_caffes_interp(self):
         pixels = torch.rand(1, 1, 10, 10, dtype=torch.float64)
-        found = in_network_resize(pixels, 4)
+        found = resize_aligned(pixels, 4)
         ratio = 9 / 3
         for i in range(4):
             for j in range(4):

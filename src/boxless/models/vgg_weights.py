@@ -47,6 +47,23 @@ def take_fc(
     return found
 
 
+def to_timm_fc(fc: dict[str, Tensor], channels: int) -> dict[str, Tensor]:
+    """fc6 and fc7 as the convolutions that timm makes of them.
+
+    Args:
+        fc: ``fc6.weight`` …, as `take_fc` returns them.
+        channels: C of the map that fc6 looks at.
+    """
+    width = len(fc["fc6.weight"])
+    side = math.isqrt(fc["fc6.weight"].shape[1] // channels)
+    return {
+        "pre_logits.fc1.weight": fc["fc6.weight"].reshape(width, channels, side, side),
+        "pre_logits.fc1.bias": fc["fc6.bias"],
+        "pre_logits.fc2.weight": fc["fc7.weight"][..., None, None],
+        "pre_logits.fc2.bias": fc["fc7.bias"],
+    }
+
+
 def from_caffe(
     blobs: dict[str, list[Tensor]], net: nn.Module, expected: dict[str, Tensor], *, where: str
 ) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from boxless.errors import ConfigError, MissingExtraError
+from boxless.atomic import write_atomically
+from boxless.errors import ConfigError, MissingExtraError, unknown_name
 from boxless.models.backbone import Backbone
 from boxless.models.pixels import LITE_WHEEL, SCHEMES, PixelScheme
-from boxless.models.vgg_weights import from_caffe, take_fc
-from boxless.models.weight_files import WeightFile, read_weight_file
+from boxless.models.vgg_weights import from_caffe, take_fc, to_timm_fc
+from boxless.models.weight_files import SCHEME_KEY, WeightFile, read_weight_file
 
 WHEEL_BACKBONE = "tf_efficientnet_lite0"
 
@@ -71,11 +73,56 @@ def load_file_into(backbone: Backbone, file: WeightFile, *, where: str) -> None:
     load_matching(backbone.net, state, where=where)
 
 
+def convert(source: Path, target: Path, *, backbone: str, pixels: str = "") -> dict[str, object]:
+    """Write any weight file as safetensors with timm's names, its pixel scheme in the metadata.
+
+    Args:
+        source: ``.caffemodel``, ``.pth`` or ``.safetensors``.
+        target: The file to write.
+        backbone: timm model the weights belong to.
+        pixels: ``caffe`` or ``imagenet``, where the source does not say; empty = leave it unsaid.
+
+    Returns:
+        What was written: ``tensors``, ``parameters``, ``fc`` (whether fc6 and fc7 are among them)
+        and ``pixels`` (empty if unsaid).
+
+    Raises:
+        ConfigError: Wrong files, names or shapes, or the source says another pixel scheme.
+    """
+    if pixels and pixels not in SCHEMES:
+        raise ConfigError(unknown_name("pixel scheme", pixels, SCHEMES))
+    file = read_weight_file(source)
+    stated = scheme_name(file.scheme) if file.scheme is not None else pixels
+    if pixels and stated != pixels:
+        raise ConfigError(
+            f"{source} expects {stated!r} pixels, not {pixels!r}", hint="leave --pixels out"
+        )
+    net = _create(backbone, "auto", pretrained=False)
+    load_file_into(net, file, where=str(source))
+    state = dict(net.net.state_dict())
+    if net.vgg_fc is not None:
+        state |= to_timm_fc(net.vgg_fc, net.channels("final"))
+    kept = {name: value.contiguous() for name, value in state.items()}
+    write_atomically(target, save(kept, {SCHEME_KEY: stated} if stated else None))
+    count = sum(value.numel() for value in kept.values())
+    return {
+        "tensors": len(kept),
+        "parameters": count,
+        "fc": net.vgg_fc is not None,
+        "pixels": stated,
+    }
+
+
+def scheme_name(scheme: PixelScheme) -> str:
+    """Name of a scheme in `SCHEMES`."""
+    return next(name for name, known in SCHEMES.items() if known == scheme)
+
+
 def _require_scheme(asked: str, stated: PixelScheme, where: str) -> None:
     """Refuse to feed weights with pixels that their file says they were not trained on."""
     names = {"caffe": "caffe", "timm": "imagenet"}
     if asked != "auto" and SCHEMES[names[asked]] != stated:
-        own = next(name for name, scheme in SCHEMES.items() if scheme == stated)
+        own = scheme_name(stated)
         raise ConfigError(
             f"pixel_scheme = {asked!r}, but the weights in {where} expect {own!r} pixels"
             f" ({stated.channels}, mean {stated.mean}, divided by {stated.std})",

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from boxless.config import ModelConfig, OptimConfig, Recipe
+from boxless.config import ModelConfig, OptimConfig, Recipe, StudentConfig, TeacherConfig
 from boxless.distill.objectness import objectness, select_by_nms, weigh_whole_image
 from boxless.distill.prediction_transfer import SoftLoss
 from boxless.distill.region_transfer import Adapter
@@ -64,11 +64,10 @@ def detector(recipe: Recipe, classes: int) -> Detector:
         )
         for _ in range(1 + config.folds)
     ]
-    if config.head == "fc6_fc7":
-        _require_fc(trunk, "teacher", config)
-        for head in heads:
-            if trunk.vgg_fc is not None:
-                head.start_from_vgg(trunk.vgg_fc)
+    require_fc(trunk, "teacher", config)
+    for head in heads:
+        if config.head == "fc6_fc7" and trunk.vgg_fc is not None:
+            head.start_from_vgg(trunk.vgg_fc)
     trunk.vgg_fc = None  # half a gigabyte that is no longer needed
     return Detector(
         trunk,
@@ -82,9 +81,9 @@ def detector(recipe: Recipe, classes: int) -> Detector:
     )
 
 
-def _require_fc(trunk: Backbone, section: str, config: ModelConfig) -> None:
+def require_fc(trunk: Backbone, section: str, config: TeacherConfig | StudentConfig) -> None:
     """Refuse VGG weights that lack fc6 and fc7 where a head of both is asked for."""
-    if trunk.is_vgg and trunk.vgg_fc is None:
+    if config.head == "fc6_fc7" and trunk.is_vgg and trunk.vgg_fc is None:
         raise ConfigError(
             f"{section}.weights = {config.weights!r} holds no fc6 and fc7, which {section}.head ="
             " 'fc6_fc7' starts from",
@@ -118,8 +117,7 @@ def student(recipe: Recipe, classes: int, size: int = 0) -> Classifier:
     """
     config = recipe.student
     trunk = backbone(config)
-    if config.head == "fc6_fc7":
-        _require_fc(trunk, "student", config)
+    require_fc(trunk, "student", config)
     model = Classifier(
         trunk,
         classes,

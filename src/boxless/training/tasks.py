@@ -273,18 +273,19 @@ class VectorTask:
             freeze_norm_statistics(self.module)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Squared distance of region vectors."""
+        """Squared distance of region vectors; boxes are whole pixels, as in the released code."""
         detector, level = self.detector, self.detector.level
         pixels, side = batch.pixels.float(), int(batch.pixels.shape[-1])
+        whole = floor_boxes(batch.boxes, view_size=side, size=side)
         with torch.no_grad():
             maps = detector.backbone(detector.backbone.normalize(pixels), (level,))[level]
-            pooled = detector.pooled(maps, batch.boxes, batch.scores, view_size=side)
+            pooled = detector.pooled(maps, whole, batch.scores, view_size=side)
             target = cast("DetectorHead", detector.heads[0]).vectors(pooled)
         small = resize_aligned(pixels, self.student_size)
         features = self.student.backbone(self.student.backbone.normalize(small), (level,))[level]
         size, count = self.student_size, len(batch.boxes)
-        whole = floor_boxes(batch.boxes, view_size=side, size=size)
-        moved = whole - displacements(self.student.backbone, level, size, None, count)
+        small_boxes = floor_boxes(whole, view_size=side, size=size)
+        moved = small_boxes - displacements(self.student.backbone, level, size, None, count)
         regions = pool_regions(
             features, moved, bins=detector.bins, pooling=detector.pooling, view_size=size
         )
