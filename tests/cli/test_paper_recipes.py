@@ -106,7 +106,7 @@ def moved(found, prefix, initial):
 def test_a_whole_run_ends_with_results_and_a_student(request, name):
     run = request.getfixturevalue(name)
     results = read_results(run.folder / "results.json")
-    assert {"teacher", "baseline", "distilled"} <= set(results["arms"])
+    assert {"teacher", "baseline", "distilled"} <= set(results.arms)
     exported = run.facts("export")
     assert exported["largest_difference"] < 1e-4
     student = Predictor.load(run.folder / "export" / "student.onnx")
@@ -156,8 +156,8 @@ def test_training_starts_from_the_given_weights(request, name):
 
 @pytest.mark.slow
 def test_both_arms_of_the_paper_have_the_same_number_of_updates(paper):
-    results = read_results(paper.folder / "results.json")["arms"]
-    updates = {arm: entry["seeds"][0]["updates"] for arm, entry in results.items()}
+    arms = read_results(paper.folder / "results.json").arms
+    updates = {name: arm.seeds[0].updates for name, arm in arms.items()}
     assert updates["baseline"] == updates["distilled"] == 10
 
 

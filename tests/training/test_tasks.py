@@ -206,6 +206,18 @@ class TestRegions:
             )
             torch.testing.assert_close(task.losses(batch)["loss"], expected)
 
+    def test_any_images_can_be_weighed_from_outside(self):
+        """What the held-out loss of a plateau needs: s' that is not of the training images."""
+        task = region_task()
+        task.backbone.eval()
+        batch = batch_of([3, 0, 7])
+        count = batch.boxes.shape[1]
+        own = task.losses(batch)
+        same = task.weighted_losses(batch, task.objectness[[3, 0, 7], :count])
+        assert torch.equal(own["loss"], same["loss"])
+        double = task.weighted_losses(batch, 2 * task.objectness[[3, 0, 7], :count])
+        torch.testing.assert_close(double["loss"], 4 * own["loss"])
+
     def test_channel_scale_divides_both_maps(self):
         plain, scaled = region_task(adapter="identity"), region_task(adapter="identity")
         spread = torch.full((plain.backbone.channels(LEVEL),), 4.0)
@@ -268,6 +280,14 @@ class TestVectors:
         task, _ = self.pair()
         loss = float(task.losses(batch_of())["loss"].detach())
         assert loss == pytest.approx(0, abs=1e-8)
+
+    def test_the_teachers_dropout_is_off_unless_asked_for(self):
+        task, _ = self.pair()
+        for wanted in (False, True):
+            task.teacher_dropout = wanted
+            task.train_mode()
+            assert task.detector.heads[0].dropout.training == wanted
+            assert not task.detector.backbone.training
 
     def test_gradient_reaches_the_student_alone(self):
         task, model = self.pair()
