@@ -41,10 +41,9 @@ STATE = tiny_vgg.state()
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run and what it was made with."""
+    """A finished run."""
 
     folder: Path
-    initial: dict[str, torch.Tensor]
 
     def weights(self, step: str) -> dict[str, torch.Tensor]:
         return load_file(self.folder / step / "weights.safetensors")
@@ -73,15 +72,18 @@ def train(folder, recipe, **changed) -> Finished:
     words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
     done = command("train", SPEC, "--recipe", recipe, "--out", folder, *words)
     assert done.code == 0, done.err
-    return Finished(folder, STATE)
+    return Finished(folder)
 
 
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory) -> Finished:
     """``coco-vgg16`` with Caffe's weights and two levels."""
     folder = tmp_path_factory.mktemp("paper")
-    model = write(folder / "tiny.caffemodel", tiny_vgg.caffe_layers(STATE), v1=True)
+    # Caffe's pixels have a deviation of some 58, which its first layer makes up for.
+    scaled = STATE | {"features.0.weight": STATE["features.0.weight"] / 58}
+    model = write(folder / "tiny.caffemodel", tiny_vgg.caffe_layers(scaled), v1=True)
     files = {"teacher.weights": model, "student.weights": model}
+    files |= {"teacher.optim.lr": 1e-6, "stage2.optim.lr": 1e-5}
     levels = {"stage1.levels": '["stride8", "stride16"]'}
     return train(folder / "run", "coco-vgg16", **files, **levels)
 
@@ -141,17 +143,18 @@ def test_the_released_code_trains_fc6_and_fc7_and_temperatures(released):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["paper", "released"])
 def test_training_starts_from_the_given_weights(request, name):
-    """A short training at low rates stays near; a network that lost its weights would not."""
+    """A few updates leave the direction of weights; a network that lost them would have another."""
     run = request.getfixturevalue(name)
     teacher, baseline = run.weights("teacher"), run.weights("baseline/seed-0")
-    for found, prefix in ((teacher, "backbone.net."), (baseline, "classifier.backbone.net.")):
-        for key in ("features.0.weight", "features.28.weight"):
-            value = found[f"{prefix}{key}"]
-            assert float((value - STATE[key]).abs().max()) < 0.1 * float(STATE[key].abs().max())
-            assert not torch.equal(value, STATE[key])
     fc6 = STATE["pre_logits.fc1.weight"].flatten(1)
-    assert torch.allclose(teacher["heads.0.fc6.weight"], fc6, atol=0.05)
-    assert torch.allclose(baseline["classifier.neck.2.weight"], fc6, atol=0.05)
+    for found, trunk, fc in (
+        (teacher, "backbone.net.", "heads.0.fc6.weight"),
+        (baseline, "classifier.backbone.net.", "classifier.neck.2.weight"),
+    ):
+        key = "features.28.weight"
+        for value, initial in ((found[f"{trunk}{key}"], STATE[key]), (found[fc], fc6)):
+            assert torch.cosine_similarity(value.ravel(), initial.ravel(), dim=0) > 0.9
+            assert not torch.equal(value, initial)
 
 
 @pytest.mark.slow
