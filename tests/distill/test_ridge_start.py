@@ -25,7 +25,9 @@ def draw(seed=0, images=5, regions=9):
 def rows(student, teacher, boxes, weights):
     """Every bin of every region as one row, and its weight."""
     pooled = [
-        pool_regions(maps, boxes, bins=BINS, pooling="align", view_size=32).flatten(2).transpose(1, 2)
+        pool_regions(maps, boxes, bins=BINS, pooling="align", view_size=32)
+        .flatten(2)
+        .transpose(1, 2)
         for maps in (student, teacher)
     ]
     weight = weights.flatten().repeat_interleave(BINS * BINS)
@@ -38,7 +40,9 @@ def gathered(case, parts=(2, 3)):
     at = 0
     for count in parts:
         piece = slice(at, at + count)
-        start.add(student[piece], teacher[piece], boxes[piece], boxes[piece], weights[piece], bins=BINS)
+        start.add(
+            student[piece], teacher[piece], boxes[piece], boxes[piece], weights[piece], bins=BINS
+        )
         at += count
     return start
 

@@ -34,6 +34,25 @@ def test_parameters_of_the_papers_student():
     assert sum(p.numel() for p in model.parameters()) == 134_588_304
 
 
+def test_student_resizes_its_input_with_aligned_corners(resnet):
+    """Method 1.3: one tensor for teacher and student; also of normalised inputs, as exported."""
+    model = Classifier(resnet, 7, head="gap", dropout=0.0, resize_to=64).eval()
+    plain = Classifier(resnet, 7, head="gap", dropout=0.0).eval()
+    plain.load_state_dict(model.state_dict())
+    pixels = torch.randint(0, 256, (2, 3, 96, 96)).float()
+    small = nn.functional.interpolate(pixels, 64, mode="bilinear", align_corners=True)
+    with torch.no_grad():
+        torch.testing.assert_close(model(pixels), plain(small), atol=1e-4, rtol=1e-4)
+        assert not torch.allclose(model(pixels), plain(pixels), atol=1e-4)
+        assert torch.equal(model(small), plain(small))
+
+
+def test_width_of_fc6_and_fc7(resnet):
+    model = Classifier(resnet, 7, head="fc6_fc7", dropout=0.0, hidden=5).eval()
+    assert [m.out_features for m in model.neck if isinstance(m, nn.Linear)] == [5, 5]
+    assert model(torch.rand(1, 3, 64, 64) * 255).shape == (1, 7)
+
+
 @pytest.mark.slow
 def test_vgg_neck_is_fc6_relu_fc7_relu_on_channel_major_bins():
     """Stage 1's pooled regions (512, 7, 7) flatten as fc6 expects them: channel, row, column."""

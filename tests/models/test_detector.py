@@ -190,6 +190,19 @@ def test_each_head_has_its_own_say(resnet):
     assert not torch.allclose(first.class_logits, third.class_logits)
 
 
+@torch.no_grad()
+def test_region_temperature_divides_the_detection_logits(resnet):
+    """WSDDN's release: 2, in training and at inference; t^d comes on top."""
+    plain, warm = make(resnet), make(resnet, region_temperature=2.0)
+    warm.load_state_dict(plain.state_dict())
+    (one,), (two,) = plain(*inputs()), warm(*inputs())
+    assert torch.equal(one.class_logits, two.class_logits)
+    torch.testing.assert_close(two.region_logits, one.region_logits / 2)
+    torch.testing.assert_close(
+        two.image_probabilities(region_temperature=0.5), one.image_probabilities()
+    )
+
+
 def test_linear_head_drops_channels_of_an_image_in_all_regions_alike():
     torch.manual_seed(0)
     dropout = SharedDropout(0.5).train()

@@ -8,13 +8,8 @@ from safetensors.torch import save_file
 from boxless.errors import BoxlessError, ConfigError
 from boxless.models.backbone import Backbone
 from boxless.models.pixels import LITE_WHEEL
-from boxless.models.weights import (
-    build_backbone,
-    load_matching,
-    read_safetensors,
-    vgg_fc,
-    wheel_state,
-)
+from boxless.models.weight_files import read_safetensors
+from boxless.models.weights import build_backbone, load_matching, wheel_state
 
 
 def state_of(name, **options):
@@ -165,20 +160,3 @@ def test_load_matching_changes_nothing_on_failure(resnet):
         load_matching(backbone.net, bad, where="here")
     for key, value in backbone.net.state_dict().items():
         assert torch.equal(value, before[key])
-
-
-def test_fc6_and_fc7_of_a_vgg_file():
-    state = {
-        "features.0.weight": torch.zeros(1),
-        "pre_logits.fc1.weight": torch.randn(6, 4, 2, 2),
-        "pre_logits.fc1.bias": torch.randn(6),
-        "pre_logits.fc2.weight": torch.randn(6, 6, 1, 1),
-        "pre_logits.fc2.bias": torch.randn(6),
-    }
-    original = dict(state)
-    found = vgg_fc(state)
-    assert list(state) == ["features.0.weight"]
-    assert torch.equal(found["fc6.weight"], original["pre_logits.fc1.weight"].flatten(1))
-    assert torch.equal(found["fc7.weight"], original["pre_logits.fc2.weight"].flatten(1))
-    assert torch.equal(found["fc6.bias"], original["pre_logits.fc1.bias"])
-    assert vgg_fc({"features.0.weight": torch.zeros(1)}) is None

@@ -9,7 +9,7 @@ from torch.nn import functional
 from torchvision.ops import roi_align
 
 from boxless.regions.boxes import mirror
-from boxless.regions.pooling import pool_regions, score_weights
+from boxless.regions.pooling import floor_boxes, pool_regions, score_weights
 
 STRIDE = 16
 
@@ -188,3 +188,58 @@ def test_score_weights_are_affine():
     torch.testing.assert_close(
         score_weights(scores, scale=10.0, bias=1.0), torch.tensor([[1.0, 2.0, 6.0]])
     )
+
+
+def caffe_roi_pool_backward(features, rois, weights, bins, top):
+    """roi_pooling_layer.cu lines 94-166: a bin gives its gradient to its first maximum."""
+    height, width = features.shape[2:]
+    found = np.zeros_like(features)
+    for r, (image, *corners) in enumerate(rois):
+        x1, y1, x2, y2 = (caffe_round(c / STRIDE) for c in corners)
+        bin_w = np.float32(max(x2 - x1 + 1, 1)) / np.float32(bins)
+        bin_h = np.float32(max(y2 - y1 + 1, 1)) / np.float32(bins)
+        for channel, ph, pw in np.ndindex(features.shape[1], bins, bins):
+            top_row = min(max(math.floor(np.float32(ph) * bin_h) + y1, 0), height)
+            left = min(max(math.floor(np.float32(pw) * bin_w) + x1, 0), width)
+            bottom = min(max(math.ceil(np.float32(ph + 1) * bin_h) + y1, 0), height)
+            right = min(max(math.ceil(np.float32(pw + 1) * bin_w) + x1, 0), width)
+            part = features[image, channel, top_row:bottom, left:right]
+            if part.size:
+                row, column = np.unravel_index(part.argmax(), part.shape)
+                given = top[r, channel, ph, pw] * weights[r]
+                found[image, channel, top_row + row, left + column] += given
+    return found
+
+
+@pytest.mark.parametrize(("scale", "bias"), [(10.0, 1.0), (1.0, 0.0)])
+def test_weighted_max_and_its_gradient_are_caffes_bit_for_bit(scale, bias):
+    """score_scale * score + score_bias times the pooled value; scores and gradients of few bits,
+    so that sums in any order are exact."""
+    rng = np.random.default_rng(6)
+    features = rng.permutation(2 * 3 * 14 * 14).reshape(2, 3, 14, 14).astype(np.float32) - 500
+    boxes = [integer_boxes(rng, 224, 20) for _ in range(2)]
+    rois = [(image, *box) for image in range(2) for box in boxes[image]]
+    scores = rng.integers(0, 64, (2, 20)).astype(np.float32) / 64
+    top = rng.integers(-8, 9, (40, 3, 7, 7)).astype(np.float32)
+    weights = (scale * scores + bias).ravel().astype(np.float32)
+    maps = torch.from_numpy(features).requires_grad_()
+    units = torch.stack([unit(b, 224) for b in boxes])
+    pooled = pool_regions(maps, units, bins=7, pooling="max", view_size=224)
+    factors = score_weights(torch.from_numpy(scores), scale=scale, bias=bias)
+    weighted = pooled * factors.view(-1, 1, 1, 1)
+    expected = caffe_roi_pool(features, rois, 7) * weights.reshape(-1, 1, 1, 1)
+    np.testing.assert_array_equal(weighted.detach().numpy(), expected)
+    weighted.backward(torch.from_numpy(top))
+    by_hand = caffe_roi_pool_backward(features, rois, weights, 7, top)
+    np.testing.assert_array_equal(maps.grad.numpy(), by_hand)
+
+
+def test_convention_floored_boxes_are_those_of_the_single_scale_layer():
+    """wsd_roigen_single_scale_layer.cpp: floor(224 x / 672) of inclusive corners."""
+    rng = np.random.default_rng(7)
+    at_672 = integer_boxes(rng, 672, 300)
+    found = floor_boxes(unit(at_672, 672)[None], view_size=672, size=224)[0]
+    inclusive = found.numpy() * 224 - np.array([0, 0, 1, 1])
+    np.testing.assert_allclose(inclusive, at_672 * 224 // 672, atol=1e-4, rtol=0)
+    again = floor_boxes(found[None], view_size=224, size=224)[0]
+    torch.testing.assert_close(again, found)

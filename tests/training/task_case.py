@@ -14,7 +14,7 @@ LEVEL = "stride16"
 FOLDS = torch.tensor([n % 2 for n in range(IMAGES)])
 
 
-def teacher(heads=1, dropout=0.3, seed=1):
+def teacher(heads=1, dropout=0.3, seed=1, region_temperature=1.0):
     torch.manual_seed(seed)
     backbone = Backbone("test_efficientnet")
     made = [
@@ -36,6 +36,7 @@ def teacher(heads=1, dropout=0.3, seed=1):
         pooling="align",
         score_scale=10.0,
         score_bias=1.0,
+        region_temperature=region_temperature,
     )
 
 
@@ -49,7 +50,6 @@ def teacher_task(*, heads=1, frozen=False, folds=None, detector=None):
         detector or teacher(heads),
         frozen_backbone=frozen,
         folds=folds,
-        region_temperature=2.0,
         train_norm_statistics=True,
     )
 

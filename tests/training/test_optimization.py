@@ -64,6 +64,16 @@ def test_groups_of_method_2_3(kind):
     assert isinstance(optimizer, torch.optim.SGD if kind == "sgd" else torch.optim.AdamW)
 
 
+def test_learned_temperatures_have_the_rate_of_weights_and_no_decay():
+    """kd/train_stage2.prototxt, layer fc8_mscoco_soft: lr_mult 10, decay_mult 0."""
+    net = nn.Module()
+    net.scale = nn.Parameter(torch.ones(3))
+    module = nn.ModuleDict({"soft": net})
+    chosen = settings(head_lr_factor=10.0, bias_lr_factor=2.0, weight_decay=5e-4)
+    optimizer = build_optimizer(module, chosen, lambda name: name.startswith("soft"))
+    assert grouped(optimizer, module) == {"soft.scale": (0.0, 10.0)}
+
+
 def test_cosine_warms_up_and_ends_near_zero():
     chosen = settings(schedule="cosine", warmup=0.1, lr=2.0)
     rates = [rate(chosen, u, 100) for u in range(100)]

@@ -16,9 +16,10 @@ from training_case import IMAGES, REGIONS, SIDE, dataset, settings, stream
 
 from boxless.distill.region_transfer import region_loss
 from boxless.distill.tag_loss import detector_loss, tag_loss
+from boxless.models.pixels import resize_aligned
 from boxless.training.batches import whole_batches
 from boxless.training.loop import train
-from boxless.training.tasks import VectorTask, in_network_resize
+from boxless.training.tasks import VectorTask
 
 
 def batch_of(rows=None, regions=REGIONS, size=SIDE, mirrored=False):
@@ -43,11 +44,11 @@ def train_on(task, folder, runtime, regions=REGIONS, **options):
 
 class TestTeacher:
     def test_loss_is_that_of_its_probabilities(self):
-        task = teacher_task()
+        task = teacher_task(detector=teacher(region_temperature=2.0))
         task.detector.eval()
         batch = batch_of()
         (output,) = task.detector(batch.pixels.float(), batch.boxes, batch.scores, batch.mask)
-        expected = detector_loss(output.image_probabilities(region_temperature=2.0), batch.labels)
+        expected = detector_loss(output.image_probabilities(), batch.labels)
         torch.testing.assert_close(task.losses(batch)["loss"], expected)
 
     def test_a_folds_head_learns_nothing_from_its_fold(self):
@@ -222,6 +223,18 @@ class TestRegions:
             )
             torch.testing.assert_close(task.losses(batch)["loss"], expected)
 
+    def test_any_images_can_be_weighed_from_outside(self):
+        """What the held-out loss of a plateau needs: s' that is not of the training images."""
+        task = region_task()
+        task.backbone.eval()
+        batch = batch_of([3, 0, 7])
+        count = batch.boxes.shape[1]
+        own = task.losses(batch)
+        same = task.weighted_losses(batch, task.objectness[[3, 0, 7], :count])
+        assert torch.equal(own["loss"], same["loss"])
+        double = task.weighted_losses(batch, 2 * task.objectness[[3, 0, 7], :count])
+        torch.testing.assert_close(double["loss"], 4 * own["loss"])
+
     def test_channel_scale_divides_both_maps(self):
         plain, scaled = region_task(adapter="identity"), region_task(adapter="identity")
         spread = torch.full((plain.backbone.channels(LEVEL),), 4.0)
@@ -285,6 +298,14 @@ class TestVectors:
         loss = float(task.losses(batch_of())["loss"].detach())
         assert loss == pytest.approx(0, abs=1e-8)
 
+    def test_the_teachers_dropout_is_off_unless_asked_for(self):
+        task, _ = self.pair()
+        for wanted in (False, True):
+            task.teacher_dropout = wanted
+            task.train_mode()
+            assert task.detector.heads[0].dropout.training == wanted
+            assert not task.detector.backbone.training
+
     def test_gradient_reaches_the_student_alone(self):
         task, model = self.pair()
         with torch.no_grad():
@@ -298,7 +319,7 @@ class TestResize:
     def test_convention_corners_are_aligned(self):
         """Method 1.3: ratio (672 - 1) / (224 - 1); the corner pixels stay what they are."""
         pixels = torch.arange(672.0).expand(1, 3, 672, 672)
-        small = in_network_resize(pixels, 224)
+        small = resize_aligned(pixels, 224)
         expected = torch.arange(224.0) * (671 / 223)
         torch.testing.assert_close(small[0, 0, 0], expected, atol=1e-3, rtol=0)
         assert small[0, 0, 0, 0] == 0
@@ -306,11 +327,11 @@ class TestResize:
 
     def test_nothing_happens_at_the_wanted_size(self):
         pixels = torch.rand(1, 3, 8, 8)
-        assert in_network_resize(pixels, 8) is pixels
+        assert resize_aligned(pixels, 8) is pixels
 
     def test_is_caffes_interp(self):
         pixels = torch.rand(1, 1, 10, 10, dtype=torch.float64)
-        found = in_network_resize(pixels, 4)
+        found = resize_aligned(pixels, 4)
         ratio = 9 / 3
         for i in range(4):
             for j in range(4):

@@ -40,6 +40,7 @@ VERBS = (
     ("predict", "predict:predict", "Label images with an exported student; needs no torch."),
     ("data", "data:app", "Look at a data set, or convert it."),
     ("recipes", "recipes:app", "List, show, copy and check recipes."),
+    ("weights", "weights:app", "Convert ImageNet weights of other frameworks."),
     ("doctor", "doctor:doctor", "Report versions, and what is missing for which part."),
 )
 for _name, _target, _help in VERBS:

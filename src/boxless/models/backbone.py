@@ -23,6 +23,7 @@ from boxless.errors import ConfigError, unknown_name
 from boxless.models.displacement import cell_shifts
 from boxless.models.pixels import CAFFE, PixelScheme, timm_scheme
 
+
 class Backbone(nn.Module):
     """A timm model that returns named feature maps.
 
@@ -30,6 +31,11 @@ class Backbone(nn.Module):
         name: timm model name.
         pixel_scheme: ``auto`` (the model's own), ``timm`` (same) or ``caffe``.
         pretrained: Load timm's ImageNet weights (needs a network or timm's cache).
+
+    Attributes:
+        vgg_fc: ``fc6.weight`` … of a VGG, not part of the backbone, for heads to start from;
+            None if there are none.
+        is_vgg: Whether the network is a VGG.
 
     Raises:
         ConfigError: timm has no such model, or it gives no feature maps.
@@ -52,6 +58,7 @@ class Backbone(nn.Module):
         self.name = name
         self.net: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0)
         self.vgg_fc = _take_vgg_fc(self.net)
+        self.is_vgg = self.vgg_fc is not None
         if not hasattr(self.net, "forward_intermediates"):
             raise ConfigError(f"timm model {name!r} has no forward_intermediates: no feature maps")
         info = cast("Any", self.net).feature_info

@@ -75,6 +75,9 @@ class DetectorHead(nn.Module):
         hidden: Width of the hidden layer(s); 0 = none (pooled_linear only).
         dropout: Dropout behind each hidden layer. Without a hidden layer whole channels of an image
             are dropped, alike for all its regions, so that their comparison stays fair.
+
+    Attributes:
+        pretrained: Whether fc6 and fc7 hold ImageNet weights (`start_from_vgg`).
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class DetectorHead(nn.Module):
     ) -> None:
         super().__init__()
         self.kind = kind
+        self.pretrained = False
         width = channels if kind == "pooled_linear" else channels * bins * bins
         self.fc6: nn.Module = nn.Linear(width, hidden) if hidden else nn.Identity()
         self.fc7: nn.Module = nn.Linear(hidden, hidden) if kind == "fc6_fc7" else nn.Identity()
@@ -98,6 +102,20 @@ class DetectorHead(nn.Module):
         for layer in (self.class_scores, self.region_scores):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
+
+    def start_from_vgg(self, weights: dict[str, Tensor]) -> None:
+        """Give fc6 and fc7 their ImageNet weights where shapes agree (method 2.3)."""
+        layers = {"fc6": self.fc6, "fc7": self.fc7}
+        shapes = {
+            f"{n}.weight": tuple(cast("nn.Linear", m).weight.shape) for n, m in layers.items()
+        }
+        if any(shape != tuple(weights[name].shape) for name, shape in shapes.items()):
+            return
+        for name, layer in layers.items():
+            layer.load_state_dict(
+                {"weight": weights[f"{name}.weight"], "bias": weights[f"{name}.bias"]}
+            )
+        self.pretrained = True
 
     def vectors(self, pooled: Tensor) -> Tensor:
         """fc7-like vectors (…, hidden) of pooled regions (…, C) or (…, C * B * B)."""
@@ -145,6 +163,8 @@ class Detector(nn.Module):
         pooling: ``max`` or ``align``.
         score_scale: a of the region weight ``a * score + b``.
         score_bias: b of the region weight.
+        region_temperature: Divides the detection logits, in training and ever after (WSDDN's
+            release: 2); t^d comes on top of it.
     """
 
     def __init__(
@@ -157,8 +177,10 @@ class Detector(nn.Module):
         pooling: Pooling,
         score_scale: float,
         score_bias: float,
+        region_temperature: float = 1.0,
     ) -> None:
         super().__init__()
+        self.region_temperature = region_temperature
         self.backbone, self.level, self.bins, self.pooling = backbone, level, bins, pooling
         self.heads = nn.ModuleList(heads)
         self.score_scale, self.score_bias = score_scale, score_bias
@@ -198,7 +220,11 @@ class Detector(nn.Module):
     ) -> list[DetectorOutput]:
         """Score pooled regions (N, R, …) with some of the heads."""
         scores: list[tuple[Tensor, Tensor]] = [self.heads[head](pooled) for head in heads]
-        return [DetectorOutput(by_class, by_region, mask) for by_class, by_region in scores]
+        temperature = self.region_temperature
+        return [
+            DetectorOutput(by_class, by_region / temperature, mask)
+            for by_class, by_region in scores
+        ]
 
     def forward(
         self,

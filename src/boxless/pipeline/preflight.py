@@ -1,6 +1,6 @@
 """Build the networks of a recipe once before any work, so that a wrong name costs seconds."""
 
-from boxless.config import ModelConfig
+from boxless.config import StudentConfig, TeacherConfig
 from boxless.errors import BoxlessError, ConfigError
 from boxless.models.backbone import Backbone
 from boxless.pipeline import build
@@ -28,7 +28,7 @@ def check_networks(run: Run, verbs: set[str]) -> None:
 
 def _check(
     section: str,
-    config: ModelConfig,
+    config: TeacherConfig | StudentConfig,
     own: dict[str, tuple[str, ...]],
     matched: tuple[str, ...],
 ) -> None:
@@ -40,6 +40,7 @@ def _check(
             f" {config.weights!r}: {error.message}",
             hint=error.hint or f"set {section}.weights, or {section}.backbone",
         ) from error
+    build.require_fc(trunk, section, config)
     for setting, levels in {**own, "stage1.levels": matched}.items():
         _check_levels(trunk, setting, levels)
 

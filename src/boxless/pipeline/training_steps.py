@@ -29,7 +29,7 @@ from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import Task, seed_everything, train
 from boxless.training.map_store import MapStore, build_map_store, remove_damaged
-from boxless.training.tasks import RegionTask
+from boxless.training.tasks import RegionTask, TargetsOf, VectorTask
 from boxless.training.teacher_cache import TeacherCache, build_teacher_cache
 
 Facts = dict[str, Any]
@@ -86,15 +86,10 @@ def train_teacher(run: Run, folder: Path) -> Facts:
     run.runtime.place(model)
     # With kept maps the pixels are not looked at: fetch the smallest views there are.
     sizes = (1,) if maps is not None else build.teacher_sizes(recipe)
-    dataset = run.dataset(run.train, regions=config.regions)
-    if isinstance(task, RegionTask) and config.adapter_start == "ridge":
-        batches = whole_batches(dataset, size=build.stage1_size(recipe), batch_size=PREDICT_BATCH)
-        placed = (batch.to(run.runtime.device) for batch in batches)
-        task.start_adapters(placed, ridge=config.adapter_ridge)
     progress = train(
         task,
         build.stream(
-            dataset,
+            run.dataset(run.train, regions=config.regions),
             config.optim,
             sizes=sizes,
             seed=recipe.run.seed,
@@ -153,7 +148,8 @@ def _held_out_loss(
     def measure() -> float:
         model.eval()
         total = 0.0
-        for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH):
+        workers = run.recipe.run.workers
+        for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):
             total += float(loss_of(batch.to(run.runtime.device))) * len(batch.index)
         return total / len(part)
 
@@ -170,7 +166,7 @@ def _maps(run: Run) -> MapStore | None:
 def cache_teacher(run: Run, folder: Path, teacher_weights: Path) -> Facts:
     """Run the teacher over the training images and keep what it knows."""
     recipe = run.recipe
-    model = build.trained_detector(recipe, len(run.classes), teacher_weights)
+    model = build.teaching_detector(recipe, len(run.classes), teacher_weights)
     run.runtime.place(model)
     damaged = remove_damaged(folder, "*.safetensors")
     with StepProgress("teacher cache", len(run.train)) as bar:
@@ -192,7 +188,7 @@ def train_baseline(run: Run, folder: Path, seed: int, size: int) -> Facts:
     """Train the plain student."""
     optim = run.recipe.baseline_optim()
     seed_everything(seed)
-    model = build.student(run.recipe, len(run.classes))
+    model = build.student(run.recipe, len(run.classes), size)
     run.runtime.place(model)
     task = build.baseline_task(optim, model)
     updates = build.distillation_updates(run.recipe, run.dataset(run.train))
@@ -204,7 +200,7 @@ def train_stage1(run: Run, folder: Path, seed: int, teacher: Path, cache: Path) 
     recipe, config = run.recipe, run.recipe.stage1
     seed_everything(seed)
     model = build.student(recipe, len(run.classes))
-    detector = build.trained_detector(recipe, len(run.classes), teacher)
+    detector = build.teaching_detector(recipe, len(run.classes), teacher)
     run.runtime.place(model)
     run.runtime.place(detector)
     maps = _maps(run)
@@ -235,11 +231,33 @@ def train_stage1(run: Run, folder: Path, seed: int, teacher: Path, cache: Path) 
         runtime=run.runtime,
         title=f"stage 1 seed {seed}",
         checkpoint_seconds=recipe.run.checkpoint_seconds,
+        validate=_region_loss(run, task, detector) if config.optim.schedule == "plateau" else None,
     )
     return {"seconds": progress.seconds, "updates": progress.update}
 
 
-def train_stage2(run: Run, folder: Path, seed: int, cache: Path, stage1: Path | None) -> Facts:
+def _region_loss(
+    run: Run, task: RegionTask | VectorTask, detector: Detector
+) -> Callable[[], float]:
+    """A function that measures stage 1's loss on the held-out part of train."""
+    recipe = run.recipe
+    weigh = build.knowledge(recipe).objectness
+
+    def loss_of(batch: Batch) -> torch.Tensor:
+        detector.eval()
+        if isinstance(task, VectorTask):
+            return task.losses(batch)["loss"]
+        (output,) = detector(batch.pixels.float(), batch.boxes, batch.scores, batch.mask)
+        weights = weigh(output.region_scores().float(), batch)
+        return task.weighted_losses(batch, weights)["loss"]
+
+    size, regions = build.stage1_size(recipe), recipe.stage1.regions
+    return _held_out_loss(run, task.module, run.held_out, size, regions, loss_of)
+
+
+def train_stage2(
+    run: Run, folder: Path, seed: int, teacher: Path, cache: Path, stage1: Path | None
+) -> Facts:
     """Prediction-level transfer: tags and the teacher's softened predictions."""
     recipe = run.recipe
     seed_everything(seed)
@@ -247,14 +265,23 @@ def train_stage2(run: Run, folder: Path, seed: int, cache: Path, stage1: Path | 
     if stage1 is not None:
         build.start_from_stage1(model, stage1)
     run.runtime.place(model)
-    targets = TeacherCache(cache, len(run.train)).targets
+    targets: torch.Tensor | TargetsOf
+    online = recipe.teaching.predictions == "online"
+    if online:
+        detector = build.teaching_detector(recipe, len(run.classes), teacher)
+        run.runtime.place(detector)
+        targets = build.online_targets(recipe, detector)
+    else:
+        targets = TeacherCache(cache, len(run.train)).targets
     task = build.stage2_task(recipe, model, len(run.classes), targets)
     run.runtime.place(task.module)
-    size = recipe.student.input_size
-    return _train_student(run, folder, seed, size, recipe.stage2.optim, task, model)
+    size, regions = recipe.student.input_size, recipe.teacher.regions if online else 0
+    return _train_student(
+        run, folder, seed, size, recipe.stage2.optim, task, model, regions=regions
+    )
 
 
-def _train_student(
+def _train_student(  # noqa: PLR0913, PLR0917  (private; what the three callers differ in)
     run: Run,
     folder: Path,
     seed: int,
@@ -263,12 +290,18 @@ def _train_student(
     task: Task,
     model: Classifier,
     updates: int | None = None,
+    regions: int = 0,
 ) -> Facts:
     recipe = run.recipe
+    size = build.student_view(recipe, size)
     progress = train(
         task,
         build.stream(
-            run.dataset(run.train), optim, sizes=(size,), seed=seed, workers=recipe.run.workers
+            run.dataset(run.train, regions=regions),
+            optim,
+            sizes=(size,),
+            seed=seed,
+            workers=recipe.run.workers,
         ),
         replace(build.optim_settings(optim), updates=updates),
         folder=folder,

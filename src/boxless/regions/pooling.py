@@ -53,6 +53,25 @@ def pool_regions(
     return pooled
 
 
+def floor_boxes(boxes: Tensor, *, view_size: int, size: int) -> Tensor:
+    """Move boxes to a smaller view as the released code's ``WsdRoigenSingleScale`` layer does.
+
+    Inclusive corners in pixels become ``floor(size * x / view_size)`` (method 1.4), so that a box
+    may grow or shrink by a part of a pixel of the smaller view.
+
+    Args:
+        boxes: (N, R, 4) unit boxes.
+        view_size: Side of the view they are drawn in, in pixels (672).
+        size: Side of the smaller view (224).
+
+    Returns:
+        (N, R, 4) unit boxes whose corners are whole pixels of the smaller view.
+    """
+    ends = torch.tensor([0, 0, 1, 1], device=boxes.device, dtype=boxes.dtype)
+    inclusive = (boxes * view_size * SNAP).round() / SNAP - ends
+    return ((inclusive * size / view_size).floor() + ends) / size
+
+
 def score_weights(scores: Tensor, *, scale: float, bias: float) -> Tensor:
     """Weight of each region before the head: ``scale * score + bias`` (method 1.4, 2.3).
 

@@ -39,23 +39,26 @@ class OptimSettings:
 def build_optimizer(
     module: nn.Module, settings: OptimSettings, is_new: Callable[[str], bool]
 ) -> torch.optim.Optimizer:
-    """Optimiser with four groups: weights and biases/norms, of old and of new layers.
+    """Optimiser with groups: weights, biases/norms and temperatures, of old and of new layers.
 
-    Biases and one-dimensional parameters have no weight decay (method 2.3).
+    Biases and one-dimensional parameters have no weight decay (method 2.3). A learned temperature
+    (``….scale``) has none either, but the learning rate of a weight (method 5.1).
 
     Args:
         module: Its parameters with ``requires_grad`` are trained.
         settings: Rates and factors.
         is_new: Tells by a parameter's name whether its layer is new (not pretrained).
     """
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((is_new(name), parameter.ndim <= 1), []).append(parameter)
+            small, scale = parameter.ndim <= 1, name.endswith(".scale")
+            groups.setdefault((is_new(name), small, scale), []).append(parameter)
     options: list[dict[str, Any]] = []
-    for (new, bias), parameters in sorted(groups.items()):
+    for (new, small, scale), parameters in sorted(groups.items(), key=lambda item: item[0]):
+        bias = small and not scale
         factor = (settings.head_lr_factor if new else 1) * (settings.bias_lr_factor if bias else 1)
-        decay = 0.0 if bias else settings.weight_decay * (settings.head_decay_factor if new else 1)
+        decay = 0.0 if small else settings.weight_decay * (settings.head_decay_factor if new else 1)
         options.append({"params": parameters, "weight_decay": decay, "factor": factor})
     if settings.optimizer == "sgd":
         return torch.optim.SGD(options, lr=settings.lr, momentum=settings.momentum)

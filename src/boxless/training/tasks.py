@@ -5,7 +5,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from boxless.distill.prediction_transfer import SoftLoss
 from boxless.distill.region_transfer import Adapter, Form, inverse_scale, region_loss, vector_loss
@@ -14,12 +13,16 @@ from boxless.distill.tag_loss import detector_loss, tag_loss
 from boxless.models.backbone import Backbone, displacements, freeze_norm_statistics
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead, DetectorOutput
-from boxless.regions.pooling import pool_regions, score_weights
+from boxless.models.pixels import resize_aligned
+from boxless.regions.pooling import floor_boxes, pool_regions, score_weights
 from boxless.training.batches import Batch
 from boxless.training.map_store import MapStore
 
 MapsOf = Callable[[Batch, tuple[str, ...]], dict[str, Tensor]]
 """Teacher maps of a batch by level, each (N, C, H, W)."""
+
+TargetsOf = Callable[[Batch], Tensor]
+"""p'^T of a batch, (N, K)."""
 
 
 class TeacherTask:
@@ -29,7 +32,6 @@ class TeacherTask:
         detector: The teacher.
         frozen_backbone: Train the heads alone.
         folds: (M,) fold of each training image; head 1 + f never trains on fold f.
-        region_temperature: Divides the detection logits while training.
         train_norm_statistics: Let BatchNorm update its statistics.
         maps: Maps of the frozen backbone, computed before; None = run the backbone.
         map_size: Input side of those maps in pixels.
@@ -41,21 +43,19 @@ class TeacherTask:
         *,
         frozen_backbone: bool,
         folds: Tensor | None,
-        region_temperature: float,
         train_norm_statistics: bool,
         maps: MapStore | None = None,
         map_size: int = 0,
     ) -> None:
         self.detector, self.folds = detector, folds
         self.maps, self.map_size = maps, map_size
-        self.region_temperature = region_temperature
         self.frozen_backbone, self.train_statistics = frozen_backbone, train_norm_statistics
         detector.backbone.requires_grad_(not frozen_backbone)
         self.module: nn.Module = detector.heads if frozen_backbone else detector
 
     def is_new(self, name: str) -> bool:
         """The two score layers are new, and the whole head unless it starts from VGG's fc6, fc7."""
-        pretrained = cast("DetectorHead", self.detector.heads[0]).kind == "fc6_fc7"
+        pretrained = cast("DetectorHead", self.detector.heads[0]).pretrained
         return "_scores" in name or (not pretrained and not name.startswith("backbone."))
 
     def train_mode(self) -> None:
@@ -72,7 +72,7 @@ class TeacherTask:
         outputs = self._outputs(batch, heads)
         parts = []
         for head, output in enumerate(outputs):
-            probabilities = output.image_probabilities(region_temperature=self.region_temperature)
+            probabilities = output.image_probabilities()
             include = None
             if head and self.folds is not None:
                 include = (self.folds[batch.index.cpu()] != head - 1).to(probabilities.device)
@@ -103,7 +103,7 @@ class ClassifierTask:
         train_norm_statistics: Let BatchNorm update its statistics.
         soft: L_p', or None for the baseline.
         soft_weight: lambda.
-        targets: (M, K), p'^T of the training images.
+        targets: (M, K), p'^T of the training images, or what computes it for a batch.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class ClassifierTask:
         train_norm_statistics: bool,
         soft: SoftLoss | None = None,
         soft_weight: float = 0.0,
-        targets: Tensor | None = None,
+        targets: Tensor | TargetsOf | None = None,
     ) -> None:
         self.classifier, self.soft = classifier, soft
         self.soft_weight, self.targets = soft_weight, targets
@@ -139,7 +139,11 @@ class ClassifierTask:
         tags = tag_loss(logits, batch.labels)
         if self.soft is None or self.targets is None:
             return {"loss": tags, "tags": tags}
-        soft = self.soft(logits, self.targets[batch.index.cpu()].to(logits.device))
+        if isinstance(self.targets, Tensor):
+            targets = self.targets[batch.index.cpu()].to(logits.device)
+        else:
+            targets = self.targets(batch)
+        soft = self.soft(logits, targets)
         return {"loss": tags + self.soft_weight * soft, "tags": tags, "soft": soft}
 
 
@@ -199,9 +203,12 @@ class RegionTask:
             freeze_norm_statistics(self.module)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Region loss summed over levels."""
+        """Region loss summed over levels, with the objectness of the training images."""
+        return self.weighted_losses(batch, self._weights(batch))
+
+    def weighted_losses(self, batch: Batch, weights: Tensor) -> dict[str, Tensor]:
+        """Region loss of any images, whose s' (N, R) is given."""
         student, teacher = self._maps(batch)
-        weights = self._weights(batch)
         parts = {}
         for level in self.levels:
             factor = inverse_scale(self.spreads.get(level), teacher[level])
@@ -227,7 +234,9 @@ class RegionTask:
             batches: Images to fit it on.
             ridge: Penalty, see `RidgeStart.solve`.
         """
-        convs = {lv: cast("nn.Conv2d", cast("Adapter", self.adapters[lv]).map) for lv in self.levels}
+        convs = {
+            lv: cast("nn.Conv2d", cast("Adapter", self.adapters[lv]).map) for lv in self.levels
+        }
         fits = {lv: RidgeStart(c.in_channels, c.out_channels) for lv, c in convs.items()}
         self.backbone.eval()
         for batch in batches:
@@ -242,23 +251,21 @@ class RegionTask:
 
     def _maps(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Student's maps before Psi, and the teacher's."""
-        pixels = in_network_resize(batch.pixels.float(), self.student_size)
+        pixels = resize_aligned(batch.pixels.float(), self.student_size)
         student = self.backbone(self.backbone.normalize(pixels), self.levels)
         return student, self.maps_of(batch, self.levels)
 
     def _boxes(self, batch: Batch, level: str) -> tuple[Tensor, Tensor]:
         """Regions in the student's and in the teacher's map, moved as their cells are."""
         rows, whole = len(batch.boxes), self.flipped_maps
-        teacher, flipped = (
-            (batch.whole_boxes, batch.mirrored) if whole else (batch.boxes, None)
-        )
+        teacher, flipped = (batch.whole_boxes, batch.mirrored) if whole else (batch.boxes, None)
         return (
             batch.boxes - displacements(self.backbone, level, self.student_size, None, rows),
             teacher - displacements(self.teacher_backbone, level, self.teacher_size, flipped, rows),
         )
 
     def _weights(self, batch: Batch) -> Tensor:
-        """s' of the batch's regions, (N, R)."""
+        """Weights s' of the batch's regions, (N, R)."""
         rows = self.objectness[batch.index.cpu(), : batch.boxes.shape[1]]
         return rows.to(batch.pixels.device)
 
@@ -271,6 +278,7 @@ class VectorTask:
         detector: The teacher, with an ``fc6_fc7`` head.
         student_size: Input side of the student.
         train_norm_statistics: Let BatchNorm update its statistics.
+        teacher_dropout: Leave the teacher's dropout on, as the released code does.
     """
 
     def __init__(
@@ -280,8 +288,10 @@ class VectorTask:
         *,
         student_size: int,
         train_norm_statistics: bool,
+        teacher_dropout: bool = False,
     ) -> None:
         self.student, self.detector, self.student_size = student, detector, student_size
+        self.teacher_dropout = teacher_dropout
         self.train_statistics = train_norm_statistics
         self.module: nn.Module = nn.ModuleDict({"backbone": student.backbone, "neck": student.neck})
 
@@ -290,24 +300,27 @@ class VectorTask:
         return name == ""
 
     def train_mode(self) -> None:
-        """Student with dropout, teacher without."""
+        """Student with dropout, teacher without unless its noise is asked for."""
         self.module.train()
         self.detector.eval()
+        self.detector.heads.train(self.teacher_dropout)
         if not self.train_statistics:
             freeze_norm_statistics(self.module)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Squared distance of region vectors."""
+        """Squared distance of region vectors; boxes are whole pixels, as in the released code."""
         detector, level = self.detector, self.detector.level
         pixels, side = batch.pixels.float(), int(batch.pixels.shape[-1])
+        whole = floor_boxes(batch.boxes, view_size=side, size=side)
         with torch.no_grad():
             maps = detector.backbone(detector.backbone.normalize(pixels), (level,))[level]
-            pooled = detector.pooled(maps, batch.boxes, batch.scores, view_size=side)
+            pooled = detector.pooled(maps, whole, batch.scores, view_size=side)
             target = cast("DetectorHead", detector.heads[0]).vectors(pooled)
-        small = in_network_resize(pixels, self.student_size)
+        small = resize_aligned(pixels, self.student_size)
         features = self.student.backbone(self.student.backbone.normalize(small), (level,))[level]
         size, count = self.student_size, len(batch.boxes)
-        moved = batch.boxes - displacements(self.student.backbone, level, size, None, count)
+        small_boxes = floor_boxes(whole, view_size=side, size=size)
+        moved = small_boxes - displacements(self.student.backbone, level, size, None, count)
         regions = pool_regions(
             features, moved, bins=detector.bins, pooling=detector.pooling, view_size=size
         )
@@ -316,15 +329,3 @@ class VectorTask:
         ).view(-1, 1, 1, 1)  # as the teacher's, on both sides (method 4.2)
         vectors = self.student.neck(regions * weights).view(*batch.mask.shape, -1)
         return {"loss": vector_loss(vectors, target, batch.mask)}
-
-
-def in_network_resize(pixels: Tensor, size: int) -> Tensor:
-    """Resize as the released code's ``Interp`` layer does: bilinear, corners aligned (method 1.3).
-
-    Args:
-        pixels: (N, 3, S, S).
-        size: Wanted side; nothing happens if it is S already.
-    """
-    if pixels.shape[-1] == size:
-        return pixels
-    return functional.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=True)
