@@ -104,3 +104,8 @@ class Preloaded:
     def close(self) -> None:
         self.process.stdin.close()
         self.process.wait(30)
+
+
+def cut(file: Path, size: int = -100) -> None:
+    """Keep the first `size` bytes of a file."""
+    file.write_bytes(file.read_bytes()[:size])

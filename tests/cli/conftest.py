@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import Preloaded, boxless, train_words
+from command_line import Done, Preloaded, boxless, train_words
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +28,21 @@ def finished_run(tmp_path_factory):
 def run_copy(finished_run, tmp_path):
     """A copy of the finished run that a test may damage."""
     return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+@pytest.fixture
+def app(capsys):
+    """The command in this process, where starting one for each case would take too long."""
+
+    def run(*words):
+        from boxless.cli.app import main  # imports only what the command line needs
+
+        code = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        streams = capsys.readouterr()
+        return Done(code, streams.out, streams.err)
+
+    return run
