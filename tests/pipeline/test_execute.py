@@ -9,6 +9,7 @@ from boxless.data.sources import load_manifest
 from boxless.errors import BoxlessError, ConfigError, MissingExtraError, NumericsError, RunError
 from boxless.pipeline import execute as module
 from boxless.pipeline.context import Run
+from boxless.pipeline.lock import held
 from boxless.pipeline.plan import VERBS, Step, plan
 from boxless.pipeline.record import StepRecord, differences, read_record, to_json
 from boxless.recipe_files import load_recipe
@@ -101,6 +102,16 @@ def test_changes_are_refused_and_nothing_is_touched(run, steps):
     assert "--force cache" in stop.value.hint
     assert steps.done == []
     assert carry_out(run, steps, force=["cache"]) == ["cache", "evaluate"]
+
+
+def test_a_step_that_is_being_worked_on_is_refused(run, steps):
+    with held(run.folder / "cache"), pytest.raises(RunError, match="is being worked on by process"):
+        carry_out(run, steps)
+    assert steps.done == ["teacher"]
+    with held(run.folder / "teacher"), pytest.raises(RunError, match="worked on"):
+        carry_out(run, steps, force=["teacher"])
+    assert (run.folder / "teacher" / "result").exists()
+    assert carry_out(run, steps) == ["cache", "baseline", "evaluate"]
 
 
 def test_a_cheap_step_follows_its_inputs_unasked(run, steps):
@@ -217,8 +228,11 @@ class TestPlan:
 
         free = ("run.seeds", "run.workers", "run.cache_gib", "run.threads", "run.checkpoint_")
         free += ("name", "description", "baseline.input_sizes", "baseline.optim")
-        steps = self.make(tmp_path, stage1__enabled="true")  # the demo leaves stage 1 out
-        used = {key for step in steps for key in step.settings}
+        used: set[str] = set()
+        for method in ("edge_boxes", "file", "faster_rcnn"):  # each has settings of its own
+            changes = {"proposals__method": f'"{method}"', "stage1__enabled": "true"}
+            for step in self.make(tmp_path, **changes):
+                used |= step.settings.keys()
         missing = [k for k in dotted(load_recipe("demo")) if k not in used]
         assert [key for key in missing if not key.startswith(free)] == []
 

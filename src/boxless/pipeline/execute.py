@@ -12,6 +12,7 @@ from rich.console import Console
 from boxless.atomic import write_atomically
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
 from boxless.pipeline.context import Run
+from boxless.pipeline.lock import held
 from boxless.pipeline.plan import VERBS, Step, plan
 from boxless.pipeline.record import NAME, StepRecord, differences, now, read_record, to_json
 from boxless.recipe_files import dotted
@@ -55,7 +56,8 @@ def execute(
     steps = [step for step in steps if step.name in chosen]
     _check_networks(run, [s for s in steps if s.name in redo or not _is_done(run, wanted, s)])
     for name in redo:  # also what lies beyond `until`: it was made from what goes now
-        _discard(run.folder / name)
+        with held(run.folder / name):
+            _discard(run.folder / name)
     for step in steps:
         folder = run.folder / step.name
         done = read_record(folder)
@@ -67,7 +69,9 @@ def execute(
             (folder / CHECKPOINT).unlink(missing_ok=True)  # killed just before it was removed
             console.print(f"[dim]{step.name}: done already ({done.seconds:.0f} s)[/]")
             continue
-        _carry_out(run, step, done or wanted[step.name], folder, console)
+        with held(folder):
+            if not _is_done(run, wanted, step):  # another process may just have done it
+                _carry_out(run, step, done or wanted[step.name], folder, console)
 
 
 def _check_splits(run: Run, until: str) -> None:
