@@ -72,8 +72,8 @@ def test_first_phases_are_shared_by_what_they_transfer():
         ('["regions"]', {"stage1__selection": '"nms"'}, "needs stage1.selection = 'all'"),
         (
             '["fitnets"]',
-            {"stage1__enabled": "false", "stage1__optim__epochs": "3.0"},
-            "'fitnets' takes stage 1's epochs .* leaves nothing of stage2.optim.epochs = 3",
+            {"stage1__enabled": "false", "stage1__optim__epochs": "99.0"},
+            "'fitnets' takes stage 1's epochs .* = 99 leaves nothing of stage2.optim.epochs",
         ),
     ],
 )
