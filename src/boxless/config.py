@@ -7,14 +7,13 @@ of ``docs/decisions``. Components never see these models; `boxless.pipeline.buil
 values.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+from boxless.method_config import AttentionConfig, HintConfig, HintonConfig, check_names
+from boxless.methods import METHODS
+from boxless.section import Count, Fraction, NonNegative, Positive, Section
 
 ProposalMethod = Literal[
     "edge_boxes",
@@ -24,14 +23,6 @@ ProposalMethod = Literal[
     "faster_rcnn",
     "file",
 ]
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values are never silently converted."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False
-    )
 
 
 class DataConfig(Section):
@@ -309,6 +300,10 @@ class Recipe(Section):
     stage1: Stage1Config
     stage2: Stage2Config
     baseline: BaselineConfig = BaselineConfig()
+    methods: tuple[str, ...] = Field((), description="ways to distil compared with the recipe's")
+    hinton: HintonConfig = HintonConfig()
+    hint: HintConfig = HintConfig()
+    attention: AttentionConfig = AttentionConfig()
     run: RunConfig = RunConfig()
 
     @model_validator(mode="after")
@@ -363,6 +358,37 @@ class Recipe(Section):
         if self.stage2.learn_temperature and self.stage2.soft_loss == "l2":
             raise ValueError(
                 "stage2.learn_temperature needs soft_loss = 'bce': 'l2' has no temperature"
+            )
+        return self
+
+    @field_validator("methods")
+    @classmethod
+    def _methods_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        check_names(names)
+        return names
+
+    @model_validator(mode="after")
+    def _methods_can_run(self) -> "Recipe":
+        asked = {name: METHODS[name] for name in self.methods if name in METHODS}
+        if "regions" in asked and self.stage1.selection == "nms":
+            raise ValueError(
+                "methods: 'regions' needs stage1.selection = 'all' (and 'regions-nms' then selects"
+                " by NMS itself)"
+            )
+        first, second = self.stage1.optim, self.stage2.optim
+        hints = [name for name, method in asked.items() if method.features == "hint"]
+        if hints and first.schedule == "plateau" and self.stage1.teacher_maps != "online":
+            raise ValueError(
+                f"methods: {hints[0]!r} with stage1.optim.schedule = 'plateau' needs"
+                " stage1.teacher_maps = 'online'"
+            )
+        enough = first.epochs / first.batch_size < second.epochs / second.batch_size
+        longer = [name for name, method in asked.items() if method.has_first_phase]
+        if longer and not self.stage1.enabled and not enough:
+            raise ValueError(
+                f"methods: {longer[0]!r} takes stage 1's epochs from those of stage 2 where"
+                f" stage1.enabled = false, but stage1.optim.epochs = {first.epochs:g} leaves"
+                f" nothing of stage2.optim.epochs = {second.epochs:g}"
             )
         return self
 

@@ -10,8 +10,9 @@ from boxless.errors import BoxlessError, ConfigError, MissingExtraError, Numeric
 from boxless.pipeline import execute as module
 from boxless.pipeline.context import Run
 from boxless.pipeline.lock import held
-from boxless.pipeline.plan import VERBS, Step, plan
+from boxless.pipeline.plan import VERBS, plan
 from boxless.pipeline.record import StepRecord, differences, read_record, to_json
+from boxless.pipeline.step import Step
 from boxless.recipe_files import load_recipe
 
 
@@ -228,6 +229,7 @@ class TestPlan:
 
         free = ("run.seeds", "run.workers", "run.cache_gib", "run.threads", "run.checkpoint_")
         free += ("name", "description", "baseline.input_sizes", "baseline.optim")
+        free += ("methods", "hinton.", "hint.", "attention.")  # of methods: test_method_plan
         used: set[str] = set()
         for method in ("edge_boxes", "file", "faster_rcnn"):  # each has settings of its own
             changes = {"proposals__method": f'"{method}"', "stage1__enabled": "true"}

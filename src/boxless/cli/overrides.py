@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from boxless.errors import ConfigError, unknown_name
 
-OPTIONS = ("--out", "--recipe", "--seeds", "--force", "--help")
+OPTIONS = ("--out", "--recipe", "--seeds", "--methods", "--force", "--help")
 
 
 def _unexpected(word: str) -> str:

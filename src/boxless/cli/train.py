@@ -1,5 +1,6 @@
 """``boxless train`` and the verbs of its steps."""
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from rich.console import Console
 from boxless.errors import ConfigError
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
+Methods = Annotated[str | None, Parameter(negative=())]
 Force = Annotated[list[str] | None, Parameter(negative=(), consume_multiple=False)]
 
 
@@ -19,6 +21,7 @@ def train(
     out: Path,
     recipe: str = "auto",
     seeds: int | None = None,
+    methods: Methods = None,
     force: Force = None,
 ) -> None:
     """From tags to a distilled, evaluated, exported classifier, in one command.
@@ -35,6 +38,8 @@ def train(
 
         boxless train voc:VOCdevkit/VOC2007 --recipe voc-lite0 --seeds 3 --out runs/voc
 
+        boxless train voc:VOCdevkit/VOC2007 --methods hinton,fitnets,attention --out runs/compare
+
         boxless train csv:tags.csv --recipe voc-lite0 --out runs/mine --teacher.input_size 384
 
     Args:
@@ -43,10 +48,13 @@ def train(
         out: Run folder; everything is written below it.
         recipe: A built-in recipe or a TOML file; auto: the run folder's own, or voc-lite0.
         seeds: Students per arm.
+        methods: Further ways to distil, compared with the recipe's own, separated by commas:
+            hinton, attention, fitnets, fitnets-hinton, class-aware, hint-class-aware, regions-nms,
+            regions.
         force: A step to do again with all that depends on it (may be given several times):
-            proposals, teacher, cache, baseline, stage1, stage2, evaluate, export, report.
+            proposals, teacher, cache, baseline, stage1, stage2, evaluate, export, report, a method.
     """
-    run_until("report", spec, overrides, out, recipe, seeds, force)
+    run_until("report", spec, overrides, out, recipe, seeds, force, methods=methods)
     _show(out)
 
 
@@ -94,10 +102,11 @@ def evaluate(
     out: Path,
     recipe: str = "auto",
     seeds: int | None = None,
+    methods: Methods = None,
     force: Force = None,
 ) -> None:
     """Run up to the evaluation of all arms; see `boxless train --help`."""
-    run_until("evaluate", spec, overrides, out, recipe, seeds, force)
+    run_until("evaluate", spec, overrides, out, recipe, seeds, force, methods=methods)
 
 
 def export(
@@ -106,10 +115,11 @@ def export(
     out: Path,
     recipe: str = "auto",
     seeds: int | None = None,
+    methods: Methods = None,
     force: Force = None,
 ) -> None:
     """Run up to the ONNX export; see `boxless train --help`."""
-    run_until("export", spec, overrides, out, recipe, seeds, force)
+    run_until("export", spec, overrides, out, recipe, seeds, force, methods=methods)
 
 
 def report(
@@ -118,11 +128,12 @@ def report(
     out: Path,
     recipe: str = "auto",
     seeds: int | None = None,
+    methods: Methods = None,
     force: Force = None,
 ) -> None:
     """Write results.json and report.html again; see `boxless train --help`."""
     again = [*(force or []), "report"]
-    run_until("report", spec, overrides, out, recipe, seeds, again)
+    run_until("report", spec, overrides, out, recipe, seeds, again, methods=methods)
     _show(out)
 
 
@@ -136,6 +147,7 @@ def run_until(
     force: list[str] | None,
     *,
     only: bool = False,
+    methods: str | None = None,
 ) -> None:
     """Bring a run folder to a step.
 
@@ -148,6 +160,7 @@ def run_until(
         seeds: Students per arm, or None for the recipe's.
         force: Steps to do again.
         only: Carry out this step alone (and what it needs), not all before it.
+        methods: Names of methods to compare, separated by commas, or None for the recipe's.
     """
     from boxless.cli.overrides import parse_overrides
     from boxless.data.sources import load_manifest
@@ -160,6 +173,9 @@ def run_until(
     overrides = parse_overrides(tokens)
     if seeds is not None:
         overrides["run.seeds"] = str(seeds)
+    if methods is not None:
+        names = (name.strip() for name in methods.split(","))
+        overrides["methods"] = json.dumps([name for name in names if name])
     own = out / "recipe.toml"
     if recipe == "auto":
         recipe = str(own) if own.exists() else "voc-lite0"
@@ -178,10 +194,14 @@ def run_until(
 
 def _show(out: Path) -> None:
     from boxless.report.results import read_results
-    from boxless.report.tables import results_table
+    from boxless.report.tables import methods_table, results_table
 
     console = Console()
-    console.print(results_table(read_results(out / "results.json")))
+    results = read_results(out / "results.json")
+    console.print(results_table(results))
+    compared = methods_table(results)
+    if compared is not None:
+        console.print(compared)
     console.print(f"report:  {out / 'report.html'}", soft_wrap=True)
     console.print(f"results: {out / 'results.json'}", soft_wrap=True)
     console.print(f"student: {out / 'export' / 'student.onnx'}", soft_wrap=True)

@@ -58,7 +58,10 @@ class Classifier(nn.Module):
         """Logits (N, K) of already normalised inputs (N, 3, S, S); what is exported."""
         if self.resize_to:
             inputs = resize_aligned(inputs, self.resize_to)  # linear, so normalising may come first
-        maps = self.backbone(inputs)["final"]
+        return self.classify(self.backbone(inputs)["final"])
+
+    def classify(self, maps: Tensor) -> Tensor:
+        """Logits (N, K) of final maps (N, C, h, w)."""
         pooled = maps.mean((2, 3)) if self.head_kind == "gap" else self.neck(maps)
         return cast("Tensor", self.fc(self.dropout(pooled)))
 

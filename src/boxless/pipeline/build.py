@@ -10,14 +10,16 @@ from boxless.distill.objectness import objectness, select_by_nms, weigh_whole_im
 from boxless.distill.prediction_transfer import SoftLoss
 from boxless.distill.region_transfer import Adapter
 from boxless.errors import ConfigError
+from boxless.methods import REGIONAL, Features
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead
 from boxless.models.folding import fold_batch_norms
 from boxless.models.weight_files import read_safetensors
 from boxless.models.weights import build_backbone, load_matching
+from boxless.pipeline.levels import keeps_maps
 from boxless.training.batches import Batch, BatchStream, ViewDataset
-from boxless.training.map_store import MapStore
+from boxless.training.map_store import LevelMaps, MapStore
 from boxless.training.optimization import OptimSettings
 from boxless.training.tasks import (
     ClassifierTask,
@@ -178,22 +180,10 @@ def teacher_sizes(recipe: Recipe) -> tuple[int, ...]:
     return tuple(max(STRIDE, round(side * f / STRIDE) * STRIDE) for f in recipe.teacher.scales)
 
 
-def keeps_maps(recipe: Recipe) -> bool:
-    """Whether the teacher's maps are computed once and kept."""
-    used = recipe.teacher.trainable == "head" or recipe.stage1.enabled
-    return recipe.stage1.teacher_maps == "cache" and used
-
-
 def trains_on_maps(recipe: Recipe) -> bool:
     """Whether the teacher's heads are trained on kept maps: frozen backbone, one scale."""
     frozen = recipe.teacher.trainable == "head"
     return keeps_maps(recipe) and frozen and teacher_sizes(recipe) == (recipe.teacher.input_size,)
-
-
-def kept_levels(recipe: Recipe) -> tuple[str, ...]:
-    """Levels whose maps are kept: the teacher's, and those of stage 1."""
-    extra = recipe.stage1.levels if recipe.stage1.enabled else ()
-    return tuple(dict.fromkeys([recipe.teacher.level, *extra]))
 
 
 def teacher_task(
@@ -237,13 +227,18 @@ def knowledge(recipe: Recipe) -> Knowledge:
 
 def distillation_updates(recipe: Recipe, dataset: ViewDataset) -> int | None:
     """Updates of both stages together, the baseline's budget; None if it has its own epochs."""
-    if recipe.baseline.optim is not None:
-        return None
+    return None if recipe.baseline.optim is not None else budget(recipe, dataset)
+
+
+def budget(recipe: Recipe, dataset: ViewDataset) -> int:
+    """Updates that the recipe's own method has, all its stages together."""
     parts = [recipe.stage2.optim, *([recipe.stage1.optim] if recipe.stage1.enabled else [])]
-    return sum(
-        stream(dataset, optim, sizes=(1,), seed=0, workers=0).updates(optim.epochs)
-        for optim in parts
-    )
+    return sum(stage_updates(dataset, optim) for optim in parts)
+
+
+def stage_updates(dataset: ViewDataset, optim: OptimConfig) -> int:
+    """Updates of one stage."""
+    return stream(dataset, optim, sizes=(1,), seed=0, workers=0).updates(optim.epochs)
 
 
 def baseline_task(optim: OptimConfig, model: Classifier) -> ClassifierTask:
@@ -294,7 +289,7 @@ def region_task(
     model: Classifier,
     teacher: Detector,
     objectness: Tensor,
-    maps: MapStore | None,
+    maps: MapStore | LevelMaps | None,
 ) -> RegionTask | VectorTask:
     """Feature-level transfer."""
     config = recipe.stage1
@@ -310,7 +305,7 @@ def region_task(
     return RegionTask(
         model.backbone,
         adapters,
-        _maps_online(teacher) if maps is None else maps.batch,
+        maps_online(teacher) if maps is None else maps.batch,
         objectness,
         bins=config.bins,
         form=config.form,
@@ -323,7 +318,9 @@ def region_task(
     )
 
 
-def _maps_online(teacher: Detector) -> MapsOf:
+def maps_online(teacher: Detector) -> MapsOf:
+    """Maps computed from the very pixels of a batch."""
+
     @torch.no_grad()
     def online(batch: Batch, levels: tuple[str, ...]) -> dict[str, Tensor]:
         found: dict[str, Tensor] = teacher.backbone(
@@ -353,7 +350,8 @@ def _vector_task(recipe: Recipe, model: Classifier, teacher: Detector) -> Vector
     )
 
 
-def stage1_size(recipe: Recipe) -> int:
+def stage1_size(recipe: Recipe, features: Features) -> int:
     """Side of stage 1's views: the teacher's where it runs along, else the student's."""
-    online = recipe.stage1.teacher_maps == "online" or recipe.stage1.target == "fc7"
+    vectors = recipe.stage1.target == "fc7" and features in REGIONAL
+    online = recipe.stage1.teacher_maps == "online" or vectors
     return recipe.teacher.input_size if online else recipe.student.input_size

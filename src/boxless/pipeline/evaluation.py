@@ -22,6 +22,7 @@ from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
+from boxless.pipeline.methods import compared, student_folder
 from boxless.pipeline.record import read_record
 from boxless.training.batches import whole_batches
 from boxless.training.events import StepProgress
@@ -48,6 +49,8 @@ def arm_folders(run: Run) -> dict[str, list[Path]]:
         found[f"baseline@{size}"] = [
             run.folder / f"baseline-{size}" / f"seed-{s}" for s in run.seeds
         ]
+    for name in compared(run.recipe):
+        found[name] = [run.folder / student_folder(name, s) for s in run.seeds]
     found["distilled"] = [run.folder / "stage2" / f"seed-{s}" for s in run.seeds]
     return found
 

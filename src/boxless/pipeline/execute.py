@@ -13,8 +13,9 @@ from boxless.atomic import write_atomically
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
 from boxless.pipeline.context import Run
 from boxless.pipeline.lock import held
-from boxless.pipeline.plan import VERBS, Step, plan
+from boxless.pipeline.plan import VERBS, plan
 from boxless.pipeline.record import NAME, StepRecord, differences, now, read_record, to_json
+from boxless.pipeline.step import Step
 from boxless.recipe_files import dotted
 from boxless.training.files import CHECKPOINT
 

@@ -1,41 +1,19 @@
 """The steps of a run: what each depends on, and what it does."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from boxless.methods import METHODS
 from boxless.pipeline.context import Run
+from boxless.pipeline.levels import keeps_maps, kept_levels
+from boxless.pipeline.method_plan import METHOD_VERBS, method_steps
+from boxless.pipeline.methods import own_method
 from boxless.pipeline.record import Settings
-from boxless.recipe_files import dotted
-
-Action = Callable[[Run, Path], dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a run.
-
-    Attributes:
-        name: Folder below the run's.
-        verb: What `--force` and the command line call it.
-        settings: Dotted values its result depends on.
-        needs: Names of the steps whose results it reads.
-        action: Does it.
-        cheap: Done again without asking when its inputs changed.
-    """
-
-    name: str
-    verb: str
-    settings: Settings
-    needs: tuple[str, ...]
-    action: Action
-    cheap: bool = False
-
+from boxless.pipeline.step import Action, Step, pick
 
 VERBS = (
     "proposals", "maps", "teacher", "cache",
-    "baseline", "stage1", "stage2", "evaluate", "export", "report",
+    "baseline", "stage1", "stage2", *METHOD_VERBS, "evaluate", "export", "report",
 )  # fmt: skip
 
 
@@ -46,17 +24,13 @@ def plan(run: Run) -> list[Step]:
         run: The run; only its recipe and class names are looked at.
     """
     # Actions import torch and friends: the plan alone must not.
-    steps = [*_shared_steps(run), *_student_steps(run)]
-    trained = tuple(s.name for s in steps if s.verb in {"teacher", "baseline", "stage2"})
+    steps = [*_shared_steps(run), *_student_steps(run), *method_steps(run)]
+    students = {"teacher", "baseline", "stage2", *METHODS}
+    trained = tuple(s.name for s in steps if s.verb in students)
     steps.append(Step("evaluate", "evaluate", {}, (*trained, "cache"), _evaluate, cheap=True))
     steps.append(Step("export", "export", {}, ("evaluate",), _export, cheap=True))
     steps.append(Step("report", "report", {}, ("evaluate", "export"), _report, cheap=True))
     return steps
-
-
-def pick(run: Run, *prefixes: str) -> Settings:
-    """The dotted settings that begin with one of the prefixes."""
-    return {k: v for k, v in dotted(run.recipe).items() if k.startswith(prefixes)}
 
 
 def _shared_steps(run: Run) -> list[Step]:
@@ -94,9 +68,8 @@ def _proposal_settings(run: Run) -> Settings:
 
 
 def _keeps_maps(run: Run) -> tuple[str, ...]:
-    """The name of the maps step, if the run has one (see `boxless.pipeline.build.keeps_maps`)."""
-    used = run.recipe.teacher.trainable == "head" or run.recipe.stage1.enabled
-    return ("maps",) if run.recipe.stage1.teacher_maps == "cache" and used else ()
+    """The name of the maps step, if the run has one."""
+    return ("maps",) if keeps_maps(run.recipe) else ()
 
 
 def _maps_step(run: Run, *, frozen: bool) -> Step:
@@ -117,7 +90,8 @@ def _maps_step(run: Run, *, frozen: bool) -> Step:
     def action(run: Run, folder: Path) -> dict[str, Any]:
         from boxless.pipeline.training_steps import keep_maps, weights_of  # noqa: PLC0415
 
-        return keep_maps(run, folder, None if frozen else weights_of(run.folder / "teacher"))
+        weights = None if frozen else weights_of(run.folder / "teacher")
+        return keep_maps(run, folder, weights, kept_levels(run.recipe))
 
     return Step("maps", "maps", settings, () if frozen else ("teacher",), action)
 
@@ -165,7 +139,8 @@ def _stage1(seed: int) -> Action:
         from boxless.pipeline.training_steps import train_stage1, weights_of  # noqa: PLC0415
 
         teacher = weights_of(run.folder / "teacher")
-        return train_stage1(run, folder, seed, teacher, run.folder / "cache")
+        features = own_method(run.recipe).features
+        return train_stage1(run, folder, seed, teacher, run.folder / "cache", features)
 
     return action
 

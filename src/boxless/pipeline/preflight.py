@@ -2,9 +2,13 @@
 
 from boxless.config import StudentConfig, TeacherConfig
 from boxless.errors import BoxlessError, ConfigError
+from boxless.methods import REGIONAL
 from boxless.models.backbone import Backbone
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
+from boxless.pipeline.levels import feature_levels
+from boxless.pipeline.method_plan import METHOD_VERBS
+from boxless.pipeline.methods import compared
 
 
 def check_networks(run: Run, verbs: set[str]) -> None:
@@ -19,18 +23,23 @@ def check_networks(run: Run, verbs: set[str]) -> None:
             recipe is named.
     """
     recipe = run.recipe
-    matched = recipe.stage1.levels if recipe.stage1.enabled else ()
-    if verbs & {"teacher", "maps", "cache", "stage1"}:
-        _check("teacher", recipe.teacher, {"teacher.level": (recipe.teacher.level,)}, matched)
-    if verbs & {"baseline", "stage1", "stage2"}:
-        _check("student", recipe.student, {}, matched)
+    matched = {"stage1.levels": recipe.stage1.levels if recipe.stage1.enabled else ()}
+    for method in compared(recipe).values():
+        if method.features in REGIONAL:
+            matched["stage1.levels"] = recipe.stage1.levels
+        elif method.features != "none":
+            matched[f"{method.features}.levels"] = feature_levels(recipe, method.features)
+    if verbs & {"teacher", "maps", "cache", "stage1", *METHOD_VERBS}:
+        own = {"teacher.level": (recipe.teacher.level,)}
+        _check("teacher", recipe.teacher, {**own, **matched})
+    if verbs & {"baseline", "stage1", "stage2", *METHOD_VERBS}:
+        _check("student", recipe.student, matched)
 
 
 def _check(
     section: str,
     config: TeacherConfig | StudentConfig,
-    own: dict[str, tuple[str, ...]],
-    matched: tuple[str, ...],
+    wanted: dict[str, tuple[str, ...]],
 ) -> None:
     try:
         trunk = build.backbone(config)
@@ -41,7 +50,7 @@ def _check(
             hint=error.hint or f"set {section}.weights, or {section}.backbone",
         ) from error
     build.require_fc(trunk, section, config)
-    for setting, levels in {**own, "stage1.levels": matched}.items():
+    for setting, levels in wanted.items():
         _check_levels(trunk, setting, levels)
 
 

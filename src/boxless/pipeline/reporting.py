@@ -16,6 +16,13 @@ from boxless.pipeline.evaluation import (
     load_summaries,
     seconds_of,
 )
+from boxless.pipeline.methods import (
+    compared,
+    first_folder,
+    own_method,
+    same_as_own,
+    student_folder,
+)
 from boxless.pipeline.plan import plan
 from boxless.pipeline.record import now, read_record
 from boxless.report.gallery import GalleryItem
@@ -42,7 +49,8 @@ def write_results(run: Run, folder: Path) -> dict[str, Any]:
             "recipe": run.recipe.model_dump(mode="json"),
             "data": _data(run),
             "arms": _arms(run, found),
-            "gain": _gain(run, found, predictions),
+            "gain": _gain(run, "distilled", found, predictions),
+            "gains": {arm: _gain(run, arm, found, predictions) for arm in compared(run.recipe)},
             "steps": _steps(run),
             "environment": environment() | torch_environment(),
             "recall": _facts(run, "proposals").get("recall"),
@@ -73,6 +81,7 @@ def _data(run: Run) -> dict[str, Any]:
 
 def _arms(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     folders = arm_folders(run)
+    labels = _labels(run)
     size = run.recipe.student.input_size
     arms: dict[str, Any] = {}
     for arm, entries in found["arms"].items():
@@ -87,15 +96,10 @@ def _arms(run: Run, found: dict[str, Any]) -> dict[str, Any]:
                 # What distillation costs beside the student: the maps and the cache too.
                 entry["seconds"] += seconds_of(run.folder / "maps")
                 entry["seconds"] += seconds_of(run.folder / "cache")
-            if arm == "distilled" and run.recipe.stage1.enabled:
-                first = run.folder / "stage1" / step.name
-                entry["updates"] += _facts(run, str(first.relative_to(run.folder)))["updates"]
-                entry["seconds"] += seconds_of(first)
-        labels = {
-            "teacher": "teacher (detector, thrown away)",
-            "baseline": "student without distillation",
-            "distilled": "student with distillation",
-        }
+            first = _first_phase(run, arm, entry["seed"])
+            if first is not None:
+                entry["updates"] += _facts(run, first)["updates"]
+                entry["seconds"] += seconds_of(run.folder / first)
         other = arm.partition("@")[2]
         input_size = run.recipe.teacher.input_size if arm == "teacher" else int(other or size)
         arms[arm] = {
@@ -105,11 +109,32 @@ def _arms(run: Run, found: dict[str, Any]) -> dict[str, Any]:
             "seeds": entries,
             "localization": found["localization"] if arm == "teacher" else None,
         }
-    order = ["teacher", *sorted(a for a in arms if a.startswith("baseline")), "distilled"]
+    plain = sorted(a for a in arms if a.startswith("baseline"))
+    order = ["teacher", *plain, *compared(run.recipe), "distilled"]
     return {arm: arms[arm] for arm in order if arm in arms}
 
 
-def _gain(run: Run, found: dict[str, Any], predictions: dict[str, Float32Array]) -> dict[str, Any]:
+def _labels(run: Run) -> dict[str, str]:
+    """Names of the arms for people."""
+    same = "".join(f" (= {name})" for name in same_as_own(run.recipe))
+    return {
+        "teacher": "teacher (detector, thrown away)",
+        "baseline": "student without distillation",
+        "distilled": f"student with distillation{same}",
+    } | {name: method.label for name, method in compared(run.recipe).items()}
+
+
+def _first_phase(run: Run, arm: str, seed: int) -> str | None:
+    """Name of the step that transferred features before an arm's student saw tags."""
+    methods = compared(run.recipe) | {"distilled": own_method(run.recipe)}
+    return first_folder(run.recipe, methods[arm], seed) if arm in methods else None
+
+
+def _gain(
+    run: Run, arm: str, found: dict[str, Any], predictions: dict[str, Float32Array]
+) -> dict[str, Any]:
+    """What an arm gains over the plain student, paired by image and seed."""
+
     def stacked(arm: str) -> Float32Array:
         return np.stack([predictions[f"{arm}.{seed}.test"] for seed in run.seeds])
 
@@ -117,11 +142,9 @@ def _gain(run: Run, found: dict[str, Any], predictions: dict[str, Float32Array])
         rows = [entry["metrics"]["per_class_ap"] for entry in found["arms"][arm]]
         return np.array(rows, dtype=float)
 
-    interval: Interval = paired_bootstrap(
-        stacked("distilled"), stacked("baseline"), run.test.labels
-    )
-    difference = (values("distilled") - values("baseline")).mean(0)
-    before, after = found["arms"]["baseline"], found["arms"]["distilled"]
+    interval: Interval = paired_bootstrap(stacked(arm), stacked("baseline"), run.test.labels)
+    difference = (values(arm) - values("baseline")).mean(0)
+    before, after = found["arms"]["baseline"], found["arms"][arm]
     return {
         "map": {name: getattr(interval, name) for name in Interval.__slots__},
         "per_seed": [
@@ -150,6 +173,7 @@ def _curves(run: Run) -> dict[str, list[dict[str, float]]]:
     first = run.seeds[0]
     folders = {"teacher": "teacher", "baseline": f"baseline/seed-{first}"}
     folders |= {"stage 1": f"stage1/seed-{first}", "stage 2": f"stage2/seed-{first}"}
+    folders |= {name: student_folder(name, first) for name in compared(run.recipe)}
     found = {name: read_events(run.folder / folder) for name, folder in folders.items()}
     return {name: events for name, events in found.items() if events}
 

@@ -5,7 +5,7 @@ folder and returns facts worth keeping in the step's record.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,23 @@ from boxless.data.manifest import Manifest
 from boxless.distill.statistics import match_moments, watch
 from boxless.distill.tag_loss import detector_loss, tag_loss
 from boxless.errors import ConfigError
+from boxless.methods import REGIONAL, Features
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector
 from boxless.models.folding import last_convolution
-from boxless.pipeline import build
+from boxless.pipeline import build, build_methods
 from boxless.pipeline.context import Run
+from boxless.pipeline.levels import feature_levels, keeps_maps, levels_beyond
+from boxless.pipeline.methods import METHOD_MAPS
 from boxless.training.batches import Batch, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import Task, seed_everything, train
-from boxless.training.map_store import MapStore, build_map_store, remove_damaged
+from boxless.training.map_store import LevelMaps, MapStore, build_map_store, remove_damaged
 from boxless.training.tasks import RegionTask, TargetsOf, VectorTask
 from boxless.training.teacher_cache import TeacherCache, build_teacher_cache
+from boxless.training.whole_map_tasks import HintTask
 
 Facts = dict[str, Any]
 
@@ -39,8 +43,10 @@ MOMENT_IMAGES = 256
 MOMENTS = "moments.safetensors"
 
 
-def keep_maps(run: Run, folder: Path, teacher_weights: Path | None) -> Facts:
-    """Compute the teacher's feature maps of all training images once."""
+def keep_maps(
+    run: Run, folder: Path, teacher_weights: Path | None, levels: tuple[str, ...]
+) -> Facts:
+    """Compute some of the teacher's feature maps of all training images once."""
     recipe = run.recipe
     if teacher_weights is None:
         trunk = build.backbone(recipe.teacher).eval()
@@ -55,7 +61,7 @@ def keep_maps(run: Run, folder: Path, teacher_weights: Path | None) -> Facts:
             dataset,
             folder,
             size=size,
-            levels=build.kept_levels(recipe),
+            levels=levels,
             runtime=run.runtime,
             advance=bar.advance,
         )
@@ -158,9 +164,26 @@ def _held_out_loss(
 
 def _maps(run: Run) -> MapStore | None:
     """The run's kept maps, if it keeps any."""
-    if not build.keeps_maps(run.recipe):
+    if not keeps_maps(run.recipe):
         return None
     return MapStore(run.folder / "maps", len(run.train))
+
+
+def maps_for(run: Run, levels: tuple[str, ...]) -> MapStore | LevelMaps | None:
+    """Kept maps of some levels, from the run's or the methods' own; None = the teacher runs along.
+
+    Args:
+        run: The run.
+        levels: Levels that are looked at.
+    """
+    main, beyond = _maps(run), levels_beyond(run.recipe, levels)
+    if not beyond:
+        return main
+    extra = MapStore(run.folder / METHOD_MAPS, len(run.train))
+    stores = dict.fromkeys(beyond, extra)
+    if main is not None:
+        stores |= {level: main for level in levels if level not in beyond}
+    return LevelMaps(stores)
 
 
 def cache_teacher(run: Run, folder: Path, teacher_weights: Path) -> Facts:
@@ -192,66 +215,87 @@ def train_baseline(run: Run, folder: Path, seed: int, size: int) -> Facts:
     run.runtime.place(model)
     task = build.baseline_task(optim, model)
     updates = build.distillation_updates(run.recipe, run.dataset(run.train))
-    return _train_student(run, folder, seed, size, optim, task, model, updates)
+    course = Course(f"{folder.parent.name} seed {seed}", seed, size, optim, updates)
+    return train_student(run, folder, course, task, model)
 
 
-def train_stage1(run: Run, folder: Path, seed: int, teacher: Path, cache: Path) -> Facts:
-    """Feature-level transfer: regions of the student's maps towards the teacher's."""
+def train_stage1(
+    run: Run, folder: Path, seed: int, teacher: Path, cache: Path, features: Features
+) -> Facts:
+    """Feature-level transfer: the student's maps towards the teacher's, by regions or whole."""
     recipe, config = run.recipe, run.recipe.stage1
     seed_everything(seed)
     model = build.student(recipe, len(run.classes))
     detector = build.teaching_detector(recipe, len(run.classes), teacher)
     run.runtime.place(model)
     run.runtime.place(detector)
-    maps = _maps(run)
-    objectness = TeacherCache(cache, len(run.train)).objectness
-    task = build.region_task(recipe, model, detector, objectness, maps)
+    maps = maps_for(run, feature_levels(recipe, features))
+    task: RegionTask | VectorTask | HintTask
+    if features == "hint":
+        task = build_methods.hint_task(recipe, model, detector, maps)
+    else:
+        weights = _region_weights(run, cache, features)
+        task = build.region_task(recipe, model, detector, weights, maps)
     run.runtime.place(task.module)
     if config.match_statistics:
-        wanted = load_file(run.folder / "maps" / MOMENTS)
+        kept = "maps" if keeps_maps(recipe) else METHOD_MAPS
+        wanted = load_file(run.folder / kept / MOMENTS)
         own = _moments(run, model.backbone.eval(), recipe.student.input_size)
         conv = last_convolution(model.backbone)
         match_moments(conv, own, (wanted["mean"], wanted["deviation"]))
-    dataset = run.dataset(run.train, regions=config.regions)
+    dataset = run.dataset(run.train, regions=config.regions if features in REGIONAL else 0)
+    size = build.stage1_size(recipe, features)
     if isinstance(task, RegionTask) and config.adapter_start == "ridge":
-        batches = whole_batches(dataset, size=build.stage1_size(recipe), batch_size=PREDICT_BATCH)
+        batches = whole_batches(dataset, size=size, batch_size=PREDICT_BATCH)
         placed = (batch.to(run.runtime.device) for batch in batches)
         task.start_adapters(placed, ridge=config.adapter_ridge)
+    plateau = config.optim.schedule == "plateau"
     progress = train(
         task,
         build.stream(
             dataset,
             config.optim,
-            sizes=(build.stage1_size(recipe),),
+            sizes=(size,),
             seed=seed,
             workers=recipe.run.workers,
         ),
         build.optim_settings(config.optim),
         folder=folder,
         runtime=run.runtime,
-        title=f"stage 1 seed {seed}",
+        title=f"stage 1 ({features}) seed {seed}",
         checkpoint_seconds=recipe.run.checkpoint_seconds,
-        validate=_region_loss(run, task, detector) if config.optim.schedule == "plateau" else None,
+        validate=_feature_loss(run, task, detector, features) if plateau else None,
     )
     return {"seconds": progress.seconds, "updates": progress.update}
 
 
-def _region_loss(
-    run: Run, task: RegionTask | VectorTask, detector: Detector
+def _region_weights(run: Run, cache: Path, features: Features) -> torch.Tensor:
+    """Weights s' (M, R) of the training regions; 0 and 1 where a method selects by NMS."""
+    weights = TeacherCache(cache, len(run.train)).objectness
+    config = run.recipe.stage1
+    if features == "regions-nms" and config.selection == "all":
+        dataset = run.dataset(run.train, regions=run.recipe.teacher.regions)
+        return build_methods.selected_regions(dataset, weights, config)
+    return weights
+
+
+def _feature_loss(
+    run: Run, task: RegionTask | VectorTask | HintTask, detector: Detector, features: Features
 ) -> Callable[[], float]:
     """A function that measures stage 1's loss on the held-out part of train."""
     recipe = run.recipe
-    weigh = build.knowledge(recipe).objectness
+    weigh = build_methods.region_weigher(recipe, features)
 
     def loss_of(batch: Batch) -> torch.Tensor:
         detector.eval()
-        if isinstance(task, VectorTask):
+        if not isinstance(task, RegionTask):
             return task.losses(batch)["loss"]
         (output,) = detector(batch.pixels.float(), batch.boxes, batch.scores, batch.mask)
         weights = weigh(output.region_scores().float(), batch)
         return task.weighted_losses(batch, weights)["loss"]
 
-    size, regions = build.stage1_size(recipe), recipe.stage1.regions
+    size = build.stage1_size(recipe, features)
+    regions = recipe.stage1.regions if features in REGIONAL else 0
     return _held_out_loss(run, task.module, run.held_out, size, regions, loss_of)
 
 
@@ -265,50 +309,76 @@ def train_stage2(
     if stage1 is not None:
         build.start_from_stage1(model, stage1)
     run.runtime.place(model)
-    targets: torch.Tensor | TargetsOf
-    online = recipe.teaching.predictions == "online"
-    if online:
-        detector = build.teaching_detector(recipe, len(run.classes), teacher)
-        run.runtime.place(detector)
-        targets = build.online_targets(recipe, detector)
-    else:
-        targets = TeacherCache(cache, len(run.train)).targets
+    targets, regions = class_aware_targets(run, teacher, cache)
     task = build.stage2_task(recipe, model, len(run.classes), targets)
     run.runtime.place(task.module)
-    size, regions = recipe.student.input_size, recipe.teacher.regions if online else 0
-    return _train_student(
-        run, folder, seed, size, recipe.stage2.optim, task, model, regions=regions
-    )
+    title, size = f"{folder.parent.name} seed {seed}", recipe.student.input_size
+    course = Course(title, seed, size, recipe.stage2.optim, regions=regions)
+    return train_student(run, folder, course, task, model)
 
 
-def _train_student(  # noqa: PLR0913, PLR0917  (private; what the three callers differ in)
-    run: Run,
-    folder: Path,
-    seed: int,
-    size: int,
-    optim: OptimConfig,
-    task: Task,
-    model: Classifier,
-    updates: int | None = None,
-    regions: int = 0,
-) -> Facts:
+def class_aware_targets(
+    run: Run, teacher: Path, cache: Path
+) -> tuple[torch.Tensor | TargetsOf, int]:
+    """The teacher's p'^T, kept or computed along, and how many regions an image it needs then."""
     recipe = run.recipe
-    size = build.student_view(recipe, size)
+    if recipe.teaching.predictions == "cache":
+        return TeacherCache(cache, len(run.train)).targets, 0
+    detector = build.teaching_detector(recipe, len(run.classes), teacher)
+    run.runtime.place(detector)
+    return build.online_targets(recipe, detector), recipe.teacher.regions
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a student is trained on tags.
+
+    Attributes:
+        title: Shown beside the progress bar.
+        seed: Seed of order and views.
+        size: Input side of the student.
+        optim: Optimiser and schedule.
+        updates: Number of updates; None = what the epochs come to.
+        regions: Regions an image, where a teacher scores them along.
+        view_size: Side of the views where a teacher looks at them too; None = the student's.
+    """
+
+    title: str
+    seed: int
+    size: int
+    optim: OptimConfig
+    updates: int | None = None
+    regions: int = 0
+    view_size: int | None = None
+
+
+def train_student(run: Run, folder: Path, course: Course, task: Task, model: Classifier) -> Facts:
+    """Train a student on tags, and on whatever else its task looks at.
+
+    Args:
+        run: The run.
+        folder: Of the step.
+        course: Seed, size and schedule.
+        task: What is minimised.
+        model: The student, placed.
+    """
+    recipe, optim = run.recipe, course.optim
+    view = build.student_view(recipe, course.size)
     progress = train(
         task,
         build.stream(
-            run.dataset(run.train, regions=regions),
+            run.dataset(run.train, regions=course.regions),
             optim,
-            sizes=(size,),
-            seed=seed,
+            sizes=(course.view_size or view,),
+            seed=course.seed,
             workers=recipe.run.workers,
         ),
-        replace(build.optim_settings(optim), updates=updates),
+        replace(build.optim_settings(optim), updates=course.updates),
         folder=folder,
         runtime=run.runtime,
-        title=f"{folder.parent.name} seed {seed}",
+        title=course.title,
         checkpoint_seconds=recipe.run.checkpoint_seconds,
-        validate=_student_loss(run, model, size) if optim.schedule == "plateau" else None,
+        validate=_student_loss(run, model, view) if optim.schedule == "plateau" else None,
     )
     return {
         "seconds": progress.seconds,

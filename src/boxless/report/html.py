@@ -12,7 +12,7 @@ from boxless.report import class_plots, plots, wording
 from boxless.report.arms import mean_or_none
 from boxless.report.gallery import GalleryItem, label_rows, picture_url
 from boxless.report.results import BASELINE, DISTILLED, TEACHER, Interval, Results
-from boxless.report.tables import COLUMNS, table_notes, table_rows
+from boxless.report.tables import COLUMNS, METHOD_COLUMNS, method_rows, table_notes, table_rows
 
 FILE_NAME: Final = "report.html"
 _HERE: Final = Path(__file__).parent
@@ -56,6 +56,8 @@ def write_report(
         columns=COLUMNS,
         rows=table_rows(results),
         notes=table_notes(results),
+        method_columns=METHOD_COLUMNS,
+        methods=method_rows(results),
         plots={
             "arms": plots.map_per_arm(results),
             "gain": class_plots.gain_per_class(results),

@@ -131,6 +131,7 @@ class Results(Part):
         data: The data set.
         arms: Compared models by key; ``teacher``, ``baseline`` and ``distilled`` are known.
         gain: Distilled against baseline, or None where one of them is missing.
+        gains: The same for every further method, by the key of its arm.
         steps: Steps in the order they ran.
         environment: Versions and machine.
         recall: Recall of the proposals, or None where the data set has no boxes.
@@ -143,6 +144,7 @@ class Results(Part):
     data: Data
     arms: dict[str, Arm] = Field(min_length=1)
     gain: Gain | None = None
+    gains: dict[str, Gain] = Field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     environment: dict[str, Any] = Field(default_factory=dict)
     recall: Recall | None = None
@@ -159,12 +161,20 @@ class Results(Part):
                 found = arm.localization
                 _same_length(f"arms.{key}: detection AP", found.per_class_detection_ap, classes)
                 _same_length(f"arms.{key}: CorLoc", found.per_class_corloc, classes)
-        if self.gain is not None:
-            _same_length("gain.per_class", self.gain.per_class, classes)
-            missing = [key for key in (BASELINE, DISTILLED) if key not in self.arms]
+        for key, gain in self._all_gains().items():
+            what = "gain" if key == DISTILLED else f"gains.{key}"
+            _same_length(f"{what}.per_class", gain.per_class, classes)
+            missing = [arm for arm in (BASELINE, key) if arm not in self.arms]
             if missing:
-                raise ValueError(f"gain is given, but the arm {missing[0]!r} is not in arms")
+                raise ValueError(f"{what} is given, but the arm {missing[0]!r} is not in arms")
         return self
+
+    def _all_gains(self) -> dict[str, Gain]:
+        return self.gains | ({} if self.gain is None else {DISTILLED: self.gain})
+
+    def gain_of(self, arm: str) -> Gain | None:
+        """What an arm gains over the plain student; None where that was not measured."""
+        return self._all_gains().get(arm)
 
     @property
     def recipe_name(self) -> str:

@@ -87,6 +87,60 @@ def _difference(after: float | None, before: float | None) -> float | None:
     return None if after is None or before is None else after - before
 
 
+METHOD_COLUMNS: Final = ("method", "mAP", "gain in points", "interval", "seeds better", "updates")
+
+
+def method_rows(results: Results) -> list[TableRow]:
+    """Every way to distil against the plain student, in the order of the arms.
+
+    Args:
+        results: The run.
+
+    Returns:
+        One row a method with one text for each of `METHOD_COLUMNS`, the plain student first; empty
+        where the run compares no method beside its own.
+    """
+    if not results.gains:
+        return []
+    rows = []
+    for key, arm in results.arms.items():
+        gain = results.gain_of(key)
+        updates = f"{max(seed.updates for seed in arm.seeds):,}"
+        if gain is None and key != BASELINE:
+            continue
+        cells = (wording.NOTHING,) * 3
+        if gain is not None:
+            better = sum(value > 0 for value in gain.per_seed)
+            cells = (
+                wording.points(gain.map.mean),
+                f"{wording.points(gain.map.low)} to {wording.points(gain.map.high)}",
+                f"{better} of {len(gain.per_seed)}",
+            )
+        rows.append(TableRow(key, (arm.label, wording.spread(arm.spread("map")), *cells, updates)))
+    return rows
+
+
+def methods_table(results: Results) -> Table | None:
+    """`method_rows` for the terminal; None where there are none."""
+    rows = method_rows(results)
+    if not rows:
+        return None
+    table = Table(
+        title="each method against the plain student",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column(METHOD_COLUMNS[0], overflow="fold")
+    for name in METHOD_COLUMNS[1:]:
+        heading = name.replace("gain in ", "gain in\n").replace("seeds ", "seeds\n")
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        style = "bold" if row.key == DISTILLED else ""
+        table.add_row(*(escape(cell) for cell in row.cells), style=style)
+    return table
+
+
 def table_notes(results: Results) -> str:
     """What the numbers of the table are, in one line."""
     seeds = {len(arm.seeds) for arm in results.arms.values()}
@@ -116,7 +170,7 @@ def results_table(results: Results) -> Table:
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
-    rows = table_rows(results)
+    rows = [row for row in table_rows(results) if row.key not in results.gains]
     table.add_column("", no_wrap=True)
     for row in rows:
         style = "bold" if row.key in {"gain", DISTILLED} else ""
@@ -129,7 +183,7 @@ def results_table(results: Results) -> Table:
 
 
 def results_markdown(results: Results) -> str:
-    """The same table as Markdown, with its notes below.
+    """The same table as Markdown, with its notes below, and the methods' if there are any.
 
     Args:
         results: The run.
@@ -137,12 +191,20 @@ def results_markdown(results: Results) -> str:
     Returns:
         Text that ends with a line feed.
     """
+    lines = [*_markdown(COLUMNS, table_rows(results)), "", table_notes(results), ""]
+    methods = method_rows(results)
+    if methods:
+        lines += [*_markdown(METHOD_COLUMNS, methods), ""]
+    return "\n".join(lines)
+
+
+def _markdown(columns: tuple[str, ...], rows: list[TableRow]) -> list[str]:
     lines = [
-        "| " + " | ".join(COLUMNS) + " |",
-        "| " + " | ".join(["---"] + ["---:"] * (len(COLUMNS) - 1)) + " |",
+        "| " + " | ".join(columns) + " |",
+        "| " + " | ".join(["---"] + ["---:"] * (len(columns) - 1)) + " |",
     ]
-    for row in table_rows(results):
+    for row in rows:
         mark = "**" if row.key in {"gain", DISTILLED} else ""
         cells = [cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row.cells]
         lines.append("| " + " | ".join(f"{mark}{c}{mark}" if c else "" for c in cells) + " |")
-    return "\n".join([*lines, "", table_notes(results), ""])
+    return lines

@@ -14,7 +14,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from boxless.errors import BoxlessError, DataError
-from boxless.training.views import WHOLE, View, draw_view, view_boxes, view_pixels
+from boxless.training.views import (
+    WHOLE,
+    View,
+    draw_view,
+    view_boxes,
+    view_pixels,
+    view_window,
+)
 from boxless.types import Float32Array, ImageRecord, Proposals, UInt8Array
 
 ImageLoader = Callable[[str], UInt8Array]
@@ -34,6 +41,7 @@ class Batch:
         whole_boxes: (N, R, 4) float32 the same regions in the uncropped image, mirrored alike.
         scores: (N, R) float32 proposal scores.
         mask: (N, R) bool, False for padding.
+        windows: (N, 4) float32 unit box of the view in the uncropped image, mirrored alike.
     """
 
     pixels: Tensor
@@ -44,6 +52,7 @@ class Batch:
     whole_boxes: Tensor
     scores: Tensor
     mask: Tensor
+    windows: Tensor
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
@@ -115,7 +124,7 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
     ) -> tuple[UInt8Array, Sample, Float32Array, Float32Array, Float32Array]:
         record = self.records[sample.index]
         pixels = view_pixels(self._image(record), sample.view, sample.size)
-        unit, scores = self._unit_boxes(record)
+        unit, scores = self.unit_boxes(record)
         whole = View(mirrored=sample.view.mirrored)
         return pixels, sample, view_boxes(unit, sample.view), view_boxes(unit, whole), scores
 
@@ -129,7 +138,8 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
                 hint="repair or remove it, or leave such images out with --data.skip_bad true",
             ) from error
 
-    def _unit_boxes(self, record: ImageRecord) -> tuple[Float32Array, Float32Array]:
+    def unit_boxes(self, record: ImageRecord) -> tuple[Float32Array, Float32Array]:
+        """Regions (R, 4) of an image as unit boxes, and their scores (R,)."""
         if self.proposals is None:
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
         found = self.proposals(record.image_id)
@@ -161,6 +171,7 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
             whole_boxes=_pad(whole, count),
             scores=_pad(scores, count),
             mask=mask,
+            windows=torch.from_numpy(np.stack([view_window(s.view) for s in samples])),
         )
 
 

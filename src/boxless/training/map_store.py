@@ -136,6 +136,25 @@ class MapStore:
         return values
 
 
+class LevelMaps:
+    """Maps whose levels lie in several stores.
+
+    Args:
+        stores: The store of each level.
+    """
+
+    def __init__(self, stores: dict[str, MapStore]) -> None:
+        self._stores = stores
+
+    def batch(self, batch: Batch, levels: Sequence[str]) -> dict[str, Tensor]:
+        """Maps of a batch by level, on its device; see `MapStore.batch`."""
+        return {lv: self._stores[lv].batch(batch, (lv,))[lv] for lv in levels}
+
+    def spread(self, level: str) -> Tensor:
+        """Scale (C,) of a level's channels; see `MapStore.spread`."""
+        return self._stores[level].spread(level)
+
+
 def require_finite(tensors: dict[str, Tensor], what: str) -> None:
     """Refuse values that would spoil everything computed from them.
 

@@ -6,7 +6,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from boxless.distill.prediction_transfer import SoftLoss
 from boxless.distill.region_transfer import Adapter, Form, inverse_scale, region_loss, vector_loss
 from boxless.distill.ridge_start import RidgeStart, set_adapter
 from boxless.distill.tag_loss import detector_loss, tag_loss
@@ -101,7 +100,7 @@ class ClassifierTask:
     Args:
         classifier: The student.
         train_norm_statistics: Let BatchNorm update its statistics.
-        soft: L_p', or None for the baseline.
+        soft: L_p' of logits and targets (`SoftLoss` or `HintonLoss`), or None for the baseline.
         soft_weight: lambda.
         targets: (M, K), p'^T of the training images, or what computes it for a batch.
     """
@@ -111,7 +110,7 @@ class ClassifierTask:
         classifier: Classifier,
         *,
         train_norm_statistics: bool,
-        soft: SoftLoss | None = None,
+        soft: nn.Module | None = None,
         soft_weight: float = 0.0,
         targets: Tensor | TargetsOf | None = None,
     ) -> None:

@@ -91,3 +91,9 @@ def view_boxes(unit_boxes: Float32Array, view: View) -> Float32Array:
     if view.mirrored:
         moved = np.stack([1 - moved[:, 2], moved[:, 1], 1 - moved[:, 0], moved[:, 3]], 1)
     return moved.astype(np.float32)
+
+
+def view_window(view: View) -> Float32Array:
+    """Unit box (4,) of a view in the whole image, both mirrored if the view is."""
+    x1, y1, x2, y2 = view.window
+    return np.array([1 - x2, y1, 1 - x1, y2] if view.mirrored else view.window, np.float32)

@@ -1,0 +1,41 @@
+"""Average a whole feature map over the cells of another network's map.
+
+Whole-map transfers compare a coarse student map with a fine teacher map cell by cell. Each cell
+of the student covers a box of the teacher's map; the teacher's (piecewise constant) map is averaged
+exactly over that box. With three times as many cells a side and the same view this is 3x3 average
+pooling; with other sizes, crops and displaced maps it stays exact.
+"""
+
+import torch
+from torch import Tensor
+
+
+def pool_view(features: Tensor, views: Tensor, size: tuple[int, int]) -> Tensor:
+    """Average a map over an even grid laid on a view.
+
+    Args:
+        features: (N, C, H, W) map of a whole image.
+        views: (N, 4) unit box of the view in the map's image; parts outside the map repeat its
+            border.
+        size: (h, w), cells of the result.
+
+    Returns:
+        (N, C, h, w) averages.
+    """
+    height, width = (int(side) for side in features.shape[-2:])
+    rows = _shares(views[:, 1], views[:, 3], height, size[0]).to(features)
+    columns = _shares(views[:, 0], views[:, 2], width, size[1]).to(features)
+    pooled: Tensor = torch.einsum("nij,ncjk,nlk->ncil", rows, features, columns)
+    return pooled
+
+
+def _shares(low: Tensor, high: Tensor, cells: int, bins: int) -> Tensor:
+    """Share (N, bins, cells) of each cell in each bin of the unit intervals [low, high]."""
+    start, end = (edge.double()[:, None] * cells for edge in (low, high))
+    steps = torch.arange(bins + 1, device=low.device, dtype=torch.float64) / bins
+    edges = start + (end - start) * steps
+    inner = torch.arange(cells + 1, device=low.device, dtype=torch.float64)
+    inner[0], inner[-1] = -torch.inf, torch.inf  # the border cells reach beyond the map
+    left = torch.maximum(edges[:, :-1, None], inner[:-1])
+    right = torch.minimum(edges[:, 1:, None], inner[1:])
+    return (right - left).clamp(min=0) / (edges[:, 1:] - edges[:, :-1])[..., None]
