@@ -217,7 +217,7 @@ class TestNetworks:
                 ("--student.weights", "no.safetensors"),
                 ("student.weights", "no.safetensors does not exist"),
             ),
-            (("--student.weights", "a.pth"), ("a.pth looks like a pickle", "save_file")),
+            (("--student.weights", "a.pth"), ("a.pth is not a readable PyTorch file",)),
             (("--student.weights", "a.safetensors"), ("not a readable safetensors file",)),
             (
                 ("--student.weights", "other.safetensors"),

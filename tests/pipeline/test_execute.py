@@ -106,7 +106,10 @@ def test_changes_are_refused_and_nothing_is_touched(run, steps):
 
 
 def test_a_step_that_is_being_worked_on_is_refused(run, steps):
-    with held(run.folder / "cache"), pytest.raises(RunError, match="is being worked on by process"):
+    with (
+        held(run.folder / "cache"),
+        pytest.raises(RunError, match="is being worked on by another process"),
+    ):
         carry_out(run, steps)
     assert steps.done == ["teacher"]
     with held(run.folder / "teacher"), pytest.raises(RunError, match="worked on"):

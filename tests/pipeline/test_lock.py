@@ -1,13 +1,12 @@
 """Two processes on one step: the second is told, and a dead one holds nothing."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
 from boxless.errors import RunError
-from boxless.pipeline.lock import NAME, held
+from boxless.pipeline.lock import held
 
 HOLD = """
 import sys
@@ -31,20 +30,19 @@ def other(tmp_path):
         process.kill()
 
 
-def test_the_second_is_told_who_is_at_work(tmp_path, other):
-    with pytest.raises(RunError, match=f"worked on by process {other.pid} on "), held(tmp_path):
+def test_the_second_is_told(tmp_path, other):
+    with pytest.raises(RunError, match="worked on by another process"), held(tmp_path):
         pass
     other.stdin.close()
     assert other.wait(30) == 0
     with held(tmp_path):
-        assert (tmp_path / NAME).read_text().startswith(f"process {os.getpid()} ")
+        pass
     assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_process_holds_nothing(tmp_path, other):
     other.kill()
     other.wait(30)
-    assert (tmp_path / NAME).exists()
     with held(tmp_path):
         pass
 

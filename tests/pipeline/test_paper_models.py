@@ -40,7 +40,7 @@ def test_parameter_counts_are_those_of_the_paper(models):
 def test_all_recipes_of_the_paper_share_models_and_views(name):
     recipe, first = load_recipe(name), load_recipe("coco-vgg16")
     assert build.teacher_sizes(recipe) == (480, 576, 672, 736, 832)
-    assert build.student_view(recipe) == build.stage1_size(recipe) == 672
+    assert build.student_view(recipe) == build.stage1_size(recipe, "regions") == 672
     assert recipe.student == first.student
     assert recipe.teacher == first.teacher
     assert (recipe.teacher.score_scale, recipe.teacher.score_bias) == (10.0, 1.0)

@@ -37,6 +37,7 @@ def batch(seed=0):
         whole_boxes=boxes,
         scores=torch.rand(2, R, generator=generator),
         mask=torch.ones(2, R, dtype=torch.bool),
+        windows=torch.tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(2, 1),
     )
 
 
