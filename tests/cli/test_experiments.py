@@ -84,6 +84,7 @@ def test_other_tables_share_the_run(table4, tmp_path, preloaded):
         if row["gain"]:
             gain = float(row["ap_with"]) - float(row["ap_without"])
             assert float(row["gain"]) == pytest.approx(gain)
+    assert "## Gain by object size" in (out / "figure4.md").read_text()
     table3 = Outcome.model_validate_json((out / "table3.json").read_text())
     assert [row.arm for row in table3.rows] == ["baseline", "teacher", "distilled"]
     assert {order.data for order in table3.orders} == {"MS-COCO", "NUS-WIDE"}

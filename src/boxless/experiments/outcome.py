@@ -115,7 +115,7 @@ class Comparison:
         }
         self.interval = cache(self._interval)
 
-    def _scores(self, run: Run, arm: str) -> Float32Array:
+    def scores(self, run: Run, arm: str) -> Float32Array:
         """(S, M, K) test predictions; the one teacher stands beside every student seed."""
         own = run.recipe.run.seed
         found = self._predictions[run.folder]
@@ -127,12 +127,15 @@ class Comparison:
         (a_run, a), (b_run, b) = higher, lower
         first, second = self._runs[a_run], self._runs[b_run]
         labels = first.test.labels
-        found = paired_bootstrap(self._scores(first, a), self._scores(second, b), labels)
+        found = paired_bootstrap(self.scores(first, a), self.scores(second, b), labels)
         return Interval(**{name: getattr(found, name) for name in found.__slots__})
 
 
 def make_outcome(
-    table: PaperTable, runs: Mapping[str, Run], results: Mapping[str, Results]
+    table: PaperTable,
+    runs: Mapping[str, Run],
+    results: Mapping[str, Results],
+    compare: Comparison,
 ) -> Outcome:
     """Set finished runs beside the paper.
 
@@ -140,8 +143,8 @@ def make_outcome(
         table: The table.
         runs: Run behind each of the table's run names; all are finished.
         results: ``results.json`` of each.
+        compare: Paired differences between their arms.
     """
-    compare = Comparison(runs)
     first = next(iter(runs.values()))
     rows = [_row(table, row, runs, results, compare) for row in table.rows]
     return Outcome(

@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from boxless.experiments.object_size import SizeGain
 from boxless.experiments.outcome import Order, Outcome, OutcomeRow
 from boxless.report import wording
 from boxless.report.tables import METRIC_COLUMNS
@@ -115,6 +116,25 @@ def _markdown_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> li
     rule = ["---"] + ["---:"] * (len(heading) - 1)
     quoted = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     return ["| " + " | ".join(line) + " |" for line in (heading, rule, *quoted)]
+
+
+def sizes_markdown(gains: Sequence[SizeGain]) -> str:
+    """Gain by object size, as a section of its own; empty where it was not measured."""
+    if not gains:
+        return ""
+    heading = ("largest object of the class", "share of the image", "pairs", "gain", "interval")
+    rows = [
+        (
+            size.name,
+            f"{100 * size.least:.1f} to {100 * size.most:.1f} %",
+            f"{size.pairs:,}",
+            wording.points(size.gain.mean),
+            f"{wording.points(size.gain.low)} to {wording.points(size.gain.high)}",
+        )
+        for size in gains
+    ]
+    lines = ["", "## Gain by object size", "", *_markdown_table(heading, rows), ""]
+    return "\n".join([*lines, "True boxes serve this measurement alone."]) + "\n"
 
 
 def latex(outcome: Outcome) -> str:

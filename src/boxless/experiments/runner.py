@@ -13,7 +13,7 @@ from boxless.pipeline.context import Run
 from boxless.pipeline.execute import execute, outlook
 from boxless.pipeline.proposal_step import proposer_settings
 from boxless.proposals.proposer import make_proposer
-from boxless.report.results import read_results
+from boxless.report.results import BASELINE, read_results
 
 
 def finish_runs(runs: Mapping[str, Run], request: Request) -> None:
@@ -52,20 +52,30 @@ def write_table(table: PaperTable, runs: Mapping[str, Run], out: Path) -> list[P
     Returns:
         The files: JSON, Markdown, CSV and LaTeX; figure 4 also as SVG with its classes as CSV.
     """
-    from boxless.experiments.outcome import arm_of_row, make_outcome  # noqa: PLC0415
+    from boxless.experiments.object_size import gain_by_size  # noqa: PLC0415
+    from boxless.experiments.outcome import Comparison, arm_of_row, make_outcome  # noqa: PLC0415
     from boxless.experiments.per_class import class_rows, drawing  # noqa: PLC0415
-    from boxless.experiments.rendering import comma_separated, latex, markdown  # noqa: PLC0415
+    from boxless.experiments.rendering import (  # noqa: PLC0415
+        comma_separated,
+        latex,
+        markdown,
+        sizes_markdown,
+    )
 
     results = {name: read_results(run.folder / "results.json") for name, run in runs.items()}
-    outcome = make_outcome(table, runs, results)
+    compare = Comparison(runs)
+    outcome = make_outcome(table, runs, results, compare)
     page = markdown(outcome)
     texts: dict[str, bytes] = {}
     if table.per_class:
         row = table.own_rows[-1]
-        arm = arm_of_row(row, runs[row.run])
+        run = runs[row.run]
+        arm = arm_of_row(row, run)
         texts[f"{table.name}.svg"] = drawing(results[row.run], arm)
         texts[f"{table.name}-classes.csv"] = class_rows(results[row.run], arm).encode()
         page += f"\n![{table.title}]({table.name}.svg)\n"
+        sizes = gain_by_size(run, compare.scores(run, arm), compare.scores(run, BASELINE))
+        page += sizes_markdown(sizes)
     texts |= {
         f"{table.name}.md": page.encode(),
         f"{table.name}.csv": comma_separated(outcome).encode(),
