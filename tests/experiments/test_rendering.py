@@ -2,11 +2,14 @@
 
 import csv
 import io
+from types import SimpleNamespace
 
 import pytest
 
-from boxless.experiments.outcome import Order, Outcome, OutcomeRow, verdict
+from boxless.experiments.outcome import Order, Outcome, OutcomeRow, _changed, verdict
 from boxless.experiments.rendering import comma_separated, latex, markdown, verdicts
+from boxless.experiments.tables import load_table
+from boxless.recipe_files import load_recipe
 from boxless.report.arms import Spread
 from boxless.report.results import Interval
 
@@ -96,3 +99,16 @@ def test_latex_is_escaped_and_has_equal_columns(outcome):
 
 def test_json_round_trip(outcome):
     assert Outcome.model_validate_json(outcome.model_dump_json()) == outcome
+
+
+def test_a_changed_run_is_told():
+    """Boxes from a file stand in a row that is named after a detector: the notes say so."""
+    overrides = {"proposals.method": "file", "proposals.file": "boxes.json"}
+    recipes = {
+        "edge_boxes": load_recipe("demo"),
+        "faster_rcnn": load_recipe("demo", overrides),
+    }
+    runs = {name: SimpleNamespace(recipe=recipe) for name, recipe in recipes.items()}
+    assert _changed(load_table("table5"), runs) == [
+        "Run faster_rcnn was made with proposals.method = 'file' instead of 'faster_rcnn'."
+    ]

@@ -17,6 +17,7 @@ from boxless.pipeline.context import Run
 from boxless.pipeline.evaluation import load_predictions
 from boxless.pipeline.methods import arm_of
 from boxless.pipeline.record import now
+from boxless.recipe_files import dotted
 from boxless.report.arms import Part, Spread
 from boxless.report.results import BASELINE, TEACHER, Interval, Results
 from boxless.types import Float32Array
@@ -152,7 +153,7 @@ def make_outcome(
         table=table.name,
         title=table.title,
         source=table.source,
-        notes=table.notes,
+        notes=" ".join([*filter(None, [table.notes]), *_changed(table, runs)]),
         data=first.spec,
         fingerprint=first.manifest.fingerprint,
         test_images=len(first.test),
@@ -161,6 +162,19 @@ def make_outcome(
         rows=tuple(rows),
         orders=tuple(_orders(table, runs, compare)),
     )
+
+
+def _changed(table: PaperTable, runs: Mapping[str, Run]) -> list[str]:
+    """A sentence for each setting of a run that the user set otherwise than the table."""
+    said = []
+    for name, settings in table.runs.items():
+        found = dotted(runs[name].recipe)
+        said += [
+            f"Run {name} was made with {key} = {found[key]!r} instead of {value!r}."
+            for key, value in settings.items()
+            if found[key] != value
+        ]
+    return said
 
 
 def arm_of_row(row: TableRow, run: Run) -> str:
