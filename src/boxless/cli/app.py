@@ -37,6 +37,7 @@ VERBS = (
     ("evaluate", "train:evaluate", "Measure all arms on the test images."),
     ("export", "train:export", "Write the distilled student as one ONNX file."),
     ("report", "train:report", "Write results.json and report.html again."),
+    ("experiments", "experiments:app", "The paper's tables, one command a table."),
     ("predict", "predict:predict", "Label images with an exported student; needs no torch."),
     ("data", "data:app", "Look at a data set, or convert it."),
     ("recipes", "recipes:app", "List, show, copy and check recipes."),

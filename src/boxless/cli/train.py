@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from boxless.errors import ConfigError
+from boxless.errors import ConfigError, MissingExtraError
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 Methods = Annotated[str | None, Parameter(negative=())]
@@ -164,7 +164,6 @@ def run_until(
     """
     from boxless.cli.overrides import parse_overrides
     from boxless.data.sources import load_manifest
-    from boxless.errors import MissingExtraError
     from boxless.pipeline.context import Run
     from boxless.pipeline.execute import execute
     from boxless.pipeline.readable import without_bad_images
@@ -182,14 +181,23 @@ def run_until(
     settings = load_recipe(recipe, overrides)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file", hint="name a folder")
-    for package in ("torch", "torchvision", "timm", "accelerate"):
-        if find_spec(package) is None:
-            raise MissingExtraError(package, "train")
+    require_training()
     manifest = load_manifest(spec)
     if settings.data.skip_bad:
         manifest = without_bad_images(manifest)
     run = Run(out, spec, settings, manifest)
     execute(run, until=verb, force=force or (), only=only)
+
+
+def require_training() -> None:
+    """Fail early where a package that training needs is missing.
+
+    Raises:
+        MissingExtraError: The first one that is missing.
+    """
+    for package in ("torch", "torchvision", "timm", "accelerate"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "train")
 
 
 def _show(out: Path) -> None:

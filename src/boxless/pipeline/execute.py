@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -73,6 +74,36 @@ def execute(
         with held(folder):
             if not _is_done(run, wanted, step):  # another process may just have done it
                 _carry_out(run, step, done or wanted[step.name], folder, console)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A step of a run before any work.
+
+    Attributes:
+        step: The step.
+        record: What its record must say.
+        done: Whether it is finished and up to date.
+    """
+
+    step: Step
+    record: StepRecord
+    done: bool
+
+
+def outlook(run: Run) -> list[Outlook]:
+    """All steps of a run and which are done; nothing is written.
+
+    Args:
+        run: The run.
+
+    Raises:
+        RunError: Settings or data changed since a step was done; each difference is listed.
+    """
+    steps = plan(run)
+    wanted = _expected_records(run, steps)
+    _refuse_changes(run, steps, wanted, set())
+    return [Outlook(step, wanted[step.name], _is_done(run, wanted, step)) for step in steps]
 
 
 def _check_splits(run: Run, until: str) -> None:

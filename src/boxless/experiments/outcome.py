@@ -1,0 +1,250 @@
+"""What a table came to: our rows, their gains, and which of the paper's orderings hold.
+
+All rates are fractions, the paper's too; only rendered tables are in percent.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from itertools import permutations
+from typing import Final, Literal
+
+import numpy as np
+
+from boxless import __version__
+from boxless.experiments.tables import PaperTable, TableRow
+from boxless.metrics.bootstrap import paired_bootstrap
+from boxless.pipeline.context import Run
+from boxless.pipeline.evaluation import load_predictions
+from boxless.pipeline.methods import arm_of
+from boxless.pipeline.record import now
+from boxless.recipe_files import dotted
+from boxless.report.arms import Part, Spread
+from boxless.report.results import BASELINE, TEACHER, Interval, Results
+from boxless.types import Float32Array
+
+SCHEMA: Final = 1
+
+Verdict = Literal["holds", "does not hold", "within noise"]
+
+
+class OutcomeRow(Part):
+    """One row of a finished table.
+
+    Attributes:
+        name: As the paper calls it.
+        method: What makes it; None for other authors' numbers.
+        run: Its run folder, relative to the table's.
+        arm: Key of its arm in the run's ``results.json``.
+        paper: Data set -> metric -> the paper's number.
+        ours: Metric -> mean and spread over seeds.
+        gain: mAP over the plain student of the same run, with its paired interval.
+    """
+
+    name: str
+    method: str | None
+    run: str | None
+    arm: str | None
+    paper: dict[str, dict[str, float]]
+    ours: dict[str, Spread]
+    gain: Interval | None
+
+
+class Order(Part):
+    """One ordering of the paper and what was found.
+
+    Attributes:
+        data: The paper's data set.
+        lower: Row with the lower mAP in the paper.
+        higher: Row with the higher one.
+        paper: The paper's difference.
+        ours: Our difference, higher minus lower, with its paired interval.
+        verdict: ``holds`` where the whole interval is above zero, ``does not hold`` where it is
+            below, else ``within noise``.
+    """
+
+    data: str
+    lower: str
+    higher: str
+    paper: float
+    ours: Interval
+    verdict: Verdict
+
+
+class Outcome(Part):
+    """A finished table; the layout of its JSON file.
+
+    Attributes:
+        schema_version: Version of the layout.
+        boxless: Version of the package.
+        created: ISO 8601 time.
+        table: Its name.
+        title: What it shows.
+        source: Where the paper's numbers are from.
+        notes: What to know when reading it.
+        data: Our data set as the user named it.
+        fingerprint: Hash of its manifest.
+        test_images: Test images.
+        recipe: Name of the recipe.
+        seeds: Students' seeds.
+        rows: The rows.
+        orders: All pairs of rows that the paper's mAP orders.
+    """
+
+    schema_version: int = SCHEMA
+    boxless: str = __version__
+    created: str
+    table: str
+    title: str
+    source: str
+    notes: str
+    data: str
+    fingerprint: str
+    test_images: int
+    recipe: str
+    seeds: tuple[int, ...]
+    rows: tuple[OutcomeRow, ...]
+    orders: tuple[Order, ...]
+
+
+class Comparison:
+    """Paired differences between arms of one table's runs, each computed once."""
+
+    def __init__(self, runs: Mapping[str, Run]) -> None:
+        self._runs = runs
+        self._predictions = {
+            run.folder: load_predictions(run.folder / "evaluate") for run in runs.values()
+        }
+        self.interval = cache(self._interval)
+
+    def scores(self, run: Run, arm: str) -> Float32Array:
+        """(S, M, K) test predictions; the one teacher stands beside every student seed."""
+        own = run.recipe.run.seed
+        found = self._predictions[run.folder]
+        seeds = [own if arm == TEACHER else seed for seed in run.seeds]
+        return np.stack([found[f"{arm}.{seed}.test"] for seed in seeds])
+
+    def _interval(self, higher: tuple[str, str], lower: tuple[str, str]) -> Interval:
+        """MAP of one (run, arm) minus that of another, paired by image and seed."""
+        (a_run, a), (b_run, b) = higher, lower
+        first, second = self._runs[a_run], self._runs[b_run]
+        labels = first.test.labels
+        found = paired_bootstrap(self.scores(first, a), self.scores(second, b), labels)
+        return Interval(**{name: getattr(found, name) for name in found.__slots__})
+
+
+def make_outcome(
+    table: PaperTable,
+    runs: Mapping[str, Run],
+    results: Mapping[str, Results],
+    compare: Comparison,
+) -> Outcome:
+    """Set finished runs beside the paper.
+
+    Args:
+        table: The table.
+        runs: Run behind each of the table's run names; all are finished.
+        results: ``results.json`` of each.
+        compare: Paired differences between their arms.
+    """
+    first = next(iter(runs.values()))
+    rows = [_row(table, row, runs, results, compare) for row in table.rows]
+    return Outcome(
+        created=now(),
+        table=table.name,
+        title=table.title,
+        source=table.source,
+        notes=" ".join([*filter(None, [table.notes]), *_changed(table, runs)]),
+        data=first.spec,
+        fingerprint=first.manifest.fingerprint,
+        test_images=len(first.test),
+        recipe=first.recipe.name,
+        seeds=tuple(first.seeds),
+        rows=tuple(rows),
+        orders=tuple(_orders(table, runs, compare)),
+    )
+
+
+def _changed(table: PaperTable, runs: Mapping[str, Run]) -> list[str]:
+    """A sentence for each setting of a run that the user set otherwise than the table."""
+    said = []
+    for name, settings in table.runs.items():
+        found = dotted(runs[name].recipe)
+        said += [
+            f"Run {name} was made with {key} = {found[key]!r} instead of {value!r}."
+            for key, value in settings.items()
+            if found[key] != value
+        ]
+    return said
+
+
+def arm_of_row(row: TableRow, run: Run) -> str:
+    """Key of the arm that a row shows."""
+    method = str(row.method)
+    return method if method in {BASELINE, TEACHER} else arm_of(run.recipe, method)
+
+
+def _row(
+    table: PaperTable,
+    row: TableRow,
+    runs: Mapping[str, Run],
+    results: Mapping[str, Results],
+    compare: Comparison,
+) -> OutcomeRow:
+    paper = {
+        data: {name: round(value / 100, 6) for name, value in numbers.items()}
+        for data, numbers in row.paper.items()
+    }
+    if row.method is None:
+        return OutcomeRow(
+            name=row.name, method=None, run=None, arm=None, paper=paper, ours={}, gain=None
+        )
+    run = runs[row.run]
+    arm = arm_of_row(row, run)
+    found = results[row.run].arms[arm]
+    gain = None if arm == BASELINE else compare.interval((row.run, arm), (row.run, BASELINE))
+    return OutcomeRow(
+        name=row.name,
+        method=row.method,
+        run=f"runs/{run.folder.name}",
+        arm=arm,
+        paper=paper,
+        ours={name: found.spread(name) for name in table.metrics},
+        gain=gain,
+    )
+
+
+def _orders(table: PaperTable, runs: Mapping[str, Run], compare: Comparison) -> list[Order]:
+    """Every pair of our rows that the paper's mAP orders, neighbours in the paper first."""
+    orders: list[Order] = []
+    for data in table.data_sets:
+        known = [row for row in table.own_rows if "map" in row.paper.get(data, {})]
+        known.sort(key=lambda row: row.paper[data]["map"])
+        places = {row.name: place for place, row in enumerate(known)}
+        pairs = [
+            (lower, higher)
+            for lower, higher in permutations(known, 2)
+            if lower.paper[data]["map"] < higher.paper[data]["map"]
+        ]
+        pairs.sort(key=lambda pair: places[pair[1].name] - places[pair[0].name])
+        for lower, higher in pairs:
+            keys = [(row.run, arm_of_row(row, runs[row.run])) for row in (higher, lower)]
+            ours = compare.interval(*keys)
+            paper = (higher.paper[data]["map"] - lower.paper[data]["map"]) / 100
+            orders.append(
+                Order(
+                    data=data,
+                    lower=lower.name,
+                    higher=higher.name,
+                    paper=round(paper, 6),
+                    ours=ours,
+                    verdict=verdict(ours),
+                )
+            )
+    return orders
+
+
+def verdict(difference: Interval) -> Verdict:
+    """What an interval of higher minus lower says about the order."""
+    if difference.low > 0:
+        return "holds"
+    return "does not hold" if difference.high < 0 else "within noise"

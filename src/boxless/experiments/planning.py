@@ -1,0 +1,150 @@
+"""Which runs a table needs, and what of each is still to do."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from boxless.data.manifest import Manifest
+from boxless.data.sources import load_manifest
+from boxless.experiments.sharing import find_finished
+from boxless.experiments.tables import MAIN, PaperTable
+from boxless.methods import METHODS
+from boxless.pipeline.context import Run
+from boxless.pipeline.execute import outlook
+from boxless.recipe_files import load_recipe
+
+Overrides = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        data: Data set.
+        recipe: Name or path of the recipe.
+        overrides: Dotted settings for all runs; with a run's name in front, for that run alone.
+        out: Folder of the tables; runs lie in ``runs`` below it.
+        reuse: Folders of other runs whose finished steps may be taken.
+    """
+
+    data: str
+    recipe: str
+    overrides: Overrides
+    out: Path
+    reuse: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """One run and the state of its steps.
+
+    Attributes:
+        run: The run.
+        done: Names of finished steps.
+        shared: Names of steps that another run has or will have finished.
+        todo: Names of the other steps.
+    """
+
+    run: Run
+    done: tuple[str, ...]
+    shared: tuple[str, ...]
+    todo: tuple[str, ...]
+
+
+def make_runs(table: PaperTable, request: Request) -> dict[str, Run]:
+    """The run behind each of the table's run names.
+
+    Rows that differ in their method alone share a run; so do runs whose settings turn out equal. A
+    run keeps the methods that another table asked for before.
+
+    Args:
+        table: The table.
+        request: Data, recipe and folder.
+
+    Raises:
+        ConfigError: A setting or recipe is wrong.
+        DataError: The data set cannot be read.
+    """
+    shared, own = _split(request.overrides, table)
+    plain = load_recipe(request.recipe, shared)
+    places: dict[str, str] = {}
+    settings: dict[str, Overrides] = {}
+    for name in table.run_names:
+        changes = {key: json.dumps(value) for key, value in table.runs.get(name, {}).items()}
+        changed = {**shared, **changes, **own.get(name, {})}
+        same = load_recipe(request.recipe, changed) == plain
+        places[name] = MAIN if same else f"{table.name}-{name}"
+        settings[places[name]] = changed
+    manifest = load_manifest(request.data)
+    if plain.data.skip_bad:
+        from boxless.pipeline.readable import without_bad_images  # noqa: PLC0415
+
+        manifest = without_bad_images(manifest)
+    asked: dict[str, set[str]] = {place: set() for place in settings}
+    for row in table.own_rows:
+        asked[places[row.run]] |= {str(row.method)} & METHODS.keys()
+    runs = {
+        place: _run(request, place, changed, asked[place], manifest)
+        for place, changed in settings.items()
+    }
+    return {name: runs[place] for name, place in places.items()}
+
+
+def _split(overrides: Overrides, table: PaperTable) -> tuple[Overrides, dict[str, Overrides]]:
+    """Settings of all runs, and those of single ones by the run's name."""
+    shared: Overrides = {}
+    own: dict[str, Overrides] = {}
+    for key, value in overrides.items():
+        first, _, rest = key.partition(".")
+        if first in table.runs:
+            own.setdefault(first, {})[rest] = value
+        else:
+            shared[key] = value
+    return shared, own
+
+
+def _run(
+    request: Request, place: str, changes: Overrides, asked: set[str], manifest: Manifest
+) -> Run:
+    folder = request.out / "runs" / place
+    before = folder / "recipe.toml"
+    if before.exists():
+        asked = asked | set(load_recipe(str(before)).methods)
+    names = [name for name in METHODS if name in asked]
+    recipe = load_recipe(request.recipe, {**changes, "methods": json.dumps(names)})
+    return Run(folder, request.data, recipe, manifest)
+
+
+def distinct(runs: Mapping[str, Run]) -> list[Run]:
+    """Each run once, in the order of work."""
+    return list({run.folder: run for run in runs.values()}.values())
+
+
+def plan_runs(runs: Mapping[str, Run], reuse: tuple[Path, ...] = ()) -> list[RunPlan]:
+    """What is done, what can be shared, and what is left of each run, in the order of work.
+
+    Args:
+        runs: As `make_runs` gives them.
+        reuse: Folders of other runs.
+
+    Raises:
+        RunError: A run folder was made with other settings.
+    """
+    plans: list[RunPlan] = []
+    coming: set[str] = set()  # fingerprints of what earlier runs have when a run's turn comes
+    sources = [*reuse, *(run.folder for run in runs.values())]
+    for run in distinct(runs):
+        done, shared, todo = [], [], []
+        for item in outlook(run):
+            known = item.record.fingerprint in coming or find_finished(item.record, sources)
+            if item.done:
+                done.append(item.step.name)
+            elif known and not item.step.cheap:
+                shared.append(item.step.name)
+            else:
+                todo.append(item.step.name)
+            coming.add(item.record.fingerprint)
+        plans.append(RunPlan(run, tuple(done), tuple(shared), tuple(todo)))
+    return plans

@@ -1,0 +1,87 @@
+"""Bring a table's runs to their end and write the table."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from boxless.atomic import write_atomically
+from boxless.experiments.planning import Request, distinct
+from boxless.experiments.sharing import take_finished
+from boxless.experiments.tables import PaperTable
+from boxless.pipeline.context import Run
+from boxless.pipeline.execute import execute, outlook
+from boxless.pipeline.proposal_step import proposer_settings
+from boxless.proposals.proposer import make_proposer
+from boxless.report.results import BASELINE, read_results
+
+
+def finish_runs(runs: Mapping[str, Run], request: Request) -> None:
+    """Carry out what the runs still lack, one after the other; stop and start at any time.
+
+    Args:
+        runs: As `planning.make_runs` gives them.
+        request: What was asked for.
+
+    Raises:
+        ConfigError: A run's proposer lacks something; found before any work.
+        RunError: A run folder was made with other settings.
+    """
+    todo = distinct(runs)
+    for run in todo:
+        if not outlook(run)[0].done:
+            config = run.recipe.proposals
+            make_proposer(config.method, **proposer_settings(config))
+    console = Console(stderr=True)
+    sources = [*request.reuse, *(run.folder for run in todo)]
+    for run in todo:
+        console.print(f"[bold]run {run.folder}[/]", soft_wrap=True)
+        for name in take_finished(run, sources):
+            console.print(f"[dim]{name}: taken from another run[/]")
+        execute(run)
+
+
+def write_table(table: PaperTable, runs: Mapping[str, Run], out: Path) -> list[Path]:
+    """Write a finished table in all its forms.
+
+    Args:
+        table: The table.
+        runs: Its runs, all finished.
+        out: Folder of the tables.
+
+    Returns:
+        The files: JSON, Markdown, CSV and LaTeX; figure 4 also as SVG with its classes as CSV.
+    """
+    from boxless.experiments.object_size import gain_by_size  # noqa: PLC0415
+    from boxless.experiments.outcome import Comparison, arm_of_row, make_outcome  # noqa: PLC0415
+    from boxless.experiments.per_class import class_rows, drawing  # noqa: PLC0415
+    from boxless.experiments.rendering import (  # noqa: PLC0415
+        comma_separated,
+        latex,
+        markdown,
+        sizes_markdown,
+    )
+
+    results = {name: read_results(run.folder / "results.json") for name, run in runs.items()}
+    compare = Comparison(runs)
+    outcome = make_outcome(table, runs, results, compare)
+    page = markdown(outcome)
+    texts: dict[str, bytes] = {}
+    if table.per_class:
+        row = table.own_rows[-1]
+        run = runs[row.run]
+        arm = arm_of_row(row, run)
+        texts[f"{table.name}.svg"] = drawing(results[row.run], arm)
+        texts[f"{table.name}-classes.csv"] = class_rows(results[row.run], arm).encode()
+        page += f"\n![{table.title}]({table.name}.svg)\n"
+        sizes = gain_by_size(run, compare.scores(run, arm), compare.scores(run, BASELINE))
+        page += sizes_markdown(sizes)
+    texts |= {
+        f"{table.name}.md": page.encode(),
+        f"{table.name}.csv": comma_separated(outcome).encode(),
+        f"{table.name}.tex": latex(outcome).encode(),
+        f"{table.name}.json": (outcome.model_dump_json(indent=2) + "\n").encode(),
+    }
+    for name, text in texts.items():
+        write_atomically(out / name, text)
+    return [out / name for name in texts]

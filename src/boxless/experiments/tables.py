@@ -1,0 +1,132 @@
+"""The paper's tables as data: one TOML file a table in the folder ``data``.
+
+A row names what makes it: a way to distil (`boxless.methods`), ``baseline`` or ``teacher``, in one
+of the table's runs. Rows without one are other authors' numbers, which only stand beside. The
+paper's numbers are in percent, by data set and metric; where the sources have none there is none.
+"""
+
+import tomllib
+from importlib import resources
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from boxless.errors import ConfigError, unknown_name
+from boxless.methods import METHODS
+from boxless.report.arms import METRICS
+from boxless.report.results import BASELINE, TEACHER
+
+MAIN: Final = "main"
+"""The run with the recipe as it is."""
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class Part(BaseModel):
+    """Base of all parts: frozen, strict about unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TableRow(Part):
+    """One row.
+
+    Attributes:
+        name: As the paper calls it.
+        method: ``baseline``, ``teacher`` or a key of `METHODS`; None for other authors' numbers.
+        run: The table's run that makes it.
+        paper: Data set -> metric (a key of `METRICS`) -> the paper's number in percent.
+    """
+
+    name: str
+    method: str | None = None
+    run: str = MAIN
+    paper: dict[str, dict[str, Percent]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        known = (BASELINE, TEACHER, *METHODS)
+        if self.method is not None and self.method not in known:
+            raise ValueError(unknown_name("method", self.method, known))
+        for metric in (name for numbers in self.paper.values() for name in numbers):
+            if metric not in METRICS:
+                raise ValueError(unknown_name("metric", metric, METRICS))
+        return self
+
+
+class PaperTable(Part):
+    """A table or figure of the paper.
+
+    Attributes:
+        name: Such as ``table4``.
+        title: What it shows.
+        source: Where its numbers are from.
+        notes: What to know when reading it.
+        per_class: Whether it is drawn class by class (figure 4).
+        runs: Name of a run -> dotted settings in which it differs from the recipe.
+        rows: The rows, in the paper's order.
+    """
+
+    name: str
+    title: str
+    source: str
+    notes: str = ""
+    per_class: bool = False
+    runs: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    rows: tuple[TableRow, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _runs_exist(self) -> Self:
+        known = {MAIN, *self.runs}
+        for row in self.rows:
+            if row.run not in known:
+                raise ValueError(f"row {row.name!r}: {unknown_name('run', row.run, known)}")
+        names = [row.name for row in self.rows]
+        if len(set(names)) < len(names):
+            raise ValueError("two rows have one name")
+        return self
+
+    @property
+    def own_rows(self) -> tuple[TableRow, ...]:
+        """Rows that a run makes."""
+        return tuple(row for row in self.rows if row.method is not None)
+
+    @property
+    def run_names(self) -> tuple[str, ...]:
+        """Runs that the rows need, in their order."""
+        return tuple(dict.fromkeys(row.run for row in self.own_rows))
+
+    @property
+    def data_sets(self) -> tuple[str, ...]:
+        """Data sets the paper has numbers for."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.paper))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics the paper has numbers for, in the order of `METRICS`."""
+        found = {name for row in self.rows for numbers in row.paper.values() for name in numbers}
+        return tuple(name for name in METRICS if name in found)
+
+
+def table_names() -> list[str]:
+    """Names of all tables and figures."""
+    folder = resources.files("boxless.experiments").joinpath("data")
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name[-5:] == ".toml")
+
+
+def load_table(name: str) -> PaperTable:
+    """Read one table.
+
+    Args:
+        name: One of `table_names`.
+
+    Raises:
+        ConfigError: There is no such table.
+    """
+    if name not in table_names():
+        raise ConfigError(
+            unknown_name("experiment", name, table_names()),
+            hint="`boxless experiments list` shows what each holds",
+        )
+    text = resources.files("boxless.experiments").joinpath("data", f"{name}.toml")
+    return PaperTable.model_validate({"name": name, **tomllib.loads(text.read_text("utf-8"))})
