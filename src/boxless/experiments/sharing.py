@@ -12,7 +12,6 @@ from pathlib import Path
 
 from boxless.pipeline.context import Run
 from boxless.pipeline.execute import outlook
-from boxless.pipeline.lock import NAME as LOCK
 from boxless.pipeline.lock import held
 from boxless.pipeline.record import NAME, StepRecord, read_record
 
@@ -59,7 +58,7 @@ def _link(source: Path, target: Path) -> None:
     """Link all files of a step, its record last: killed before, the step does not pass as done."""
     files = [path.relative_to(source) for path in sorted(source.rglob("*")) if path.is_file()]
     for name in sorted(files, key=lambda path: path == Path(NAME)):
-        if name.name == LOCK or name.suffix == ".tmp":
+        if name.suffix == ".tmp":
             continue
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).unlink(missing_ok=True)
