@@ -179,6 +179,11 @@ def test_wrong_overrides(words):
         parse_overrides(words)
 
 
+def test_an_option_of_other_commands_is_not_suggested_again():
+    with pytest.raises(ConfigError, match="this command has no option --seeds"):
+        parse_overrides(["--seeds=3"])
+
+
 def test_values_of_overrides():
     recipe = load_recipe(
         str(TINY),

@@ -9,8 +9,11 @@ OPTIONS = ("--out", "--recipe", "--seeds", "--methods", "--force", "--help")
 
 def _unexpected(word: str) -> str:
     """What is wrong with a word that is neither option nor setting."""
+    option = word.partition("=")[0]
+    if option in OPTIONS:
+        return f"this command has no option {option}"
     if word.startswith("-"):
-        return unknown_name("option", word.partition("=")[0], OPTIONS)
+        return unknown_name("option", option, OPTIONS)
     return f"unexpected argument {word!r}"
 
 
