@@ -13,16 +13,8 @@ from pydantic import Field, field_validator, model_validator
 
 from boxless.method_config import AttentionConfig, HintConfig, HintonConfig, check_names
 from boxless.methods import METHODS
+from boxless.proposal_methods import ProposalMethod
 from boxless.section import Count, Fraction, NonNegative, Positive, Section
-
-ProposalMethod = Literal[
-    "edge_boxes",
-    "selective_search_fast",
-    "selective_search_quality",
-    "grid",
-    "faster_rcnn",
-    "file",
-]
 
 
 class DataConfig(Section):

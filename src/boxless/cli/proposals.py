@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from boxless.cli.proposal_options import Order, Outside, ProposalOptions, image_loader
-from boxless.config import ProposalMethod
+from boxless.proposal_methods import ProposalMethod
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -219,6 +219,18 @@ def _take_vgg_fc(net: nn.Module) -> dict[str, Tensor] | None:
     return weights
 
 
+def train_mode(module: nn.Module, *, statistics: bool) -> None:
+    """Put a module into training mode.
+
+    Args:
+        module: What is trained.
+        statistics: Let BatchNorm update its running statistics.
+    """
+    module.train()
+    if not statistics:
+        freeze_norm_statistics(module)
+
+
 def freeze_norm_statistics(module: nn.Module) -> None:
     """Put every BatchNorm below `module` into evaluation mode (running statistics stay)."""
     for child in module.modules():

@@ -6,6 +6,7 @@ from typing import Any, Final
 from boxless.methods import METHODS, REGIONAL, Method
 from boxless.pipeline.context import Run
 from boxless.pipeline.levels import feature_levels, keeps_maps, levels_beyond, method_levels
+from boxless.pipeline.maps_step import maps_step
 from boxless.pipeline.methods import METHOD_MAPS, compared, first_folder, student_folder
 from boxless.pipeline.record import Settings
 from boxless.pipeline.step import Action, Step, pick
@@ -33,26 +34,8 @@ def method_steps(run: Run) -> list[Step]:
 
 
 def _maps_step(run: Run) -> Step:
-    settings = pick(
-        run,
-        "data.",
-        "teacher.backbone",
-        "teacher.weights",
-        "teacher.input_size",
-        "teacher.fold_norms",
-        "teacher.pixel_scheme",
-        "stage1.match_statistics",
-        "run.precision",
-    ) | {"levels": list(method_levels(run.recipe))}
-    frozen = run.recipe.teacher.trainable == "head"
-
-    def action(run: Run, folder: Path) -> dict[str, Any]:
-        from boxless.pipeline.training_steps import keep_maps, weights_of  # noqa: PLC0415
-
-        weights = None if frozen else weights_of(run.folder / "teacher")
-        return keep_maps(run, folder, weights, method_levels(run.recipe))
-
-    return Step(METHOD_MAPS, "method-maps", settings, () if frozen else ("teacher",), action)
+    settings: Settings = {"levels": list(method_levels(run.recipe))}
+    return maps_step(run, METHOD_MAPS, "method-maps", method_levels, settings)
 
 
 def _first_phase(run: Run, name: str, method: Method, seed: int) -> Step:

@@ -6,6 +6,7 @@ from typing import Any
 from boxless.methods import METHODS
 from boxless.pipeline.context import Run
 from boxless.pipeline.levels import keeps_maps, kept_levels
+from boxless.pipeline.maps_step import maps_step
 from boxless.pipeline.method_plan import METHOD_VERBS, method_steps
 from boxless.pipeline.methods import own_method
 from boxless.pipeline.record import Settings
@@ -51,7 +52,7 @@ def _shared_steps(run: Run) -> list[Step]:
     before = ("maps",) if kept and frozen else ()
     training = Step("teacher", "teacher", teacher, ("proposals", *before), _teacher)
     cache = Step("cache", "cache", cache_settings, ("teacher", *kept), _cache)
-    maps = [_maps_step(run, frozen=frozen)] if kept else []
+    maps = [_maps_step(run)] if kept else []
     first, second = (maps, [training]) if frozen else ([training], maps)
     return [proposals, *first, *second, cache]
 
@@ -72,28 +73,9 @@ def _keeps_maps(run: Run) -> tuple[str, ...]:
     return ("maps",) if keeps_maps(run.recipe) else ()
 
 
-def _maps_step(run: Run, *, frozen: bool) -> Step:
-    settings = pick(
-        run,
-        "data.",
-        "teacher.backbone",
-        "teacher.weights",
-        "teacher.input_size",
-        "teacher.fold_norms",
-        "teacher.pixel_scheme",
-        "teacher.level",
-        "stage1.levels",
-        "stage1.match_statistics",
-        "run.precision",
-    )
-
-    def action(run: Run, folder: Path) -> dict[str, Any]:
-        from boxless.pipeline.training_steps import keep_maps, weights_of  # noqa: PLC0415
-
-        weights = None if frozen else weights_of(run.folder / "teacher")
-        return keep_maps(run, folder, weights, kept_levels(run.recipe))
-
-    return Step("maps", "maps", settings, () if frozen else ("teacher",), action)
+def _maps_step(run: Run) -> Step:
+    settings = pick(run, "teacher.level", "stage1.levels")
+    return maps_step(run, "maps", "maps", kept_levels, settings)
 
 
 def _student_steps(run: Run) -> list[Step]:

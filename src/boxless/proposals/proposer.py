@@ -4,6 +4,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from boxless.errors import ConfigError, unknown_name
+from boxless.proposal_methods import PROPOSAL_METHODS
 
 if TYPE_CHECKING:
     from boxless.proposals.imported import ImportedBoxes
@@ -13,14 +14,7 @@ if TYPE_CHECKING:
 
 Setting = int | float | str
 
-METHODS = (
-    "edge_boxes",
-    "selective_search_fast",
-    "selective_search_quality",
-    "grid",
-    "faster_rcnn",
-    "file",
-)
+METHODS = PROPOSAL_METHODS
 
 
 class Proposer(Protocol):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from boxless.distill.region_transfer import Adapter, Form, inverse_scale, region_loss, vector_loss
 from boxless.distill.ridge_start import RidgeStart, set_adapter
 from boxless.distill.tag_loss import detector_loss, tag_loss
-from boxless.models.backbone import Backbone, displacements, freeze_norm_statistics
+from boxless.models.backbone import Backbone, displacements, freeze_norm_statistics, train_mode
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead, DetectorOutput
 from boxless.models.pixels import resize_aligned
@@ -128,9 +128,7 @@ class ClassifierTask:
 
     def train_mode(self) -> None:
         """Dropout on; BatchNorm statistics as asked."""
-        self.module.train()
-        if not self.train_statistics:
-            freeze_norm_statistics(self.module)
+        train_mode(self.module, statistics=self.train_statistics)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """L_p + lambda L_p'."""
@@ -197,9 +195,7 @@ class RegionTask:
 
     def train_mode(self) -> None:
         """BatchNorm statistics as asked."""
-        self.module.train()
-        if not self.train_statistics:
-            freeze_norm_statistics(self.module)
+        train_mode(self.module, statistics=self.train_statistics)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Region loss summed over levels, with the objectness of the training images."""

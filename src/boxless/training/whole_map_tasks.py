@@ -10,7 +10,7 @@ from boxless.distill.attention import AttentionForm, attention_loss
 from boxless.distill.hint import hint_loss
 from boxless.distill.region_transfer import Adapter, inverse_scale
 from boxless.distill.tag_loss import tag_loss
-from boxless.models.backbone import Backbone, displacements, freeze_norm_statistics
+from boxless.models.backbone import Backbone, displacements, train_mode
 from boxless.models.classifier import Classifier
 from boxless.models.pixels import resize_aligned
 from boxless.regions.view_pooling import pool_view
@@ -101,9 +101,7 @@ class HintTask:
 
     def train_mode(self) -> None:
         """BatchNorm statistics as asked."""
-        self.module.train()
-        if not self.train_statistics:
-            freeze_norm_statistics(self.module)
+        train_mode(self.module, statistics=self.train_statistics)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Hint loss summed over levels."""
@@ -153,9 +151,7 @@ class AttentionTask:
 
     def train_mode(self) -> None:
         """Dropout on; BatchNorm statistics as asked."""
-        self.module.train()
-        if not self.train_statistics:
-            freeze_norm_statistics(self.module)
+        train_mode(self.module, statistics=self.train_statistics)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """L_p plus the attention losses of all levels."""

@@ -1,0 +1,45 @@
+"""The step that computes feature maps of the teacher once: for all runs, and for methods."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from boxless.config import Recipe
+from boxless.pipeline.context import Run
+from boxless.pipeline.record import Settings
+from boxless.pipeline.step import Step, pick
+
+LevelsOf = Callable[[Recipe], tuple[str, ...]]
+
+
+def maps_step(run: Run, name: str, verb: str, levels_of: LevelsOf, settings: Settings) -> Step:
+    """A step that keeps maps.
+
+    Args:
+        run: The run; only its recipe is looked at.
+        name: Folder below the run's.
+        verb: What `--force` calls it.
+        levels_of: Levels to keep.
+        settings: What it depends on beside images and backbone.
+    """
+    common = pick(
+        run,
+        "data.",
+        "teacher.backbone",
+        "teacher.weights",
+        "teacher.input_size",
+        "teacher.fold_norms",
+        "teacher.pixel_scheme",
+        "stage1.match_statistics",
+        "run.precision",
+    )
+    frozen = run.recipe.teacher.trainable == "head"
+
+    def action(run: Run, folder: Path) -> dict[str, Any]:
+        from boxless.pipeline.training_steps import keep_maps, weights_of  # noqa: PLC0415
+
+        weights = None if frozen else weights_of(run.folder / "teacher")
+        return keep_maps(run, folder, weights, levels_of(run.recipe))
+
+    needs = () if frozen else ("teacher",)
+    return Step(name, verb, common | settings, needs, action)
