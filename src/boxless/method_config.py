@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from boxless.errors import unknown_name
 from boxless.methods import DISTILLED, METHODS
@@ -23,6 +23,18 @@ class HintConfig(Section):
     adapter: Literal["conv1x1", "auto", "identity"] = Field(
         "conv1x1", description="the regressor, thrown away after the hint; auto = as in stage 1"
     )
+    adapter_start: Literal["stage1", "random", "ridge"] = Field(
+        "stage1",
+        description="ridge: the regressor starts as the closed-form fit of the student's cells to"
+        " the teacher's, with stage1.adapter_ridge; needs adapter = 'conv1x1'; stage1 = as"
+        " stage1.adapter_start (random where adapter is not 'conv1x1')",
+    )
+
+    @model_validator(mode="after")
+    def _ridge_fits_a_convolution(self) -> "HintConfig":
+        if self.adapter_start == "ridge" and self.adapter != "conv1x1":
+            raise ValueError("hint.adapter_start = 'ridge' needs hint.adapter = 'conv1x1'")
+        return self
 
 
 class AttentionConfig(Section):

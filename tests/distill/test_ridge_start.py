@@ -70,6 +70,21 @@ def test_ridge_shrinks_the_weights_but_keeps_the_mean():
     assert torch.allclose(average, mean, atol=1e-9)
 
 
+def test_whole_maps_are_least_squares_over_cells():
+    student, _, _, _ = draw(4)
+    teacher = torch.randn(5, 3, 6, 6, dtype=torch.float64)
+    start = RidgeStart(4, 3)
+    for piece in (slice(0, 2), slice(2, 5)):
+        start.add_cells(student[piece], teacher[piece])
+    inputs = student.permute(0, 2, 3, 1).reshape(-1, 4)
+    outputs = teacher.permute(0, 2, 3, 1).reshape(-1, 3)
+    inputs = torch.cat([inputs, torch.ones(len(inputs), 1, dtype=torch.float64)], 1)
+    wanted = torch.linalg.lstsq(inputs, outputs).solution
+    found, bias = start.solve(0.0)
+    assert torch.allclose(found.T, wanted[:-1], atol=1e-9)
+    assert torch.allclose(bias, wanted[-1], atol=1e-9)
+
+
 def test_a_convolution_takes_it():
     weight, bias = gathered(draw(2)).solve(0.1)
     conv = nn.Conv2d(4, 3, 1).double()

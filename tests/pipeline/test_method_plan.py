@@ -92,6 +92,19 @@ def test_a_methods_settings_are_its_own(tmp_path):
     assert touched(stage1__nms_keep="7") == {"cache", "stage1", "regions-nms"}
 
 
+def test_the_hint_starts_as_stage_1_does(tmp_path):
+    def start(**changes):
+        settings = by_name(make(tmp_path, **changes))["methods/hint/stage1/seed-0"].settings
+        return settings["hint.adapter_start"], settings.get("stage1.adapter_ridge")
+
+    assert start() == ("ridge", 0.3)  # the recipe's
+    assert start(stage1__adapter_start="random") == ("random", None)
+    assert start(hint__adapter_start="random") == ("random", None)
+    assert start(hint__adapter="auto") == ("random", None)
+    ridge = {"hint__adapter_start": "ridge", "stage1__adapter_ridge": "0.5"}
+    assert start(stage1__adapter_start="random", **ridge) == ("ridge", 0.5)
+
+
 def test_every_setting_belongs_to_a_step(tmp_path):
     used = {key for step in plan(make(tmp_path)) for key in step.settings}
     sections = ("hinton.", "hint.", "attention.")

@@ -120,6 +120,26 @@ def test_channel_scale_divides_both_maps():
     assert value(scaled, batch) == pytest.approx(value(plain, batch) / 16, rel=1e-5)
 
 
+def test_the_regressor_starts_at_the_minimum_of_the_loss():
+    """Over the cells of all batches; any step away from there loses."""
+    backbone, model = teacher().backbone, student()
+    task = hint_task(backbone, model, adapter="conv1x1")
+    batches = list(whole_batches(dataset(), size=SIDE, batch_size=4))
+    task.start_adapters(batches, ridge=1e-9)
+    batch, conv = batch_of(), task.adapters[LEVEL].map
+    best = value(task, batch)
+    for parameter in (conv.weight, conv.bias):
+        for seed in (0, 1):
+            generator = torch.Generator().manual_seed(seed)
+            step = 1e-2 * torch.randn(parameter.shape, generator=generator)
+            for sign in (1, -1):
+                with torch.no_grad():
+                    parameter.add_(step, alpha=sign)
+                assert value(task, batch) > best
+                with torch.no_grad():
+                    parameter.sub_(step, alpha=sign)
+
+
 def test_attention_adds_to_the_tags():
     backbone, model = teacher().backbone, student()
     task = attention_task(backbone, model)

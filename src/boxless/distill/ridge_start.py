@@ -7,7 +7,8 @@ region form, ``X'X = sum_n f' G f`` and ``X'Y = sum_n f' H``, whatever the numbe
 Why: a student that reads smaller images speaks on another scale than its teacher, and a region loss
 without Psi first shrinks its features towards the teacher's mean, which destroys what ImageNet
 taught them. Behind a fitted Psi the loss begins below that of the mean, and features keep their
-scale.
+scale. FitNets' regressor starts the same way, fitted cell by cell, so that no compared method
+loses by its start alone.
 """
 
 import torch
@@ -53,11 +54,23 @@ class RidgeStart:
         """
         size = (int(student.shape[-2]), int(student.shape[-1]))
         form = build_region_form(teacher, size, student_boxes, teacher_boxes, weights, bins=bins)
-        cells = student.flatten(2).transpose(1, 2)
-        cells = torch.cat([cells, torch.ones_like(cells[..., :1])], -1)
+        cells = _with_bias(student)
         left = cells.transpose(1, 2)
         self._gram += (left @ (form.gram @ cells)).sum(0).double().cpu()
         self._cross += (left @ form.target).sum(0).double().cpu()
+
+    @torch.no_grad()
+    def add_cells(self, student: Tensor, teacher: Tensor) -> None:
+        """Take in a batch of whole maps: every cell is a row, and all weigh the same.
+
+        Args:
+            student: (N, C, h, w) student map, before Psi.
+            teacher: (N, C', h, w) teacher map, on the student's cells.
+        """
+        cells = _with_bias(student)
+        left = cells.transpose(1, 2)
+        self._gram += (left @ cells).sum(0).double().cpu()
+        self._cross += (left @ teacher.flatten(2).transpose(1, 2)).sum(0).double().cpu()
 
     def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
         """The minimiser.
@@ -75,10 +88,10 @@ class RidgeStart:
         total = self._gram[-1, -1]
         if not bool(torch.isfinite(self._gram).all()) or float(total) <= 0:
             raise NumericsError(
-                "stage 1 cannot start Psi in closed form: no region has weight, or a feature map is"
-                " not finite",
-                hint="check teacher.epochs and stage1.objectness, or set stage1.adapter_start to"
-                " 'random'",
+                "Psi cannot start in closed form: no region has weight, or a feature map is not"
+                " finite",
+                hint="check teacher.epochs and stage1.objectness, or set stage1.adapter_start (or"
+                " hint.adapter_start) to 'random'",
             )
         mean, target = self._gram[-1, :-1] / total, self._cross[-1] / total
         centred = self._gram[:-1, :-1] - total * torch.outer(mean, mean)
@@ -86,6 +99,12 @@ class RidgeStart:
         penalty = ridge * centred.diagonal().mean() * torch.eye(len(mean), dtype=torch.float64)
         weight = torch.linalg.solve(centred + penalty, cross)
         return weight.T, target - mean @ weight
+
+
+def _with_bias(student: Tensor) -> Tensor:
+    """Cells (N, h w, C + 1) of a map, the last channel 1."""
+    cells = student.flatten(2).transpose(1, 2)
+    return torch.cat([cells, torch.ones_like(cells[..., :1])], -1)
 
 
 @torch.no_grad()

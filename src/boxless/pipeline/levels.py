@@ -1,5 +1,7 @@
 """Which of the teacher's feature maps a run needs, and which it computes once and keeps."""
 
+from typing import Literal
+
 from boxless.config import Recipe
 from boxless.methods import Features
 from boxless.pipeline.methods import compared
@@ -46,3 +48,13 @@ def method_levels(recipe: Recipe) -> tuple[str, ...]:
         for level in levels_beyond(recipe, feature_levels(recipe, method.features))
     ]
     return tuple(dict.fromkeys(wanted))
+
+
+def adapter_start(recipe: Recipe, features: Features) -> Literal["random", "ridge"]:
+    """How Psi, or the hint's regressor, starts."""
+    if features != "hint":
+        return recipe.stage1.adapter_start
+    asked = recipe.hint.adapter_start
+    if asked != "stage1":
+        return asked
+    return recipe.stage1.adapter_start if recipe.hint.adapter == "conv1x1" else "random"

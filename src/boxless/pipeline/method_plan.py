@@ -5,7 +5,13 @@ from typing import Any, Final
 
 from boxless.methods import METHODS, REGIONAL, Method
 from boxless.pipeline.context import Run
-from boxless.pipeline.levels import feature_levels, keeps_maps, levels_beyond, method_levels
+from boxless.pipeline.levels import (
+    adapter_start,
+    feature_levels,
+    keeps_maps,
+    levels_beyond,
+    method_levels,
+)
 from boxless.pipeline.maps_step import maps_step
 from boxless.pipeline.methods import METHOD_MAPS, compared, first_folder, student_folder
 from boxless.pipeline.record import Settings
@@ -44,7 +50,9 @@ def _first_phase(run: Run, name: str, method: Method, seed: int) -> Step:
     if features == "hint":
         kept = ("stage1.channel_scale", "stage1.match_statistics", "stage1.teacher_maps", "hint.")
         levels = list(feature_levels(run.recipe, features))
-        settings |= pick(run, *kept) | {"hint.levels": levels}
+        start = adapter_start(run.recipe, features)
+        settings |= pick(run, *kept) | {"hint.levels": levels, "hint.adapter_start": start}
+        settings |= pick(run, "stage1.adapter_ridge") if start == "ridge" else {}
     else:
         selection = "nms" if features == "regions-nms" else "all"
         settings |= pick(run, "stage1.", "teaching.") | {"stage1.selection": selection}
@@ -52,7 +60,8 @@ def _first_phase(run: Run, name: str, method: Method, seed: int) -> Step:
     needs = ("teacher", *(("cache",) if features in REGIONAL else ()), *_maps_of(run, method))
 
     def action(run: Run, folder: Path) -> dict[str, Any]:
-        from boxless.pipeline.training_steps import train_stage1, weights_of  # noqa: PLC0415
+        from boxless.pipeline.feature_training import train_stage1  # noqa: PLC0415
+        from boxless.pipeline.training_steps import weights_of  # noqa: PLC0415
 
         teacher = weights_of(run.folder / "teacher")
         return train_stage1(run, folder, seed, teacher, run.folder / "cache", features)

@@ -118,7 +118,8 @@ def _baseline(name: str, seed: int, size: int, settings: Settings) -> Step:
 
 def _stage1(seed: int) -> Action:
     def action(run: Run, folder: Path) -> dict[str, Any]:
-        from boxless.pipeline.training_steps import train_stage1, weights_of  # noqa: PLC0415
+        from boxless.pipeline.feature_training import train_stage1  # noqa: PLC0415
+        from boxless.pipeline.training_steps import weights_of  # noqa: PLC0415
 
         teacher = weights_of(run.folder / "teacher")
         features = own_method(run.recipe).features

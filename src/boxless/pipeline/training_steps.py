@@ -1,4 +1,4 @@
-"""The steps that train: teacher, teacher cache, baseline, stage 1, stage 2.
+"""The steps that train: teacher, teacher cache, baseline, stage 2.
 
 Each takes the run, the folder of the step and (for students) the seed, writes its result into the
 folder and returns facts worth keeping in the step's record.
@@ -10,31 +10,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from boxless.atomic import write_atomically
 from boxless.config import OptimConfig
 from boxless.data.manifest import Manifest
-from boxless.distill.statistics import match_moments, watch
+from boxless.distill.statistics import watch
 from boxless.distill.tag_loss import detector_loss, tag_loss
 from boxless.errors import ConfigError
-from boxless.methods import REGIONAL, Features
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector
 from boxless.models.folding import last_convolution
-from boxless.pipeline import build, build_methods
+from boxless.pipeline import build
 from boxless.pipeline.context import Run
-from boxless.pipeline.levels import feature_levels, keeps_maps, levels_beyond
+from boxless.pipeline.levels import keeps_maps, levels_beyond
 from boxless.pipeline.methods import METHOD_MAPS
 from boxless.training.batches import Batch, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import Task, seed_everything, train
 from boxless.training.map_store import LevelMaps, MapStore, build_map_store, remove_damaged
-from boxless.training.tasks import RegionTask, TargetsOf, VectorTask
+from boxless.training.tasks import TargetsOf
 from boxless.training.teacher_cache import TeacherCache, build_teacher_cache
-from boxless.training.whole_map_tasks import HintTask
 
 Facts = dict[str, Any]
 
@@ -66,13 +64,19 @@ def keep_maps(
             advance=bar.advance,
         )
     if recipe.stage1.match_statistics:
-        mean, deviation = _moments(run, trunk, size)
+        mean, deviation = moments(run, trunk, size)
         write_atomically(folder / MOMENTS, save({"mean": mean, "deviation": deviation}))
     return {"rebuilt": len(damaged)}
 
 
-def _moments(run: Run, trunk: Backbone, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Moments of the final convolution over the first training images."""
+def moments(run: Run, trunk: Backbone, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation of the final convolution's channels over the first training images.
+
+    Args:
+        run: The run.
+        trunk: Placed and in evaluation mode.
+        size: Its input side.
+    """
     rows = range(min(MOMENT_IMAGES, len(run.train)))
     dataset = run.dataset(run.train)
     batches = whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, rows=rows)
@@ -123,7 +127,7 @@ def _teacher_loss(run: Run, model: Detector) -> Callable[[], float]:
         (output,) = model(batch.pixels.float(), batch.boxes, batch.scores, batch.mask)
         return detector_loss(output.image_probabilities().float(), batch.labels)
 
-    return _held_out_loss(run, model, part, config.input_size, config.regions, loss_of)
+    return held_out_loss(run, model, part, config.input_size, config.regions, loss_of)
 
 
 def _student_loss(run: Run, model: Classifier, size: int) -> Callable[[], float]:
@@ -132,10 +136,10 @@ def _student_loss(run: Run, model: Classifier, size: int) -> Callable[[], float]
     def loss_of(batch: Batch) -> torch.Tensor:
         return tag_loss(model(batch.pixels.float()).float(), batch.labels)
 
-    return _held_out_loss(run, model, run.held_out, size, 0, loss_of)
+    return held_out_loss(run, model, run.held_out, size, 0, loss_of)
 
 
-def _held_out_loss(
+def held_out_loss(
     run: Run,
     model: torch.nn.Module,
     part: Manifest | None,
@@ -143,6 +147,19 @@ def _held_out_loss(
     regions: int,
     loss_of: Callable[[Batch], torch.Tensor],
 ) -> Callable[[], float]:
+    """A function that measures a loss on the held-out part of train.
+
+    Args:
+        run: The run.
+        model: Put into evaluation mode before.
+        part: Held-out images.
+        size: Input side.
+        regions: Regions an image.
+        loss_of: Loss of a batch, its mean over images.
+
+    Raises:
+        ConfigError: Nothing is held out.
+    """
     if part is None:
         raise ConfigError(
             "schedule = 'plateau' watches held-out images, but data.held_out is 0",
@@ -217,86 +234,6 @@ def train_baseline(run: Run, folder: Path, seed: int, size: int) -> Facts:
     updates = build.distillation_updates(run.recipe, run.dataset(run.train))
     course = Course(f"{folder.parent.name} seed {seed}", seed, size, optim, updates)
     return train_student(run, folder, course, task, model)
-
-
-def train_stage1(
-    run: Run, folder: Path, seed: int, teacher: Path, cache: Path, features: Features
-) -> Facts:
-    """Feature-level transfer: the student's maps towards the teacher's, by regions or whole."""
-    recipe, config = run.recipe, run.recipe.stage1
-    seed_everything(seed)
-    model = build.student(recipe, len(run.classes))
-    detector = build.teaching_detector(recipe, len(run.classes), teacher)
-    run.runtime.place(model)
-    run.runtime.place(detector)
-    maps = maps_for(run, feature_levels(recipe, features))
-    task: RegionTask | VectorTask | HintTask
-    if features == "hint":
-        task = build_methods.hint_task(recipe, model, detector, maps)
-    else:
-        weights = _region_weights(run, cache, features)
-        task = build.region_task(recipe, model, detector, weights, maps)
-    run.runtime.place(task.module)
-    if config.match_statistics:
-        kept = "maps" if keeps_maps(recipe) else METHOD_MAPS
-        wanted = load_file(run.folder / kept / MOMENTS)
-        own = _moments(run, model.backbone.eval(), recipe.student.input_size)
-        conv = last_convolution(model.backbone)
-        match_moments(conv, own, (wanted["mean"], wanted["deviation"]))
-    dataset = run.dataset(run.train, regions=config.regions if features in REGIONAL else 0)
-    size = build.stage1_size(recipe, features)
-    if isinstance(task, RegionTask) and config.adapter_start == "ridge":
-        batches = whole_batches(dataset, size=size, batch_size=PREDICT_BATCH)
-        placed = (batch.to(run.runtime.device) for batch in batches)
-        task.start_adapters(placed, ridge=config.adapter_ridge)
-    plateau = config.optim.schedule == "plateau"
-    progress = train(
-        task,
-        build.stream(
-            dataset,
-            config.optim,
-            sizes=(size,),
-            seed=seed,
-            workers=recipe.run.workers,
-        ),
-        build.optim_settings(config.optim),
-        folder=folder,
-        runtime=run.runtime,
-        title=f"stage 1 ({features}) seed {seed}",
-        checkpoint_seconds=recipe.run.checkpoint_seconds,
-        validate=_feature_loss(run, task, detector, features) if plateau else None,
-    )
-    return {"seconds": progress.seconds, "updates": progress.update}
-
-
-def _region_weights(run: Run, cache: Path, features: Features) -> torch.Tensor:
-    """Weights s' (M, R) of the training regions; 0 and 1 where a method selects by NMS."""
-    weights = TeacherCache(cache, len(run.train)).objectness
-    config = run.recipe.stage1
-    if features == "regions-nms" and config.selection == "all":
-        dataset = run.dataset(run.train, regions=run.recipe.teacher.regions)
-        return build_methods.selected_regions(dataset, weights, config)
-    return weights
-
-
-def _feature_loss(
-    run: Run, task: RegionTask | VectorTask | HintTask, detector: Detector, features: Features
-) -> Callable[[], float]:
-    """A function that measures stage 1's loss on the held-out part of train."""
-    recipe = run.recipe
-    weigh = build_methods.region_weigher(recipe, features)
-
-    def loss_of(batch: Batch) -> torch.Tensor:
-        detector.eval()
-        if not isinstance(task, RegionTask):
-            return task.losses(batch)["loss"]
-        (output,) = detector(batch.pixels.float(), batch.boxes, batch.scores, batch.mask)
-        weights = weigh(output.region_scores().float(), batch)
-        return task.weighted_losses(batch, weights)["loss"]
-
-    size = build.stage1_size(recipe, features)
-    regions = recipe.stage1.regions if features in REGIONAL else 0
-    return _held_out_loss(run, task.module, run.held_out, size, regions, loss_of)
 
 
 def train_stage2(

@@ -1,13 +1,13 @@
 """What each step of a run trains: the teacher, the student on tags, the student on regions."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from boxless.distill.region_transfer import Adapter, Form, inverse_scale, region_loss, vector_loss
-from boxless.distill.ridge_start import RidgeStart, set_adapter
+from boxless.distill.ridge_start import RidgeStart
 from boxless.distill.tag_loss import detector_loss, tag_loss
 from boxless.models.backbone import Backbone, displacements, freeze_norm_statistics, train_mode
 from boxless.models.classifier import Classifier
@@ -15,6 +15,7 @@ from boxless.models.detector import Detector, DetectorHead, DetectorOutput
 from boxless.models.pixels import resize_aligned
 from boxless.regions.pooling import floor_boxes, pool_regions, score_weights
 from boxless.training.batches import Batch
+from boxless.training.feature_task import FeatureTask
 from boxless.training.map_store import MapStore
 
 MapsOf = Callable[[Batch, tuple[str, ...]], dict[str, Tensor]]
@@ -144,7 +145,7 @@ class ClassifierTask:
         return {"loss": tags + self.soft_weight * soft, "tags": tags, "soft": soft}
 
 
-class RegionTask:
+class RegionTask(FeatureTask):
     """Stage 1: train the student's backbone to agree with the teacher's maps on regions.
 
     Args:
@@ -180,22 +181,16 @@ class RegionTask:
         flipped_maps: bool,
         train_norm_statistics: bool,
     ) -> None:
+        super().__init__(
+            backbone,
+            adapters,
+            spreads=spreads,
+            student_size=student_size,
+            train_norm_statistics=train_norm_statistics,
+        )
         self.teacher_size, self.teacher_backbone = teacher_size, teacher_backbone
         self.flipped_maps = flipped_maps
-        self.backbone, self.maps_of, self.objectness = backbone, maps_of, objectness
-        self.levels, self.bins, self.form = tuple(adapters), bins, form
-        self.spreads, self.student_size = spreads, student_size
-        self.train_statistics = train_norm_statistics
-        self.adapters = nn.ModuleDict(cast("dict[str, nn.Module]", adapters))
-        self.module: nn.Module = nn.ModuleDict({"backbone": backbone, "adapters": self.adapters})
-
-    def is_new(self, name: str) -> bool:
-        """Psi is new."""
-        return name.startswith("adapters.")
-
-    def train_mode(self) -> None:
-        """BatchNorm statistics as asked."""
-        train_mode(self.module, statistics=self.train_statistics)
+        self.maps_of, self.objectness, self.bins, self.form = maps_of, objectness, bins, form
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Region loss summed over levels, with the objectness of the training images."""
@@ -221,34 +216,18 @@ class RegionTask:
         spread = weights.square().sum() / batch.mask.sum().clamp(min=1)
         return {"loss": torch.stack(list(parts.values())).sum(), **parts, "weight": spread}
 
-    @torch.no_grad()
-    def start_adapters(self, batches: Iterable[Batch], *, ridge: float) -> None:
-        """Set every Psi (a 1x1 convolution) to the minimiser of the loss, the backbone as it is.
-
-        Args:
-            batches: Images to fit it on.
-            ridge: Penalty, see `RidgeStart.solve`.
-        """
-        convs = {
-            lv: cast("nn.Conv2d", cast("Adapter", self.adapters[lv]).map) for lv in self.levels
-        }
-        fits = {lv: RidgeStart(c.in_channels, c.out_channels) for lv, c in convs.items()}
-        self.backbone.eval()
-        for batch in batches:
-            student, teacher = self._maps(batch)
-            weights = self._weights(batch).masked_fill(~batch.mask, 0).square()
-            weights = weights / batch.mask.sum(1, keepdim=True).clamp(min=1)
-            for level, fit in fits.items():
-                boxes = self._boxes(batch, level)
-                fit.add(student[level], teacher[level], *boxes, weights, bins=self.bins)
+    def gather(self, batch: Batch, fits: dict[str, RidgeStart]) -> None:
+        """Every bin of every region is a row, weighted as in the loss."""
+        student, teacher = self._maps(batch)
+        weights = self._weights(batch).masked_fill(~batch.mask, 0).square()
+        weights = weights / batch.mask.sum(1, keepdim=True).clamp(min=1)
         for level, fit in fits.items():
-            set_adapter(convs[level], *fit.solve(ridge))
+            boxes = self._boxes(batch, level)
+            fit.add(student[level], teacher[level], *boxes, weights, bins=self.bins)
 
     def _maps(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Student's maps before Psi, and the teacher's."""
-        pixels = resize_aligned(batch.pixels.float(), self.student_size)
-        student = self.backbone(self.backbone.normalize(pixels), self.levels)
-        return student, self.maps_of(batch, self.levels)
+        return self.student_maps(batch), self.maps_of(batch, self.levels)
 
     def _boxes(self, batch: Batch, level: str) -> tuple[Tensor, Tensor]:
         """Regions in the student's and in the teacher's map, moved as their cells are."""

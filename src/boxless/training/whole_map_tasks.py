@@ -1,7 +1,6 @@
 """What the compared methods train on whole feature maps: FitNets' hint and attention transfer."""
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +8,14 @@ from torch import Tensor, nn
 from boxless.distill.attention import AttentionForm, attention_loss
 from boxless.distill.hint import hint_loss
 from boxless.distill.region_transfer import Adapter, inverse_scale
+from boxless.distill.ridge_start import RidgeStart
 from boxless.distill.tag_loss import tag_loss
 from boxless.models.backbone import Backbone, displacements, train_mode
 from boxless.models.classifier import Classifier
 from boxless.models.pixels import resize_aligned
 from boxless.regions.view_pooling import pool_view
 from boxless.training.batches import Batch
+from boxless.training.feature_task import FeatureTask
 from boxless.training.tasks import MapsOf
 
 
@@ -67,7 +68,7 @@ class TeacherMaps:
         return windows + extent * ours - theirs
 
 
-class HintTask:
+class HintTask(FeatureTask):
     """FitNets' first phase: train the student's backbone to agree with the teacher's whole maps.
 
     Args:
@@ -89,31 +90,35 @@ class HintTask:
         student_size: int,
         train_norm_statistics: bool,
     ) -> None:
-        self.backbone, self.teacher, self.levels = backbone, teacher, tuple(adapters)
-        self.spreads, self.student_size = spreads, student_size
-        self.train_statistics = train_norm_statistics
-        self.adapters = nn.ModuleDict(cast("dict[str, nn.Module]", adapters))
-        self.module: nn.Module = nn.ModuleDict({"backbone": backbone, "adapters": self.adapters})
-
-    def is_new(self, name: str) -> bool:
-        """The regressor is new."""
-        return name.startswith("adapters.")
-
-    def train_mode(self) -> None:
-        """BatchNorm statistics as asked."""
-        train_mode(self.module, statistics=self.train_statistics)
+        super().__init__(
+            backbone,
+            adapters,
+            spreads=spreads,
+            student_size=student_size,
+            train_norm_statistics=train_norm_statistics,
+        )
+        self.teacher = teacher
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Hint loss summed over levels."""
-        pixels = resize_aligned(batch.pixels.float(), self.student_size)
-        student = self.backbone(self.backbone.normalize(pixels), self.levels)
-        teacher = self.teacher.on_cells(batch, student, self.backbone, self.student_size)
+        student, teacher = self._maps(batch)
         parts = {}
         for level in self.levels:
             factor = inverse_scale(self.spreads.get(level), teacher[level])
             adapted = self.adapters[level](student[level]).float()
             parts[level] = hint_loss(adapted * factor, teacher[level] * factor)
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+
+    def gather(self, batch: Batch, fits: dict[str, RidgeStart]) -> None:
+        """Every cell of the student's map is a row; all weigh the same."""
+        student, teacher = self._maps(batch)
+        for level, fit in fits.items():
+            fit.add_cells(student[level], teacher[level])
+
+    def _maps(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Student's maps before the regressor, and the teacher's on their cells."""
+        student = self.student_maps(batch)
+        return student, self.teacher.on_cells(batch, student, self.backbone, self.student_size)
 
 
 class AttentionTask:
