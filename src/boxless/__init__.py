@@ -10,11 +10,12 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 
-def load(path: str | Path) -> "Predictor":
+def load(path: str | Path, threads: int = 0) -> "Predictor":
     """Open an exported student; needs onnxruntime, NumPy and Pillow alone.
 
     Args:
         path: A run folder, or a ``student.onnx``.
+        threads: Threads that one batch is computed with; 0 takes all cores.
 
     Returns:
         A predictor: ``boxless.load("runs/first").predict(["street.jpg"])``.
@@ -24,4 +25,4 @@ def load(path: str | Path) -> "Predictor":
     """
     from boxless.inference.predictor import Predictor  # noqa: PLC0415  (onnxruntime takes a while)
 
-    return Predictor.load(Path(path))
+    return Predictor.load(Path(path), threads=threads)

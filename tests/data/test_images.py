@@ -183,9 +183,9 @@ def test_damaged_exif_counts_as_upright(tmp_path):
 
 def test_too_many_pixels(tmp_path, monkeypatch):
     path = noisy(tmp_path / "x.png")
-    monkeypatch.setattr(images, "MAX_PIXELS", 64 * 64)
+    monkeypatch.setattr(images, "ANY_IMAGE", images.ImageLimits(64 * 64))
     assert load_image(str(path)).shape == (64, 64, 3)
-    monkeypatch.setattr(images, "MAX_PIXELS", 64 * 64 - 1)
+    monkeypatch.setattr(images, "ANY_IMAGE", images.ImageLimits(64 * 64 - 1))
     with pytest.raises(DataError, match="found 64 x 64 pixels"):
         load_image(str(path))
 

@@ -110,6 +110,7 @@ class TestPrediction:
         assert again["labels"][0] == {
             "name": prediction.labels[0].name,
             "probability": values[0],
+            "threshold": 0.5,
         }
 
     def test_ties_keep_the_order_of_the_classes(self, tmp_path):

@@ -1,4 +1,4 @@
-"""A student so small that NumPy can say what it must answer."""
+"""A student so small that NumPy can say what it must answer; its maps are 4 x 4 cells."""
 
 import json
 
@@ -41,14 +41,26 @@ def write_student(
     classes=3,
     scale=1.0,
     bias=1.0,
+    maps=True,
 ):
-    """Mean over all pixels, a linear layer, a sigmoid."""
+    """Mean over all pixels, a linear layer, a sigmoid; the same layer on means of 2 x 2 pixels."""
     onnx = pytest.importorskip("onnx")
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
     W, b = weights()
     W, b = np.resize(W, (3, classes)) * np.float32(scale), np.resize(b, classes) * np.float32(bias)
+    cell_nodes, cell_outputs, cell_weights = [], [], []
+    if maps:
+        square = {"kernel_shape": [2, 2], "strides": [2, 2]}
+        cell_nodes = [
+            helper.make_node("AveragePool", [input_name], ["cells"], **square),
+            helper.make_node("Conv", ["cells", "V", "b"], ["maps"]),
+        ]
+        cells = [batch, classes, size // 2, size // 2]
+        cell_outputs = [helper.make_tensor_value_info("maps", 1, cells)]
+        cell_weights = [numpy_helper.from_array(np.ascontiguousarray(W.T)[..., None, None], "V")]
     graph = helper.make_graph(
         [
+            *cell_nodes,
             helper.make_node("GlobalAveragePool", [input_name], ["pooled"]),
             helper.make_node("Flatten", ["pooled"], ["flat"]),
             helper.make_node("Gemm", ["flat", "W", "b"], ["logits"]),
@@ -56,8 +68,8 @@ def write_student(
         ],
         "student",
         [helper.make_tensor_value_info(input_name, 1, [batch, 3, size, size])],
-        [helper.make_tensor_value_info("probabilities", 1, [batch, classes])],
-        [numpy_helper.from_array(W, "W"), numpy_helper.from_array(b, "b")],
+        [helper.make_tensor_value_info("probabilities", 1, [batch, classes]), *cell_outputs],
+        [numpy_helper.from_array(W, "W"), numpy_helper.from_array(b, "b"), *cell_weights],
     )
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="test"

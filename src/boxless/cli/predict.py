@@ -117,11 +117,10 @@ def _watched(paths: list[Path]) -> Iterator[Path]:
 
 
 def _print_json(prediction: "Prediction", shown: "tuple[Label, ...]") -> None:
+    from dataclasses import replace
     from json import dumps
 
-    from boxless.inference.prediction import Prediction
-
-    print(dumps(Prediction(prediction.path, shown).to_dict(), ensure_ascii=False), flush=True)
+    print(dumps(replace(prediction, labels=shown).to_dict(), ensure_ascii=False), flush=True)
 
 
 def _print_table(console: "Console", prediction: "Prediction", shown: "tuple[Label, ...]") -> None:

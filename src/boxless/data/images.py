@@ -1,5 +1,6 @@
 """Decode images, whatever their mode, and say clearly what is wrong with a file."""
 
+import io
 import os
 import struct
 import threading
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
@@ -51,6 +53,22 @@ _opening = threading.Lock()  # warning filters are shared between threads
 
 
 @dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What is accepted as an image, where it comes from strangers.
+
+    Attributes:
+        max_pixels: Most pixels; asked before anything is decoded.
+        formats: Names of Pillow's formats (``JPEG``, ``PNG``, …) that may be opened; None = all.
+    """
+
+    max_pixels: int = MAX_PIXELS
+    formats: tuple[str, ...] | None = None
+
+
+ANY_IMAGE = ImageLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class BadImage:
     """An image that cannot be used.
 
@@ -82,12 +100,37 @@ def load_image(path: str) -> UInt8Array:
     if path.startswith(scenes.PREFIX):
         return scenes.render(path)
     with _opened(path) as image:
-        image.load()
-        rgb = _to_rgb(image)
-        turn = _UPRIGHT.get(_orientation(image))
-        if turn is not None:
-            rgb = rgb.transpose(turn)
-        return np.array(rgb, np.uint8)
+        return _decoded(image)
+
+
+def decode_image(
+    data: bytes, *, name: str = "image", limits: ImageLimits = ANY_IMAGE
+) -> UInt8Array:
+    """Decode the content of an image file, as `load_image` would.
+
+    Args:
+        data: All bytes of the file.
+        name: What messages call it.
+        limits: What is accepted.
+
+    Returns:
+        (H, W, 3) RGB image; a new array.
+
+    Raises:
+        DataError: The bytes are none, truncated, no image, or beyond the limits.
+    """
+    with _opened(name, lambda: io.BytesIO(data), limits) as image:
+        return _decoded(image)
+
+
+def _decoded(image: Image.Image) -> UInt8Array:
+    """Pixels of an opened image, upright."""
+    image.load()
+    rgb = _to_rgb(image)
+    turn = _UPRIGHT.get(_orientation(image))
+    if turn is not None:
+        rgb = rgb.transpose(turn)
+    return np.array(rgb, np.uint8)
 
 
 def image_size(path: str) -> tuple[int, int]:
@@ -149,20 +192,26 @@ def _try_image(record: ImageRecord) -> BadImage | None:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Image.Image]:
-    """Open an image and turn every way it can fail into a `DataError`."""
+def _opened(
+    path: str,
+    opener: Callable[[], BinaryIO] | None = None,
+    limits: ImageLimits | None = None,
+) -> Iterator[Image.Image]:
+    """Open an image, by default a file, and turn every way it can fail into a `DataError`."""
+    limits = limits or ANY_IMAGE
     try:
-        with Path(path).open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
+        with Path(path).open("rb") if opener is None else opener() as file:
+            if file.seek(0, os.SEEK_END) == 0:
                 raise DataError(f"{path}: image file is empty (0 bytes)")
+            file.seek(0)
             with _opening, warnings.catch_warnings():
                 # The limit below answers with an error instead of a warning.
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                image = Image.open(file)
+                image = Image.open(file, formats=limits.formats)
             with image:
                 width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise _too_large(path, f"{width} x {height} pixels")
+                if width * height > limits.max_pixels:
+                    raise _too_large(path, f"{width} x {height} pixels", limits.max_pixels)
                 yield image
     except FileNotFoundError:
         raise DataError(f"{path}: image file is missing") from None
@@ -173,15 +222,15 @@ def _opened(path: str) -> Iterator[Image.Image]:
     except UnidentifiedImageError:
         raise DataError(f"{path}: not an image, or of an unknown format") from None
     except Image.DecompressionBombError:
-        raise _too_large(path, "far more") from None
+        raise _too_large(path, "far more", limits.max_pixels) from None
     except _BROKEN as error:
         raise DataError(f"{path}: image file is damaged ({_one_line(error)})") from error
 
 
-def _too_large(path: str, found: str) -> DataError:
-    limit = MAX_PIXELS // 1_000_000
+def _too_large(path: str, found: str, limit: int) -> DataError:
     return DataError(
-        f"{path}: expected at most {limit} megapixels, found {found}", hint="scale the image down"
+        f"{path}: expected at most {limit / 1e6:g} megapixels, found {found}",
+        hint="scale the image down",
     )
 
 

@@ -1,7 +1,21 @@
 """What a student says about one image."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from PIL import Image
+
+from boxless.atomic import write_atomically
+from boxless.errors import ConfigError, StoreError
+from boxless.inference.location import DEFAULT, LocationSettings, heat_map
+from boxless.types import Float32Array, UInt8Array
+
+Source = str | Path | bytes | UInt8Array | Image.Image
+"""An image: a file, its content, (H, W, 3) uint8 RGB pixels, or a Pillow image."""
+
+DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,33 +25,154 @@ class Label:
     Attributes:
         name: Name of the class.
         probability: In [0, 1]; those of an image do not add up to 1.
+        threshold: Probability from which on the class counts as present.
     """
 
     name: str
     probability: float
+    threshold: float = DEFAULT_THRESHOLD
+
+    @property
+    def present(self) -> bool:
+        """Whether the probability reaches the threshold."""
+        return self.probability >= self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Where a class was seen: a box that nobody drew.
+
+    Attributes:
+        name: Name of the class.
+        score: In [0, 1].
+        x1: Left edge in pixels of the upright image.
+        y1: Upper edge.
+        x2: Right edge, exclusive.
+        y2: Lower edge, exclusive.
+    """
+
+    name: str
+    score: float
+    x1: float
+    y1: float
+    x2: float
+    y2: float
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """All labels of one image.
+    """All that a student says about one image.
 
     Attributes:
-        path: File of the image; None for an image given as pixels.
+        path: File of the image; None for an image given as pixels or bytes.
         labels: K labels, most probable first, equal ones in the order of the classes.
+        boxes: Boxes of the labels that are present, most probable label first; () if not asked for.
+        width: Width of the upright image in pixels.
+        height: Height of the upright image in pixels.
+        probabilities: (K,) in the order of the student's classes.
+        classes: K names in the same order.
+        maps: (K, h, w) class maps; None if boxes were not asked for.
+        location: How boxes are made of the maps.
+        source: The image as it was given, to draw on.
     """
 
     path: str | None
     labels: tuple[Label, ...]
+    boxes: tuple[Box, ...]
+    width: int
+    height: int
+    probabilities: Float32Array = field(compare=False, repr=False)
+    classes: tuple[str, ...] = field(compare=False, repr=False)
+    maps: Float32Array | None = field(default=None, compare=False, repr=False)
+    location: LocationSettings = field(default=DEFAULT, compare=False, repr=False)
+    source: Source | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def present(self) -> tuple[Label, ...]:
+        """Labels at or above their threshold, most probable first."""
+        return tuple(label for label in self.labels if label.present)
 
     def top(self, n: int) -> tuple[Label, ...]:
         """The n most probable labels."""
         return self.labels[: max(n, 0)]
 
     def above(self, threshold: float) -> tuple[Label, ...]:
-        """Labels strictly more probable than a threshold, best first."""
+        """Labels strictly more probable than a threshold of your own, best first."""
         return tuple(label for label in self.labels if label.probability > threshold)
 
+    def heat_map(self, name: str) -> Float32Array:
+        """Where a class was looked for and how much of it was found.
+
+        Args:
+            name: A class.
+
+        Returns:
+            (H, W) in [0, 1], as large as the image.
+
+        Raises:
+            ConfigError: There is no such class.
+            StoreError: The prediction was made without boxes.
+        """
+        if name not in self.classes:
+            raise ConfigError(f"no class {name!r}; there are {', '.join(self.classes)}")
+        if self.maps is None:
+            raise StoreError("this prediction has no class maps", hint="predict with boxes=True")
+        values = self.maps[self.classes.index(name)]
+        return heat_map(values, (self.width, self.height), self.location)
+
     def to_dict(self) -> dict[str, Any]:
-        """Values for JSON: ``{"path", "labels": [{"name", "probability"}, …]}``."""
-        labels = [{"name": label.name, "probability": label.probability} for label in self.labels]
-        return {"path": self.path, "labels": labels}
+        """Values for JSON.
+
+        Returns:
+            ``{"path", "width", "height", "labels": [{"name", "probability", "threshold"}, …],
+            "boxes": [{"name", "score", "x1", "y1", "x2", "y2"}, …]}``.
+        """
+        labels = [
+            {"name": x.name, "probability": x.probability, "threshold": x.threshold}
+            for x in self.labels
+        ]
+        boxes = [
+            {"name": b.name, "score": b.score, "x1": b.x1, "y1": b.y1, "x2": b.x2, "y2": b.y2}
+            for b in self.boxes
+        ]
+        size = {"width": self.width, "height": self.height}
+        return {"path": self.path, **size, "labels": labels, "boxes": boxes}
+
+    def draw(self, *, heat: str | None = None) -> Image.Image:
+        """The image with its labels and boxes on it.
+
+        Args:
+            heat: A class whose heat map is laid over the image.
+
+        Returns:
+            A new RGB picture, as large as the image but at most
+            `boxless.inference.drawing.LARGEST` pixels a side.
+
+        Raises:
+            DataError: The image cannot be read any more.
+            ConfigError: There is no such class.
+            StoreError: A heat map is asked for, but the prediction was made without boxes.
+        """
+        from boxless.inference.drawing import annotated  # noqa: PLC0415  (fonts: only who draws)
+
+        return annotated(self, heat=heat)
+
+    def save(self, path: str | Path) -> None:
+        """Write the prediction: ``.json``, or an annotated picture (any suffix Pillow can write).
+
+        Args:
+            path: The file; replaced in one step if it is there.
+
+        Raises:
+            ConfigError: The suffix is neither.
+            DataError: The image cannot be read any more.
+            RunError: The file cannot be written.
+        """
+        target = Path(path)
+        if target.suffix.lower() == ".json":
+            text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
+            write_atomically(target, text.encode() + b"\n")
+            return
+        from boxless.inference.drawing import save_picture  # noqa: PLC0415
+
+        save_picture(self.draw(), target)

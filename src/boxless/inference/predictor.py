@@ -3,19 +3,21 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from boxless.data.images import load_image
-from boxless.errors import BoxlessError, ConfigError, DataError, NumericsError, ShapeError
-from boxless.inference.prediction import Label, Prediction
+from boxless.data.images import ANY_IMAGE, ImageLimits
+from boxless.errors import BoxlessError, ConfigError, NumericsError, ShapeError, StoreError
+from boxless.inference.images import as_sources, to_pixels
+from boxless.inference.location import DEFAULT, LocationSettings, locate
+from boxless.inference.prediction import DEFAULT_THRESHOLD, Box, Label, Prediction, Source
 from boxless.inference.preprocess import normalise, resize_square
 from boxless.inference.student_file import (
     INPUT,
+    MAPS,
     OUTPUT,
     StudentFile,
     StudentMetadata,
@@ -24,11 +26,39 @@ from boxless.inference.student_file import (
 )
 from boxless.types import Float32Array, UInt8Array
 
-Source = str | Path | UInt8Array | Image.Image
-Loaded = tuple[Source, UInt8Array | BoxlessError]
-
 _LOADERS = 4  # threads that decode while the network computes
-_pillow_lock = Lock()  # one lazy Pillow image may be given several times
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image as the network takes it.
+
+    Attributes:
+        pixels: (S, S, 3) uint8 RGB.
+        width: Width of the upright image in pixels.
+        height: Height of the upright image in pixels.
+    """
+
+    pixels: UInt8Array
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the network says about a batch.
+
+    Attributes:
+        probabilities: (N, K) in [0, 1].
+        maps: (N, K, h, w) evidence for each class, cell by cell, as logits; None where the file has
+            none, or they were not asked for.
+    """
+
+    probabilities: Float32Array
+    maps: Float32Array | None
+
+
+Loaded = tuple[Source, Prepared | BoxlessError]
 
 
 class Predictor:
@@ -36,7 +66,7 @@ class Predictor:
 
     Example:
         >>> predictor = Predictor.load(Path("runs/first"))  # doctest: +SKIP
-        >>> predictor.predict(["street.jpg"])[0].top(3)  # doctest: +SKIP
+        >>> predictor.predict(["street.jpg"])[0].present  # doctest: +SKIP
 
     Args:
         student: Opened by `boxless.inference.student_file.open_student`.
@@ -77,13 +107,30 @@ class Predictor:
         """K class names, in the order of the outputs."""
         return self._student.metadata.classes
 
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """K probabilities from which on a label counts as present."""
+        return self.metadata.thresholds or (DEFAULT_THRESHOLD,) * len(self.classes)
+
+    @property
+    def location(self) -> LocationSettings:
+        """How boxes are made of class maps."""
+        return self.metadata.location or DEFAULT
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether the file has class maps, from which boxes are made."""
+        return self._student.has_maps
+
     def predict(
-        self, images: Source | Iterable[Source], *, batch_size: int = 16
+        self, images: Source | Iterable[Source], *, boxes: bool = False, batch_size: int = 16
     ) -> list[Prediction]:
         """Label images.
 
         Args:
-            images: Paths, (H, W, 3) uint8 RGB arrays, or Pillow images; one or many.
+            images: Paths of images or folders, the bytes of image files, (H, W, 3) uint8 RGB
+                arrays, or Pillow images; one or many.
+            boxes: Say also where the labels that are present were seen.
             batch_size: Images computed together; changes speed and memory, not the labels.
 
         Returns:
@@ -93,13 +140,15 @@ class Predictor:
             DataError: If an image cannot be read.
             ShapeError: If an array is no image.
             NumericsError: If the student answers with NaN.
+            StoreError: If boxes are asked for and the file has no class maps.
         """
-        return list(self.stream(images, batch_size=batch_size))
+        return list(self.stream(images, boxes=boxes, batch_size=batch_size))
 
     def stream(
         self,
         images: Source | Iterable[Source],
         *,
+        boxes: bool = False,
         batch_size: int = 16,
         on_error: Callable[[Source, BoxlessError], None] | None = None,
     ) -> Iterator[Prediction]:
@@ -107,6 +156,7 @@ class Predictor:
 
         Args:
             images: As for `predict`; may be a generator.
+            boxes: Say also where the labels that are present were seen.
             batch_size: Images computed together.
             on_error: Called with each image that cannot be read, which is then left out; by
                 default the error is raised.
@@ -117,30 +167,53 @@ class Predictor:
         Raises:
             ConfigError: If `batch_size` is below 1.
             DataError: If an image cannot be read and there is no `on_error`.
+            StoreError: If boxes are asked for and the file has no class maps.
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1, found {batch_size}")
+        if boxes:
+            self._require_maps()
         size = self._student.fixed_batch or batch_size
-        for batch in self._load_batches(_as_sources(images), size):
-            good: list[tuple[Source, UInt8Array]] = []
-            for source, pixels in batch:
-                if not isinstance(pixels, BoxlessError):
-                    good.append((source, pixels))
+        for batch in self._load_batches(as_sources(images), size):
+            good: list[tuple[Source, Prepared]] = []
+            for source, prepared in batch:
+                if not isinstance(prepared, BoxlessError):
+                    good.append((source, prepared))
                 elif on_error is None:
-                    raise pixels
+                    raise prepared
                 else:
-                    on_error(source, pixels)
+                    on_error(source, prepared)
             if good:
-                yield from self._label(good)
+                pixels = np.stack([prepared.pixels for _, prepared in good])
+                outputs = self.run(pixels, maps=boxes)
+                for row, (source, prepared) in enumerate(good):
+                    yield self.describe(outputs, row, prepared, boxes=boxes, source=source)
 
-    def probabilities(self, pixels: UInt8Array) -> Float32Array:
-        """Probabilities of images that are squares already.
+    def prepare(self, image: Source, limits: ImageLimits = ANY_IMAGE) -> Prepared:
+        """Decode one image and make it a square.
+
+        Args:
+            image: The image.
+            limits: What is accepted as the content of an image file.
+
+        Raises:
+            DataError: It cannot be read, or is beyond the limits.
+            ShapeError: An array is no image.
+        """
+        facts = self._student.metadata
+        pixels = to_pixels(image, limits)
+        square = resize_square(pixels, facts.input_size, antialias=facts.antialias)
+        return Prepared(square, pixels.shape[1], pixels.shape[0])
+
+    def run(self, pixels: UInt8Array, *, maps: bool = True) -> Outputs:
+        """Compute one or more images that are squares already.
 
         Args:
             pixels: (N, S, S, 3) RGB.
+            maps: Fetch class maps too, if the file has them.
 
         Returns:
-            (N, K) values in [0, 1].
+            Probabilities and maps, one row an image.
 
         Raises:
             ShapeError: If the images have another size.
@@ -150,21 +223,81 @@ class Predictor:
         S = facts.input_size
         if pixels.shape[1:] != (S, S, 3):
             raise ShapeError(f"expected images (N, {S}, {S}, 3), found {pixels.shape}")
+        names = [OUTPUT, MAPS] if maps and self.has_maps else [OUTPUT]
         size = self._student.fixed_batch or max(len(pixels), 1)
         answers = []
-        for start in range(0, len(pixels), size):
-            part = pixels[start : start + size]
-            padded = part
-            if len(part) < size:  # only a graph exported for one batch size needs this
+        for start in range(0, max(len(pixels), 1), size):
+            part = padded = pixels[start : start + size]
+            if len(part) < size:  # a graph exported for one batch size, or no image at all
                 padded = np.concatenate([part, np.zeros((size - len(part), S, S, 3), np.uint8)])
             inputs = normalise(padded, facts.mean, facts.std, channels=facts.channels)
-            answers.append(self._student.session.run([OUTPUT], {INPUT: inputs})[0][: len(part)])
-        result = (
-            np.concatenate(answers) if answers else np.zeros((0, len(self.classes)), np.float32)
+            found = self._student.session.run(names, {INPUT: inputs})
+            answers.append([values[: len(part)] for values in found])
+        joined = [np.concatenate(parts) for parts in zip(*answers, strict=True)]
+        self._check(joined[0], len(pixels))
+        return Outputs(joined[0], joined[1] if len(joined) > 1 else None)
+
+    def probabilities(self, pixels: UInt8Array) -> Float32Array:
+        """Probabilities (N, K) of images (N, S, S, 3) that are squares already; see `run`."""
+        return self.run(pixels, maps=False).probabilities
+
+    def describe(
+        self,
+        outputs: Outputs,
+        row: int,
+        prepared: Prepared,
+        *,
+        boxes: bool = False,
+        source: Source | None = None,
+    ) -> Prediction:
+        """Put one row of a batch's outputs into words.
+
+        Args:
+            outputs: From `run`.
+            row: Which image of the batch.
+            prepared: That image.
+            boxes: Say also where the labels that are present were seen.
+            source: The image as it was given, for the prediction's path and for drawing.
+
+        Raises:
+            StoreError: If boxes are asked for and there are no class maps.
+        """
+        values = outputs.probabilities[row]
+        limits = self.thresholds
+        order = np.argsort(-values, kind="stable").tolist()
+        labels = tuple(Label(self.classes[k], float(values[k]), limits[k]) for k in order)
+        maps, found = None, []
+        if boxes:
+            if outputs.maps is None:
+                self._require_maps()
+                raise StoreError("the outputs have no class maps", hint="run with maps=True")
+            maps = outputs.maps[row]
+            present = [k for k, label in zip(order, labels, strict=True) if label.present]
+            found = locate(maps, (prepared.width, prepared.height), present, self.location)
+        return Prediction(
+            str(source) if isinstance(source, str | Path) else None,
+            labels,
+            tuple(Box(self.classes[b.label], b.score, b.x1, b.y1, b.x2, b.y2) for b in found),
+            prepared.width,
+            prepared.height,
+            values,
+            self.classes,
+            maps,
+            self.location,
+            source,
         )
-        if result.shape != (len(pixels), len(self.classes)):
+
+    def _require_maps(self) -> None:
+        if not self.has_maps:
+            raise StoreError(
+                f"{self.path} has no class maps, so it cannot say where it looked",
+                hint="it was exported by an older version; export the student again",
+            )
+
+    def _check(self, result: Float32Array, images: int) -> None:
+        if result.shape != (images, len(self.classes)):
             raise ShapeError(
-                f"{self.path}: expected probabilities {(len(pixels), len(self.classes))}, "
+                f"{self.path}: expected probabilities {(images, len(self.classes))}, "
                 f"found {result.shape}"
             )
         if not np.isfinite(result).all():
@@ -173,7 +306,6 @@ class Predictor:
                 f"{self.path} answered {result[row, column]} for class {self.classes[column]!r}",
                 hint="the student has diverged in training or the file is damaged",
             )
-        return result.astype(np.float32, copy=False)
 
     def _load_batches(self, sources: Iterator[Source], size: int) -> Iterator[list[Loaded]]:
         """Decode one batch ahead of the one being computed."""
@@ -191,51 +323,7 @@ class Predictor:
 
     def _load(self, source: Source) -> Loaded:
         """Decode and resize; what is wrong with an image is a value here, not an exception."""
-        facts = self._student.metadata
         try:
-            pixels = _pixels(source)
-            return source, resize_square(pixels, facts.input_size, antialias=facts.antialias)
+            return source, self.prepare(source)
         except BoxlessError as error:
             return source, error
-
-    def _label(self, batch: list[tuple[Source, UInt8Array]]) -> Iterator[Prediction]:
-        table = self.probabilities(np.stack([pixels for _, pixels in batch]))
-        for (source, _), row in zip(batch, table, strict=True):
-            order = np.argsort(-row, kind="stable")
-            labels = tuple(Label(self.classes[k], float(row[k])) for k in order)
-            yield Prediction(str(source) if isinstance(source, str | Path) else None, labels)
-
-
-def _as_sources(images: Source | Iterable[Source]) -> Iterator[Source]:
-    """One image counts as a list of one."""
-    single = isinstance(images, str | Path | Image.Image)
-    if single or (isinstance(images, np.ndarray) and images.ndim < 4):
-        return iter([images])  # type: ignore[list-item]
-    return iter(images)  # type: ignore[arg-type]
-
-
-def _pixels(source: Source) -> UInt8Array:
-    """(H, W, 3) uint8 RGB pixels of any source."""
-    if isinstance(source, str | Path):
-        return load_image(str(source))
-    if isinstance(source, np.ndarray):
-        return source
-    if not isinstance(source, Image.Image):
-        raise DataError(
-            f"expected a path, an array or a Pillow image, found {type(source).__name__}"
-        )
-    if source.mode.startswith("I") or source.mode == "F":
-        raise DataError(
-            f"a Pillow image of mode {source.mode} has no agreed range of values",
-            hint="scale it to 0-255 and convert it to RGB, or pass the path of the file",
-        )
-    try:
-        with _pillow_lock:
-            source.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"a Pillow image could not be decoded: {error}") from error
-    upright = ImageOps.exif_transpose(source)
-    if upright.has_transparency_data:
-        layer = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.asarray(upright.convert("RGB"), np.uint8)

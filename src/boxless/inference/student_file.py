@@ -1,88 +1,28 @@
 """The exported student: one ONNX file that says itself how to be fed and what its outputs mean.
 
-Input ``image`` (N, 3, S, S) float32, output ``probabilities`` (N, K). Everything else is in the
-file's metadata, one JSON value a key, so that no second file can get lost or mixed up.
+Input ``image`` (N, 3, S, S) float32, outputs ``probabilities`` (N, K) and ``maps`` (N, K, h, w).
+Everything else is in the file's metadata, one JSON value a key, so that no second file can get lost
+or mixed up. Files of before version 0.2 have no maps.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from boxless.errors import RunError, StoreError
+from boxless.inference.student_metadata import StudentMetadata
 
-PREFIX = "boxless."
-INPUT, OUTPUT = "image", "probabilities"
+__all__ = [
+    "INPUT",
+    "MAPS",
+    "OUTPUT",
+    "StudentFile",
+    "StudentMetadata",
+    "find_student",
+    "open_student",
+]
 
-Triple = tuple[float, float, float]
-Positive = Annotated[float, Field(gt=0)]
-
-
-class StudentMetadata(BaseModel):
-    """What an exported student knows about itself; each field is a key ``boxless.FIELD``.
-
-    All are required: they stand at the end of the file, so that a cut-off copy is noticed even if
-    its graph still opens.
-
-    Attributes:
-        classes: K names, in the order of the outputs.
-        input_size: S, side of the square input in pixels.
-        mean: Subtracted from pixels of 0 to 255, per channel in the order of `channels`.
-        std: What they are divided by then.
-        channels: Channel order of the input.
-        resize: How an image becomes a square.
-        antialias: See `boxless.data.resize.resize_square`.
-        version: Version of boxless that wrote the file.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-    classes: tuple[str, ...] = Field(min_length=1)
-    input_size: int = Field(ge=1)
-    mean: Triple
-    std: tuple[Positive, Positive, Positive]
-    channels: Literal["RGB", "BGR"]
-    resize: Literal["bilinear"]
-    antialias: bool
-    version: str
-
-    def to_props(self) -> dict[str, str]:
-        """Metadata properties to write into the ONNX file."""
-        return {PREFIX + key: json.dumps(value) for key, value in self.model_dump().items()}
-
-    @classmethod
-    def from_props(cls, props: dict[str, str], *, path: Path) -> "StudentMetadata":
-        """Read and check the properties of an ONNX file.
-
-        Args:
-            props: All metadata of the file.
-            path: The file, for messages.
-
-        Returns:
-            The metadata.
-
-        Raises:
-            StoreError: If keys are missing or hold something else.
-        """
-        own = {key.removeprefix(PREFIX): props[key] for key in props if key.startswith(PREFIX)}
-        missing = [PREFIX + name for name in cls.model_fields if name not in own]
-        if missing:
-            raise StoreError(
-                f"{path} is an ONNX model, but no complete student that boxless exported: "
-                f"its metadata lacks {', '.join(missing)}",
-                hint="pass export/student.onnx of a run; if it is one, copy it again",
-            )
-        try:
-            return cls.model_validate({key: _value(key, text) for key, text in own.items()})
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = PREFIX + ".".join(str(part) for part in first["loc"])
-            raise StoreError(
-                f"{path}: metadata {key} is wrong: {first['msg']}, found {first['input']!r}",
-                hint="export the student again, or update boxless if the file is newer",
-            ) from error
+INPUT, OUTPUT, MAPS = "image", "probabilities", "maps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +34,14 @@ class StudentFile:
         metadata: What the file says about itself.
         session: onnxruntime session.
         fixed_batch: Batch size the graph was exported for; None where any will do.
+        has_maps: Whether the graph has class maps.
     """
 
     path: Path
     metadata: StudentMetadata
     session: Any
     fixed_batch: int | None
+    has_maps: bool
 
 
 def find_student(run: Path) -> Path:
@@ -164,17 +106,9 @@ def open_student(path: Path, *, threads: int = 0) -> StudentFile:
     )
     _check_graph(path, session, metadata)
     batch = session.get_inputs()[0].shape[0]
-    return StudentFile(path, metadata, session, batch if isinstance(batch, int) else None)
-
-
-def _value(key: str, text: str) -> Any:
-    """Decode one property; plain words need no quotation marks."""
-    if key == "version":
-        return text.strip('"')
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+    has_maps = any(output.name == MAPS for output in session.get_outputs())
+    fixed = batch if isinstance(batch, int) else None
+    return StudentFile(path, metadata, session, fixed, has_maps)
 
 
 def _check_graph(path: Path, session: Any, metadata: StudentMetadata) -> None:
@@ -183,21 +117,31 @@ def _check_graph(path: Path, session: Any, metadata: StudentMetadata) -> None:
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1:
         raise StoreError(f"{path}: expected one input, found {[value.name for value in inputs]}")
-    for values, name, wanted in ((inputs, INPUT, (3, S, S)), (outputs, OUTPUT, (K,))):
+    tables: list[tuple[list[Any], str, tuple[int | None, ...]]] = [
+        (inputs, INPUT, (3, S, S)),
+        (outputs, OUTPUT, (K,)),
+    ]
+    if any(value.name == MAPS for value in outputs):
+        tables.append((outputs, MAPS, (K, None, None)))
+    for values, name, wanted in tables:
         known = {value.name: value for value in values}
         found = known.get(name)
         if found is None or found.type != "tensor(float)" or not _fits(found.shape, wanted):
             tensors = ", ".join(f"{v.name} {v.type} {v.shape}" for v in values)
             raise StoreError(
-                f"{path}: expected a float32 tensor {name!r} (N, {', '.join(map(str, wanted))}) "
+                f"{path}: expected a float32 tensor {name!r} (N, {', '.join(map(_side, wanted))}) "
                 f"as its metadata say, found {tensors}",
                 hint="graph and metadata disagree; export the student again",
             )
 
 
-def _fits(shape: list[Any], wanted: tuple[int, ...]) -> bool:
+def _side(size: int | None) -> str:
+    return "any" if size is None else str(size)
+
+
+def _fits(shape: list[Any], wanted: tuple[int | None, ...]) -> bool:
     """Does a shape (names stand for any size), less its first axis, fit?"""
     return len(shape) == len(wanted) + 1 and all(
-        size == have or not isinstance(have, int)
+        size in (have, None) or not isinstance(have, int)
         for have, size in zip(shape[1:], wanted, strict=True)
     )

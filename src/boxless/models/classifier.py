@@ -3,6 +3,7 @@
 from typing import Literal, cast
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from boxless.models.backbone import Backbone
 from boxless.models.pixels import resize_aligned
@@ -55,15 +56,41 @@ class Classifier(nn.Module):
         return self.forward_inputs(self.backbone.normalize(pixels))
 
     def forward_inputs(self, inputs: Tensor) -> Tensor:
-        """Logits (N, K) of already normalised inputs (N, 3, S, S); what is exported."""
+        """Logits (N, K) of already normalised inputs (N, 3, S, S)."""
+        return self.classify(self.final_maps(inputs))
+
+    def final_maps(self, inputs: Tensor) -> Tensor:
+        """Final maps (N, C, h, w) of already normalised inputs (N, 3, S, S)."""
         if self.resize_to:
             inputs = resize_aligned(inputs, self.resize_to)  # linear, so normalising may come first
-        return self.classify(self.backbone(inputs)["final"])
+        return cast("Tensor", self.backbone(inputs)["final"])
 
     def classify(self, maps: Tensor) -> Tensor:
         """Logits (N, K) of final maps (N, C, h, w)."""
         pooled = maps.mean((2, 3)) if self.head_kind == "gap" else self.neck(maps)
         return cast("Tensor", self.fc(self.dropout(pooled)))
+
+    def evidence(self, maps: Tensor) -> Tensor:
+        """The logits of each class, cell by cell: what a whole map of that cell would give.
+
+        With the head ``gap`` this is the class activation map (weight . feature + bias; Zhou et
+        al., CVPR 2016), and its mean over the cells is the logit. With ``fc6_fc7`` the cell is
+        repeated over the 7 x 7 places that fc6 looks at: fc6's weights summed over the places; no
+        simple sum of such cells is the logit then.
+
+        Args:
+            maps: (N, C, h, w) final maps.
+
+        Returns:
+            (N, K, h, w).
+        """
+        cells = maps
+        if self.head_kind == "fc6_fc7":
+            fc6, fc7 = cast("nn.Linear", self.neck[2]), cast("nn.Linear", self.neck[5])
+            summed = fc6.weight.view(len(fc6.weight), -1, POOLED_SIDE**2).sum(2)
+            cells = functional.conv2d(cells, summed[:, :, None, None], fc6.bias).relu()
+            cells = functional.conv2d(cells, fc7.weight[:, :, None, None], fc7.bias).relu()
+        return functional.conv2d(cells, self.fc.weight[:, :, None, None], self.fc.bias)
 
 
 def vgg_neck(

@@ -1,57 +1,40 @@
 """Export the student to one ONNX file and check it against PyTorch on real images."""
 
-import io
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from boxless import __version__
 from boxless.atomic import write_atomically
-from boxless.data.resize import resize_square
+from boxless.data.manifest import Manifest
 from boxless.errors import RunError
 from boxless.inference.predictor import Predictor
-from boxless.inference.student_file import StudentMetadata
 from boxless.models.classifier import Classifier
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
-from boxless.pipeline.evaluation import load_predictions, load_summaries
+from boxless.pipeline.evaluation import load_summaries
+from boxless.pipeline.onnx_graph import ExportedStudent, onnx_bytes
+from boxless.pipeline.student_facts import ARM, student_metadata
+from boxless.training.batches import whole_batches
 from boxless.training.files import WEIGHTS
+from boxless.types import Float32Array
 
 NAME = "student.onnx"
 PARITY_LIMIT = 1e-4
 PARITY_IMAGES = 64
 ODD_BATCH = 7
-OPSET = 18
-
-
-class _Exported(nn.Module):
-    """The graph that is exported: normalised image in, probabilities out."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__()
-        self.classifier = classifier
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.classifier.forward_inputs(image).sigmoid()
 
 
 def export_student(run: Run, folder: Path) -> dict[str, Any]:
     """Write ``student.onnx`` for the seed that is best on held-out images."""
     seed = best_seed(run)
-    weights = run.folder / "stage2" / f"seed-{seed}" / WEIGHTS
-    model = build.trained_student(run.recipe, len(run.classes), weights)
-    write_atomically(folder / NAME, onnx_bytes(model, run))
-    difference = parity(run, folder / NAME, seed)
-    if difference > PARITY_LIMIT:
-        raise RunError(
-            f"the exported student differs from PyTorch by {difference:.2g} in probability,"
-            f" more than {PARITY_LIMIT:g}",
-            hint="please report this with the output of `boxless doctor`",
-        )
+    model = best_student(run, seed)
+    about = student_metadata(run, model, seed)
+    write_atomically(folder / NAME, onnx_bytes(model, about))
+    difference = parity(run, model, folder / NAME)
+    require_parity(difference, PARITY_LIMIT)
     return {
         "seed": seed,
         "bytes": (folder / NAME).stat().st_size,
@@ -63,59 +46,52 @@ def export_student(run: Run, folder: Path) -> dict[str, Any]:
 def best_seed(run: Run) -> int:
     """The seed whose distilled student is best on held-out images (never on test)."""
     summary = load_summaries(run.folder / "evaluate")
-    entries = summary["arms"]["distilled"]
+    entries = summary["arms"][ARM]
     return int(max(entries, key=lambda e: e["held_out_map"] or 0.0)["seed"])
 
 
-def onnx_bytes(model: Classifier, run: Run) -> bytes:
-    """The ONNX file's content, with metadata."""
-    import onnx  # noqa: PLC0415  (slow to import, needed here alone)
-
-    size = build.student_view(run.recipe)
-    program = torch.onnx.export(
-        _Exported(model.cpu()).eval(),
-        (torch.zeros(2, 3, size, size),),
-        input_names=["image"],
-        output_names=["probabilities"],
-        dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1)}},
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
-    if program is None:
-        raise RunError("torch.onnx.export gave no program")
-    proto = program.model_proto
-    for key, value in _metadata(model, run, size).items():
-        proto.metadata_props.add(key=key, value=value)
-    buffer = io.BytesIO()
-    onnx.save(proto, buffer)
-    return buffer.getvalue()
+def best_student(run: Run, seed: int) -> Classifier:
+    """The distilled student of a seed, on the CPU."""
+    weights = run.folder / "stage2" / f"seed-{seed}" / WEIGHTS
+    return build.trained_student(run.recipe, len(run.classes), weights)
 
 
-def _metadata(model: Classifier, run: Run, size: int) -> dict[str, str]:
-    scheme = model.backbone.scheme
-    about = StudentMetadata(
-        classes=run.classes,
-        input_size=size,
-        mean=scheme.mean,
-        std=scheme.std,
-        channels="BGR" if scheme.channels == "BGR" else "RGB",
-        resize="bilinear",
-        antialias=True,
-        version=__version__,
-    )
-    extra = {"backbone": model.backbone.name, "recipe": run.recipe.name}
-    return {f"boxless.{k}": json.dumps(v) for k, v in extra.items()} | about.to_props()
+def parity(run: Run, model: Classifier, path: Path) -> float:
+    """Largest difference between the file's and PyTorch's probabilities on test images.
 
-
-def parity(run: Run, path: Path, seed: int) -> float:
-    """Largest difference between onnxruntime and PyTorch's probabilities on test images."""
-    records = run.test.records[:PARITY_IMAGES]
+    PyTorch's images come the way that training takes, the file's the way that prediction takes.
+    """
     predictor = Predictor.load(path)
-    size = predictor.metadata.input_size
-    images = np.stack([resize_square(run.images(record.path), size) for record in records])
+    part = run.test.without(run.test.image_ids[PARITY_IMAGES:])
+    wanted = torch_probabilities(run, model, part, predictor.metadata.temperatures)
+    squares = [predictor.prepare(run.images(record.path)).pixels for record in part.records]
     # Batches of an odd size, so that a batch size frozen into the graph would show.
-    starts = range(0, len(images), ODD_BATCH)
-    found = np.concatenate([predictor.probabilities(images[s : s + ODD_BATCH]) for s in starts])
-    expected = load_predictions(run.folder / "evaluate")[f"distilled.{seed}.test"]
-    return float(np.abs(found - expected[: len(records)]).max())
+    starts = range(0, len(squares), ODD_BATCH)
+    found = [predictor.probabilities(np.stack(squares[s : s + ODD_BATCH])) for s in starts]
+    return float(np.abs(np.concatenate(found) - wanted).max())
+
+
+def require_parity(difference: float, limit: float) -> None:
+    """Refuse a file that answers differently.
+
+    Raises:
+        RunError: The difference is above the limit.
+    """
+    if not difference <= limit:
+        raise RunError(
+            f"the exported student differs from PyTorch by {difference:.2g} in probability,"
+            f" more than {limit:g}",
+            hint="please report this with the output of `boxless doctor`",
+        )
+
+
+@torch.no_grad()
+def torch_probabilities(
+    run: Run, model: Classifier, part: Manifest, temperatures: Sequence[float]
+) -> Float32Array:
+    """Probabilities (M, K) of the student in PyTorch, float32 on the CPU."""
+    graph = ExportedStudent(model.cpu(), temperatures).eval()
+    size = build.student_view(run.recipe)
+    batches = whole_batches(run.dataset(part), size=size, batch_size=ODD_BATCH)
+    rows = [graph(model.backbone.normalize(batch.pixels.float()))[0] for batch in batches]
+    return np.asarray(torch.cat(rows).numpy(), np.float32)
