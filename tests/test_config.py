@@ -70,6 +70,15 @@ def test_smallest_recipe_is_valid():
         ({"teaching__region_weight": "both"}, ["'trained' or 'released'", "found 'both'"]),
         ({"stage2__learn_temperature": True}, ["learn_temperature needs soft_loss = 'bce'"]),
         ({"stage1__match_statistics": True}, ["needs teacher.fold_norms and student.fold_norms"]),
+        (
+            {
+                "stage1__match_statistics": True,
+                "teacher__fold_norms": True,
+                "student__fold_norms": True,
+                "stage1__teacher_maps": "online",
+            },
+            ["match_statistics needs stage1.teacher_maps = 'cache'"],
+        ),
     ],
 )
 def test_every_fault_is_one_readable_line(changed, parts):

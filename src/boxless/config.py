@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from boxless.method_config import AttentionConfig, HintConfig, HintonConfig, check_names
-from boxless.methods import METHODS
 from boxless.proposal_methods import ProposalMethod
+from boxless.recipe_checks import check_sections
 from boxless.section import Count, Fraction, NonNegative, Positive, Section
 
 
@@ -298,61 +298,6 @@ class Recipe(Section):
     attention: AttentionConfig = AttentionConfig()
     run: RunConfig = RunConfig()
 
-    @model_validator(mode="after")
-    def _regions_exist(self) -> "Recipe":
-        for section, wanted in (("teacher", self.teacher.regions), ("stage1", self.stage1.regions)):
-            if wanted > self.proposals.max_boxes:
-                raise ValueError(
-                    f"{section}.regions = {wanted} is more than proposals.max_boxes ="
-                    f" {self.proposals.max_boxes}"
-                )
-        if self.stage1.regions != self.teacher.regions and self.teacher.whole_image:
-            raise ValueError("with teacher.whole_image, stage1.regions must equal teacher.regions")
-        if self.stage1.regions > self.teacher.regions:
-            raise ValueError("stage1.regions must not exceed teacher.regions (s' comes from there)")
-        online = self.stage1.teacher_maps == "online" or self.stage1.target == "fc7"
-        if self.stage1.optim.schedule == "plateau" and not online:
-            raise ValueError(
-                "stage1.optim.schedule = 'plateau' watches held-out images, which have no kept"
-                " maps: set stage1.teacher_maps = 'online'"
-            )
-        if self.stage1.adapter_start == "ridge" and self.stage1.adapter != "conv1x1":
-            raise ValueError("stage1.adapter_start = 'ridge' needs stage1.adapter = 'conv1x1'")
-        if self.stage1.match_statistics and not (
-            self.teacher.fold_norms and self.student.fold_norms
-        ):
-            raise ValueError(
-                "stage1.match_statistics needs teacher.fold_norms and student.fold_norms"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _teacher_can_teach(self) -> "Recipe":
-        teacher, student, teaching = self.teacher, self.student, self.teaching
-        if student.resize_from and student.resize_from < student.input_size:
-            raise ValueError(
-                f"student.resize_from = {student.resize_from} is less than student.input_size ="
-                f" {student.input_size}"
-            )
-        if teaching.predictions == "online" and student.resize_from != teacher.input_size:
-            raise ValueError(
-                "teaching.predictions = 'online' needs one view for both: set student.resize_from"
-                f" = teacher.input_size = {teacher.input_size}"
-            )
-        if teaching.predictions == "online" and teacher.folds:
-            raise ValueError("teaching.predictions = 'online' needs teacher.folds = 0")
-        noisy = teaching.predictions == "online" or self.stage1.target == "fc7"
-        if teaching.dropout and not noisy:
-            raise ValueError(
-                "teaching.dropout reaches nothing: a cache would freeze one draw of the noise; set"
-                " teaching.predictions = 'online'"
-            )
-        if self.stage2.learn_temperature and self.stage2.soft_loss == "l2":
-            raise ValueError(
-                "stage2.learn_temperature needs soft_loss = 'bce': 'l2' has no temperature"
-            )
-        return self
-
     @field_validator("methods")
     @classmethod
     def _methods_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -360,28 +305,8 @@ class Recipe(Section):
         return names
 
     @model_validator(mode="after")
-    def _methods_can_run(self) -> "Recipe":
-        asked = {name: METHODS[name] for name in self.methods if name in METHODS}
-        if "regions" in asked and self.stage1.selection == "nms":
-            raise ValueError(
-                "methods: 'regions' needs stage1.selection = 'all' (and 'regions-nms' then selects"
-                " by NMS itself)"
-            )
-        first, second = self.stage1.optim, self.stage2.optim
-        hints = [name for name, method in asked.items() if method.features == "hint"]
-        if hints and first.schedule == "plateau" and self.stage1.teacher_maps != "online":
-            raise ValueError(
-                f"methods: {hints[0]!r} with stage1.optim.schedule = 'plateau' needs"
-                " stage1.teacher_maps = 'online'"
-            )
-        enough = first.epochs / first.batch_size < second.epochs / second.batch_size
-        longer = [name for name, method in asked.items() if method.has_first_phase]
-        if longer and not self.stage1.enabled and not enough:
-            raise ValueError(
-                f"methods: {longer[0]!r} takes stage 1's epochs from those of stage 2 where"
-                f" stage1.enabled = false, but stage1.optim.epochs = {first.epochs:g} leaves"
-                f" nothing of stage2.optim.epochs = {second.epochs:g}"
-            )
+    def _sections_fit(self) -> "Recipe":
+        check_sections(self)
         return self
 
     def baseline_optim(self) -> OptimConfig:

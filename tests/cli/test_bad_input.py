@@ -75,6 +75,16 @@ class TestDataSets:
         done = boxless(*train_words(tmp_path / "run", spec=f"csv:{table}"))
         done.refused("t.csv:1:4", "unknown class 'dog'")
 
+    def test_a_single_class(self, table, tmp_path, preloaded):
+        """A softmax over one class says nothing, so no teacher; a plain student learns it."""
+        lines = table.read_text().splitlines()
+        table.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines))
+        done = preloaded(*train_words(tmp_path / "run", spec=f"csv:{table}"))
+        done.refused("has the class 'cat' alone", "softmax", "boxless baseline")
+        assert not (tmp_path / "run" / "proposals").exists()
+        done = preloaded(*train_words(tmp_path / "run", spec=f"csv:{table}", verb="baseline"))
+        assert done.code == 0, done.err
+
     def test_missing_image(self, table, tmp_path):
         (table.parent / "03.jpg").unlink()
         done = boxless(*train_words(tmp_path / "run", spec=f"csv:{table}"))
@@ -157,6 +167,23 @@ class TestSettings:
     def test_override(self, tmp_path, words, texts, app):
         app(*train_words(tmp_path / "run", *words)).refused(*texts)
         assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize(
+        ("words", "texts"),
+        [
+            (("--teacher.input_size", "72"), ("teacher.input_size = 72", "16", "64 or 80")),
+            (("--student.input_size", "40"), ("student.input_size = 40", "'stride16'", "32 or 48")),
+            (("--student.input_size", "8"), ("student.input_size to 16",)),
+            (
+                ("--student.input_size", "48", "--methods", "attention", "--attention.levels",
+                 '["final"]'),
+                ("student.input_size = 48", "32", "'final'", "32 or 64"),
+            ),
+        ],
+    )  # fmt: skip
+    def test_an_input_side_with_part_of_a_cell(self, tmp_path, words, texts, preloaded):
+        preloaded(*train_words(tmp_path / "run", *words)).refused("no multiple of", *texts)
+        assert not (tmp_path / "run" / "proposals").exists()
 
     @pytest.mark.parametrize(
         ("change", "texts"),

@@ -90,11 +90,11 @@ def paper(tmp_path_factory) -> Finished:
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory) -> Finished:
-    """``coco-vgg16-released`` with torchvision's weights."""
+    """``coco-vgg16-released`` with torchvision's weights, and Hinton's distillation beside it."""
     folder = tmp_path_factory.mktemp("released")
     torch.save(tiny_vgg.torchvision_state(STATE), folder / "tiny.pth")
     files = {"teacher.weights": folder / "tiny.pth", "student.weights": folder / "tiny.pth"}
-    return train(folder / "run", "coco-vgg16-released", **files)
+    return train(folder / "run", "coco-vgg16-released", methods="hinton", **files)
 
 
 def moved(found, prefix, initial):
@@ -138,6 +138,13 @@ def test_the_released_code_trains_fc6_and_fc7_and_temperatures(released):
     scale = released.weights("stage2/seed-0")["soft.scale"]
     assert (scale != 0.2).all()
     assert torch.allclose(scale, torch.tensor(0.2), atol=0.1)
+
+
+@pytest.mark.slow
+def test_hinton_too_asks_the_teacher_about_every_view(released):
+    record = json.loads((released.folder / "methods/hinton/stage2/seed-0/step.json").read_text())
+    assert record["settings"]["teaching.predictions"] == "online"
+    assert "hinton" in read_results(released.folder / "results.json").arms
 
 
 @pytest.mark.slow

@@ -105,6 +105,18 @@ def test_the_hint_starts_as_stage_1_does(tmp_path):
     assert start(stage1__adapter_start="random", **ridge) == ("ridge", 0.5)
 
 
+def test_hintons_targets_come_from_where_the_recipe_says(tmp_path):
+    """Kept, they ask for nothing but the cache; online, the teacher and its ways belong to them."""
+    name = "methods/hinton/stage2/seed-0"
+    kept = by_name(make(tmp_path, '["hinton"]'))[name]
+    assert "teacher" not in kept.needs
+    assert not any(key.startswith("teaching.") for key in kept.settings)
+    changes = {"teaching__predictions": "online", "student__resize_from": "320"}
+    online = by_name(make(tmp_path, '["hinton"]', teacher__folds="0", **changes))[name]
+    assert {"teacher", "cache"} <= set(online.needs)
+    assert online.settings["teaching.predictions"] == "online"
+
+
 def test_every_setting_belongs_to_a_step(tmp_path):
     used = {key for step in plan(make(tmp_path)) for key in step.settings}
     sections = ("hinton.", "hint.", "attention.")

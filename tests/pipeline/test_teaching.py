@@ -1,12 +1,17 @@
 """How the trained teacher teaches: online predictions, noise, region weights, hand-over."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 import tiny_vgg
+from boxless.data.sources import load_manifest
 from boxless.errors import ConfigError
 from boxless.pipeline import build
+from boxless.pipeline.context import Run
+from boxless.pipeline.training_steps import teacher_targets
 from boxless.recipe_files import load_recipe
 from boxless.training.batches import Batch
 
@@ -76,7 +81,21 @@ def test_online_targets_are_the_teachers_softened_predictions(trained):
     assert torch.equal(
         found, output.image_probabilities(class_temperature=0.5, region_temperature=0.5)
     )
-    assert not torch.allclose(found, output.image_probabilities())
+    plain = build.online_targets(chosen, teacher, softened=False)(batch())
+    assert torch.equal(plain, output.image_probabilities())  # Hinton softens them himself
+    assert not torch.allclose(found, plain)
+
+
+def test_hinton_and_class_aware_take_what_the_recipe_says(trained, tmp_path):
+    chosen = recipe(teaching__dropout="false")
+    run = Run(tmp_path, "scenes:", chosen, load_manifest("scenes:train=4,test=2,size=48"))
+    run = replace(run, manifest=replace(run.manifest, classes=run.manifest.classes[:K]))
+    teacher = build.teaching_detector(chosen, K, trained)
+    for softened in (True, False):
+        targets, regions = teacher_targets(run, trained, tmp_path, softened=softened)
+        expected = build.online_targets(chosen, teacher, softened=softened)(batch())
+        assert torch.equal(targets(batch()), expected)
+        assert regions == R
 
 
 def test_dropout_makes_online_targets_noisy(trained):

@@ -83,15 +83,25 @@ class Backbone(nn.Module):
             raise ConfigError(unknown_name(f"level of {self.name}", level, self._channels))
         return self._channels[level]
 
+    def stride(self, level: str) -> int:
+        """Input pixels a cell of a level stands for, per side.
+
+        Raises:
+            ConfigError: There is no such level.
+        """
+        self.channels(level)
+        name = level if level != "final" else list(self._index)[-1]
+        return int(name.removeprefix("stride"))
+
     def displacement(self, level: str) -> float:
         """How far a level's cells look right of and below their ideal place, in input pixels.
 
         See `boxless.models.displacement`. At 128 px and stride 32 it can be an eighth of the
         picture, so regions must be moved along before they are pooled. Valid for input sides that
-        are multiples of the stride.
+        are multiples of the stride: on others the last cell reaches beyond the picture, and SAME
+        padding moves to the left side.
         """
-        name = level if level != "final" else list(self._index)[-1]
-        reach = int(name.removeprefix("stride"))
+        reach = self.stride(level)
         return sum(stride * shift for stride, shift in self._shifts.items() if stride < reach)
 
     def freeze_to(self, level: str) -> None:

@@ -32,7 +32,7 @@ from boxless.training.tasks import (
 from boxless.training.teacher_cache import Knowledge
 
 STRIDE = 32
-"""Input sides are multiples of this, so that every level has whole cells."""
+"""Scaled input sides are multiples of this, so that every level has whole cells."""
 
 
 def optim_settings(config: OptimConfig) -> OptimSettings:
@@ -177,7 +177,10 @@ def stream(
 def teacher_sizes(recipe: Recipe) -> tuple[int, ...]:
     """Input sides of multi-scale training, rounded to whole cells."""
     side = recipe.teacher.input_size
-    return tuple(max(STRIDE, round(side * f / STRIDE) * STRIDE) for f in recipe.teacher.scales)
+    return tuple(
+        side if f == 1 else max(STRIDE, round(side * f / STRIDE) * STRIDE)
+        for f in recipe.teacher.scales
+    )
 
 
 def trains_on_maps(recipe: Recipe) -> bool:
@@ -246,9 +249,18 @@ def baseline_task(optim: OptimConfig, model: Classifier) -> ClassifierTask:
     return ClassifierTask(model, train_norm_statistics=optim.train_norm_statistics)
 
 
-def online_targets(recipe: Recipe, teacher: Detector) -> TargetsOf:
-    """p'^T of the very views that the student sees, as the released code computes it."""
+def online_targets(recipe: Recipe, teacher: Detector, *, softened: bool = True) -> TargetsOf:
+    """What the teacher predicts for the very views that the student sees.
+
+    Args:
+        recipe: All settings.
+        teacher: In evaluation mode but for the dropout that the recipe may leave on.
+        softened: p'^T, as the released code computes it; False: p^T.
+    """
     config = recipe.stage2
+    of_class, of_region = (
+        (config.class_temperature, config.region_temperature) if softened else (1.0, 1.0)
+    )
     teacher.eval().heads.train(recipe.teaching.dropout)
 
     @torch.no_grad()
@@ -256,8 +268,7 @@ def online_targets(recipe: Recipe, teacher: Detector) -> TargetsOf:
         pixels = batch.pixels.float()
         (output,) = teacher(pixels, batch.boxes, batch.scores, batch.mask)
         found: Tensor = output.image_probabilities(
-            class_temperature=config.class_temperature,
-            region_temperature=config.region_temperature,
+            class_temperature=of_class, region_temperature=of_region
         )
         return found.float()
 

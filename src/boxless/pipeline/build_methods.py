@@ -14,8 +14,8 @@ from boxless.pipeline import build
 from boxless.pipeline.levels import feature_levels
 from boxless.training.batches import ViewDataset
 from boxless.training.map_store import LevelMaps, MapStore
-from boxless.training.tasks import ClassifierTask
-from boxless.training.teacher_cache import ObjectnessOf, TeacherCache
+from boxless.training.tasks import ClassifierTask, TargetsOf
+from boxless.training.teacher_cache import ObjectnessOf
 from boxless.training.whole_map_tasks import AttentionTask, HintTask, TeacherMaps
 
 Maps = MapStore | LevelMaps
@@ -102,12 +102,12 @@ def _teacher_maps(recipe: Recipe, teacher: Detector, maps: Maps | None) -> Teach
     )
 
 
-def hinton_task(recipe: Recipe, model: Classifier, cache: TeacherCache) -> ClassifierTask:
+def hinton_task(recipe: Recipe, model: Classifier, targets: Tensor | TargetsOf) -> ClassifierTask:
     """Tags, and the teacher's image probabilities p^T, softened."""
     return ClassifierTask(
         model,
         train_norm_statistics=recipe.stage2.optim.train_norm_statistics,
         soft=HintonLoss(recipe.hinton.temperature),
         soft_weight=recipe.hinton.weight,
-        targets=cache.probabilities,
+        targets=targets,
     )

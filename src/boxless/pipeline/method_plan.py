@@ -74,6 +74,9 @@ def _student(run: Run, name: str, method: Method, seed: int, first: str | None) 
     needs: list[str] = []
     if method.predictions == "hinton":
         settings |= pick(run, "hinton.")
+        if run.recipe.teaching.predictions == "online":
+            settings |= pick(run, "teaching.")
+            needs.append("teacher")
     if method.predictions == "class-aware":
         settings |= pick(run, "stage2.", "teaching.")
         needs.append("teacher")

@@ -10,13 +10,12 @@ from boxless.pipeline.context import Run
 from boxless.pipeline.levels import feature_levels
 from boxless.pipeline.training_steps import (
     Course,
-    class_aware_targets,
     maps_for,
+    teacher_targets,
     train_student,
     weights_of,
 )
 from boxless.training.loop import Task, seed_everything
-from boxless.training.teacher_cache import TeacherCache
 
 
 def train_method(
@@ -54,18 +53,17 @@ def train_method(
 
 def _task(run: Run, model: Classifier, method: Method) -> tuple[Task, int]:
     """What a method minimises, and how many regions an image it looks at."""
-    recipe, cache = run.recipe, run.folder / "cache"
+    recipe, cache, teacher = run.recipe, run.folder / "cache", weights_of(run.folder / "teacher")
     if method.features == "attention":
         return _attention(run, model), 0
     match method.predictions:
         case "none":
             return build.baseline_task(recipe.stage2.optim, model), 0
         case "hinton":
-            kept = TeacherCache(cache, len(run.train))
-            return build_methods.hinton_task(recipe, model, kept), 0
+            targets, regions = teacher_targets(run, teacher, cache, softened=False)
+            return build_methods.hinton_task(recipe, model, targets), regions
         case "class-aware":
-            teacher = weights_of(run.folder / "teacher")
-            targets, regions = class_aware_targets(run, teacher, cache)
+            targets, regions = teacher_targets(run, teacher, cache)
             return build.stage2_task(recipe, model, len(run.classes), targets), regions
 
 

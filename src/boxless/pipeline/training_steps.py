@@ -246,7 +246,7 @@ def train_stage2(
     if stage1 is not None:
         build.start_from_stage1(model, stage1)
     run.runtime.place(model)
-    targets, regions = class_aware_targets(run, teacher, cache)
+    targets, regions = teacher_targets(run, teacher, cache)
     task = build.stage2_task(recipe, model, len(run.classes), targets)
     run.runtime.place(task.module)
     title, size = f"{folder.parent.name} seed {seed}", recipe.student.input_size
@@ -254,16 +254,27 @@ def train_stage2(
     return train_student(run, folder, course, task, model)
 
 
-def class_aware_targets(
-    run: Run, teacher: Path, cache: Path
+def teacher_targets(
+    run: Run, teacher: Path, cache: Path, *, softened: bool = True
 ) -> tuple[torch.Tensor | TargetsOf, int]:
-    """The teacher's p'^T, kept or computed along, and how many regions an image it needs then."""
+    """What the teacher predicts of images, kept or computed along.
+
+    Args:
+        run: The run.
+        teacher: Its weights.
+        cache: Folder of its cache.
+        softened: p'^T, of class-aware distillation; False: p^T, of Hinton's.
+
+    Returns:
+        (M, K), or what computes a batch's; and how many regions an image it needs then.
+    """
     recipe = run.recipe
     if recipe.teaching.predictions == "cache":
-        return TeacherCache(cache, len(run.train)).targets, 0
+        kept = TeacherCache(cache, len(run.train))
+        return (kept.targets if softened else kept.probabilities), 0
     detector = build.teaching_detector(recipe, len(run.classes), teacher)
     run.runtime.place(detector)
-    return build.online_targets(recipe, detector), recipe.teacher.regions
+    return build.online_targets(recipe, detector, softened=softened), recipe.teacher.regions
 
 
 @dataclass(frozen=True, slots=True)
