@@ -70,6 +70,7 @@ def test_other_tables_share_the_run(table4, tmp_path, preloaded):
     plan = preloaded(*words("figure4", out, "--dry-run"))
     assert plan.code == 0, plan.err
     assert "14 steps done, 0 taken from other runs, 0 to do" in plan.err
+    assert "time to do: none" in plan.err
     trained = weights(out)
     for table in ("figure4", "table3"):
         done = preloaded(*words(table, out))
@@ -122,6 +123,10 @@ def test_table_5_has_two_runs_that_share_what_agrees(table4, tmp_path, preloaded
     assert "table5-edge_boxes: 0 steps done, 1 taken" in plan.err
     assert "table5-faster_rcnn: 0 steps done, 1 taken" in plan.err
     assert plan.err.count("taken: baseline/seed-0") == 2
+    assert "teacher (" in plan.err  # as long as the other run's
+    assert "proposals (?)" in plan.err
+    assert "time to do: about" in plan.err
+    assert "steps of unknown time" in plan.err
     assert not out.exists()
 
 

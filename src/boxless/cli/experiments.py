@@ -92,7 +92,7 @@ def run(
         recipe: A built-in recipe or a TOML file.
         seeds: Students per row.
         reuse: Another run folder whose finished steps may be taken (may be given several times).
-        dry_run: Print rows, runs and the steps still to do, and stop.
+        dry_run: Print rows, runs, the steps still to do and their estimated time, and stop.
     """
     from boxless.cli.overrides import parse_overrides
     from boxless.cli.train import require_training
@@ -124,6 +124,8 @@ def run(
 
 
 def _print_plan(table: "PaperTable", folders: dict[str, str], plans: "Sequence[RunPlan]") -> None:
+    from boxless.report.wording import duration
+
     console = Console()
     rows = Table("row", "method", "run", title=f"{table.name}: {table.title}")
     for row in table.rows:
@@ -138,9 +140,28 @@ def _print_plan(table: "PaperTable", folders: dict[str, str], plans: "Sequence[R
             f" other runs, {len(plan.todo)} to do",
             soft_wrap=True,
         )
-        for what, names in (("taken", plan.shared), ("to do", plan.todo)):
-            if names:
-                console.print(f"  {what}: {', '.join(names)}", soft_wrap=True)
+        if plan.shared:
+            console.print(f"  taken: {', '.join(plan.shared)}", soft_wrap=True)
+        if plan.todo:
+            known = plan.estimate.seconds
+            texts = [f"{n} ({duration(known[n]) if n in known else '?'})" for n in plan.todo]
+            console.print(f"  to do: {', '.join(texts)}", soft_wrap=True)
+    console.print(_time_to_do(plans), soft_wrap=True)
+
+
+def _time_to_do(plans: "Sequence[RunPlan]") -> str:
+    """All runs' estimates in a sentence."""
+    from boxless.report.wording import duration
+
+    steps = sum(len(plan.todo) for plan in plans)
+    unknown = sum(len(plan.estimate.unknown) for plan in plans)
+    total = sum(plan.estimate.total for plan in plans)
+    if not steps:
+        return "time to do: none"
+    if unknown == steps:
+        return "time to do: unknown, for no step like these has been finished here"
+    rest = f", and {unknown} of {steps} steps of unknown time" if unknown else ""
+    return f"time to do: about {duration(total)}{rest}, by the pace of the steps done before"
 
 
 def _show(out: Path, table: str, files: "Sequence[Path]") -> None:

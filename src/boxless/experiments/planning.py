@@ -7,6 +7,7 @@ from pathlib import Path
 
 from boxless.data.manifest import Manifest
 from boxless.data.sources import load_manifest
+from boxless.experiments.estimate import Estimate, Timings
 from boxless.experiments.sharing import find_finished
 from boxless.experiments.tables import MAIN, PaperTable
 from boxless.methods import METHODS
@@ -45,12 +46,14 @@ class RunPlan:
         done: Names of finished steps.
         shared: Names of steps that another run has or will have finished.
         todo: Names of the other steps.
+        estimate: Time that those will take.
     """
 
     run: Run
     done: tuple[str, ...]
     shared: tuple[str, ...]
     todo: tuple[str, ...]
+    estimate: Estimate
 
 
 def make_runs(table: PaperTable, request: Request) -> dict[str, Run]:
@@ -135,6 +138,7 @@ def plan_runs(runs: Mapping[str, Run], reuse: tuple[Path, ...] = ()) -> list[Run
     plans: list[RunPlan] = []
     coming: set[str] = set()  # fingerprints of what earlier runs have when a run's turn comes
     sources = [*reuse, *(run.folder for run in runs.values())]
+    timings = Timings([*reuse, *_run_folders(runs)])
     for run in distinct(runs):
         done, shared, todo = [], [], []
         for item in outlook(run):
@@ -144,7 +148,17 @@ def plan_runs(runs: Mapping[str, Run], reuse: tuple[Path, ...] = ()) -> list[Run
             elif known and not item.step.cheap:
                 shared.append(item.step.name)
             else:
-                todo.append(item.step.name)
+                todo.append(item)
             coming.add(item.record.fingerprint)
-        plans.append(RunPlan(run, tuple(done), tuple(shared), tuple(todo)))
+        names = tuple(item.step.name for item in todo)
+        estimate = timings.estimate(run, todo)
+        plans.append(RunPlan(run, tuple(done), tuple(shared), names, estimate))
     return plans
+
+
+def _run_folders(runs: Mapping[str, Run]) -> list[Path]:
+    """Every run folder beside the runs': of other tables, too."""
+    above = {run.folder.parent for run in runs.values()}
+    return [
+        path for folder in sorted(above) if folder.is_dir() for path in sorted(folder.iterdir())
+    ]
