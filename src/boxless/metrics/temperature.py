@@ -1,0 +1,158 @@
+"""Temperatures: one number a class that makes probabilities as certain as they are right.
+
+``sigmoid(z / T)`` with T > 0 keeps the order of a class's images and so its average precision.
+Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (one temperature); one a
+class is the multi-label form of it, since every class has a sigmoid of its own.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from boxless.metrics.inputs import check_pair
+from boxless.metrics.logits import logit, sigmoid
+from boxless.types import PRESENT, UNKNOWN, Float64Array, Int8Array
+
+LOWEST, HIGHEST = 0.05, 20.0
+"""Temperatures are kept in between: a class that is separated without a fault asks for 0."""
+
+STRENGTHS: tuple[float, ...] = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, float("inf"))
+"""Candidates of `fit_temperatures`' strength, for a choice by cross-validation."""
+
+_HALVINGS = 26  # of a range whose ends are 400 apart: seven digits
+
+
+def negative_log_likelihood(probabilities: ArrayLike, labels: ArrayLike) -> float:
+    """Mean cross-entropy in nats over all known pairs of image and class.
+
+    Args:
+        probabilities: (M, K) values in [0, 1].
+        labels: (M, K) values of {1, 0, -1}; -1 is left out.
+
+    Returns:
+        A number >= 0; NaN without any known pair.
+
+    Raises:
+        ShapeError: If shapes do not fit.
+    """
+    values, tags = check_pair(probabilities, labels)
+    known = tags != UNKNOWN
+    if not known.any():
+        return float("nan")
+    z = logit(values[known])
+    return float((np.logaddexp(0, z) - z * (tags[known] == PRESENT)).mean())
+
+
+def apply_temperatures(probabilities: ArrayLike, temperatures: ArrayLike) -> Float64Array:
+    """``sigmoid(logit(p) / T)``.
+
+    Args:
+        probabilities: (M, K) values in [0, 1].
+        temperatures: One number, or (K,) one a class.
+
+    Returns:
+        (M, K) float64 probabilities.
+    """
+    return sigmoid(logit(probabilities) / np.asarray(temperatures, np.float64))
+
+
+def shared_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
+    """The one temperature for all classes with the least negative log-likelihood.
+
+    Args:
+        probabilities: (M, K) values in [0, 1].
+        labels: (M, K) values of {1, 0, -1}; -1 is left out.
+
+    Returns:
+        A temperature in [0.05, 20].
+
+    Raises:
+        ShapeError: If shapes do not fit.
+    """
+    values, tags = check_pair(probabilities, labels)
+    column = logit(values).reshape(-1, 1)
+    flat = tags.reshape(-1, 1)
+    return float(1 / _sharpness(column, flat, strength=0.0, centre=1.0)[0])
+
+
+def fit_temperatures(
+    probabilities: ArrayLike, labels: ArrayLike, *, strength: float, shared: float | None = None
+) -> Float64Array:
+    """One temperature a class, drawn towards the shared one.
+
+    Minimises over the sharpness ``a = 1 / T`` of each class, with A that of the shared temperature,
+
+        sum of cross-entropies + strength / 2 * (a / A - 1)^2
+
+    which is convex, so that the minimum is the only one. A class with few or no positive images has
+    little to set against the second term and stays near the shared temperature.
+
+    Args:
+        probabilities: (M, K) values in [0, 1].
+        labels: (M, K) values of {1, 0, -1}; -1 is left out.
+        strength: >= 0; infinite = the shared temperature for all.
+        shared: What classes are drawn towards; default: `shared_temperature`.
+
+    Returns:
+        (K,) temperatures in [0.05, 20].
+
+    Raises:
+        ShapeError: If shapes do not fit.
+    """
+    values, tags = check_pair(probabilities, labels)
+    if shared is None:
+        shared = shared_temperature(values, tags)
+    if not np.isfinite(strength):
+        return np.full(values.shape[1], shared)
+    return 1 / _sharpness(logit(values), tags, strength=strength, centre=1 / shared)
+
+
+def _sharpness(
+    logits: Float64Array, labels: Int8Array, *, strength: float, centre: float
+) -> Float64Array:
+    """Root of the derivative in a, column by column, by halving: it only rises."""
+    known, truth = labels != UNKNOWN, labels == PRESENT
+    low = np.full(logits.shape[1], 1 / HIGHEST)
+    high = np.full(logits.shape[1], 1 / LOWEST)
+    for _ in range(_HALVINGS):
+        middle = np.sqrt(low * high)
+        slope = (known * logits * (sigmoid(middle * logits) - truth)).sum(axis=0)
+        slope += strength * (middle / centre - 1) / centre
+        low, high = np.where(slope < 0, middle, low), np.where(slope < 0, high, middle)
+    return np.asarray(np.sqrt(low * high), np.float64)
+
+
+def choose_strength(
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    folds: NDArray[np.integer],
+    *,
+    strengths: tuple[float, ...] = STRENGTHS,
+) -> float:
+    """The strength with the least negative log-likelihood on images it was not fitted on.
+
+    Args:
+        probabilities: (M, K) values in [0, 1].
+        labels: (M, K) values of {1, 0, -1}.
+        folds: (repetitions, M) fold of every image.
+        strengths: Candidates.
+
+    Returns:
+        The best candidate; of equal ones the greatest.
+
+    Raises:
+        ShapeError: If shapes do not fit.
+    """
+    values, tags = check_pair(probabilities, labels)
+    losses = np.zeros(len(strengths))
+    for repetition in folds:
+        for fold in np.unique(repetition):
+            inside = repetition == fold
+            fitted = values[~inside], tags[~inside]
+            shared = shared_temperature(*fitted)
+            for place, strength in enumerate(strengths):
+                found = fit_temperatures(*fitted, strength=strength, shared=shared)
+                calibrated = apply_temperatures(values[inside], found)
+                loss = negative_log_likelihood(calibrated, tags[inside])
+                losses[place] += (tags[inside] != UNKNOWN).sum() * np.nan_to_num(loss)
+    best = np.flatnonzero(losses <= losses.min() + 1e-12)
+    return max(strengths[place] for place in best)
