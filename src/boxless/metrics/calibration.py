@@ -62,8 +62,8 @@ def fit_calibration(probabilities: ArrayLike, labels: ArrayLike, *, seed: int = 
     """Fit temperatures, then thresholds on the calibrated probabilities.
 
     How strongly classes are drawn together is chosen by five-fold cross-validation on the same
-    images, up to five times with other folds, once for temperatures (by log-likelihood) and once for
-    thresholds (by F1-C).
+    images, up to five times with other folds, once for temperatures (by log-likelihood) and once
+    for thresholds (by F1-C).
 
     Args:
         probabilities: (M, K) uncalibrated probabilities of images that were not trained on.
