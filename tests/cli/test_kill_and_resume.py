@@ -24,6 +24,7 @@ KILLS = {
     "stage1/seed-0": (21,),
     "stage2/seed-0": (14,),
     "evaluate": (7,),
+    "calibrate": (5,),
     "export": (5,),
     "report": (6,),
 }

@@ -16,7 +16,7 @@ from boxless.report.results import read_results
 
 STEPS = (
     "proposals", "teacher", "maps", "cache", "baseline/seed-0", "stage1/seed-0", "stage2/seed-0",
-    "evaluate", "export", "report",
+    "evaluate", "calibrate", "export", "report",
 )  # fmt: skip
 
 
@@ -169,7 +169,7 @@ def test_forcing_a_step_redoes_it_and_what_depends_on_it(run_copy, preloaded):
     assert done.code == 0, done.err
     after = contents(run_copy)
     redone = {"stage1/seed-0", "stage2/seed-0", "evaluate"}
-    stale = {"export", "report"}  # beyond the asked step, made from what was thrown away
+    stale = {"calibrate", "export", "report"}  # beyond the asked step, made from what was thrown away
     # "." is recipe.toml: checkpoint_seconds
     assert changed_steps(before, after) == redone | stale | {"."}
     assert not any((run_copy / step / "step.json").exists() for step in stale)
@@ -184,7 +184,8 @@ def test_more_seeds_add_only_themselves(run_copy, preloaded):
     assert done.code == 0, done.err
     after = contents(run_copy)
     added = {f"{step}/seed-1" for step in ("baseline", "stage1", "stage2")}
-    assert changed_steps(before, after) == added | {"evaluate", "export", "report", "."}
+    measured = {"evaluate", "calibrate", "export", "report"}
+    assert changed_steps(before, after) == added | measured | {"."}
     assert all((run_copy / step / "weights.safetensors").exists() for step in added)
     results = read_results(run_copy / "results.json")
     assert [seed.seed for seed in results.arms["distilled"].seeds] == [0, 1]
@@ -199,7 +200,8 @@ VERBS = {
     "baseline": {"baseline/seed-0"},
     "distill": set(STEPS[:7]),
     "evaluate": set(STEPS[:8]),
-    "export": set(STEPS[:9]),
+    "calibrate": set(STEPS[:9]),
+    "export": set(STEPS[:10]),
     "report": set(STEPS),
 }
 

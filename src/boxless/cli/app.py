@@ -35,6 +35,7 @@ VERBS = (
     ("baseline", "train:baseline", "Train the student without distillation."),
     ("distill", "train:distill", "Train the student with both stages of distillation."),
     ("evaluate", "train:evaluate", "Measure all arms on the test images."),
+    ("calibrate", "train:calibrate", "Fit temperatures and thresholds on held-out images."),
     ("export", "train:export", "Write the distilled student as one ONNX file."),
     ("report", "train:report", "Write results.json and report.html again."),
     ("experiments", "experiments:app", "The paper's tables, one command a table."),

@@ -27,8 +27,9 @@ def train(
     """From tags to a distilled, evaluated, exported classifier, in one command.
 
     Proposes regions, trains the detector (teacher) on the tags, caches what it knows, trains the
-    student with and without distillation, evaluates both, exports ONNX and writes a report. Stop it
-    at any time; the same command goes on where it stopped. Finished steps are skipped.
+    student with and without distillation, evaluates both, fits thresholds on held-out images,
+    exports ONNX and writes a report. Stop it at any time; the same command goes on where it
+    stopped. Finished steps are skipped.
 
     Any setting of the recipe can be given: `--teacher.optim.epochs 4 --student.input_size 160`
     (`boxless recipes show NAME` lists them all).
@@ -52,7 +53,8 @@ def train(
             hinton, attention, fitnets, fitnets-hinton, class-aware, hint-class-aware, regions-nms,
             regions.
         force: A step to do again with all that depends on it (may be given several times):
-            proposals, teacher, cache, baseline, stage1, stage2, evaluate, export, report, a method.
+            proposals, teacher, cache, baseline, stage1, stage2, evaluate, calibrate, export,
+            report, a method.
     """
     run_until("report", spec, overrides, out, recipe, seeds, force, methods=methods)
     _show(out)
@@ -107,6 +109,19 @@ def evaluate(
 ) -> None:
     """Run up to the evaluation of all arms; see `boxless train --help`."""
     run_until("evaluate", spec, overrides, out, recipe, seeds, force, methods=methods)
+
+
+def calibrate(
+    spec: str,
+    *overrides: Overrides,
+    out: Path,
+    recipe: str = "auto",
+    seeds: int | None = None,
+    methods: Methods = None,
+    force: Force = None,
+) -> None:
+    """Run up to temperatures and thresholds of all arms; see `boxless train --help`."""
+    run_until("calibrate", spec, overrides, out, recipe, seeds, force, methods=methods)
 
 
 def export(

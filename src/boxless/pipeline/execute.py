@@ -14,7 +14,7 @@ from boxless.atomic import write_atomically
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
 from boxless.pipeline.context import Run
 from boxless.pipeline.lock import held
-from boxless.pipeline.plan import VERBS, plan
+from boxless.pipeline.plan import AFTER_TRAINING, VERBS, plan
 from boxless.pipeline.record import NAME, StepRecord, differences, now, read_record, to_json
 from boxless.pipeline.step import Step
 from boxless.recipe_files import dotted
@@ -148,7 +148,7 @@ def _is_done(run: Run, wanted: dict[str, StepRecord], step: Step) -> bool:
 
 def _check_networks(run: Run, todo: list[Step]) -> None:
     """Build the networks of the steps to come once; only they import torch."""
-    if all(step.verb in {"proposals", "evaluate", "export", "report"} for step in todo):
+    if all(step.verb in ("proposals", *AFTER_TRAINING) for step in todo):
         return
     with _missing_packages():
         from boxless.pipeline.preflight import check_networks  # noqa: PLC0415

@@ -12,9 +12,10 @@ from boxless.pipeline.methods import own_method
 from boxless.pipeline.record import Settings
 from boxless.pipeline.step import Action, Step, pick
 
+AFTER_TRAINING = ("evaluate", "calibrate", "export", "report")
 VERBS = (
     "proposals", "maps", "teacher", "cache",
-    "baseline", "stage1", "stage2", *METHOD_VERBS, "evaluate", "export", "report",
+    "baseline", "stage1", "stage2", *METHOD_VERBS, *AFTER_TRAINING,
 )  # fmt: skip
 
 
@@ -29,9 +30,11 @@ def plan(run: Run) -> list[Step]:
     students = {"teacher", "baseline", "stage2", *METHODS}
     trained = tuple(s.name for s in steps if s.verb in students)
     steps.append(Step("evaluate", "evaluate", {}, (*trained, "cache"), _evaluate, cheap=True))
+    steps.append(Step("calibrate", "calibrate", {}, ("evaluate",), _calibrate, cheap=True))
+    measured = ("evaluate", "calibrate")
     # Raised whenever the file's format changes, so that finished runs export again.
-    steps.append(Step("export", "export", {"format": 2}, ("evaluate",), _export, cheap=True))
-    steps.append(Step("report", "report", {}, ("evaluate", "export"), _report, cheap=True))
+    steps.append(Step("export", "export", {"format": 2}, measured, _export, cheap=True))
+    steps.append(Step("report", "report", {}, (*measured, "export"), _report, cheap=True))
     return steps
 
 
@@ -163,6 +166,12 @@ def _evaluate(run: Run, folder: Path) -> dict[str, Any]:
     from boxless.pipeline.evaluation import evaluate  # noqa: PLC0415
 
     return evaluate(run, folder)
+
+
+def _calibrate(run: Run, folder: Path) -> dict[str, Any]:
+    from boxless.pipeline.calibration_step import calibrate  # noqa: PLC0415
+
+    return calibrate(run, folder)
 
 
 def _export(run: Run, folder: Path) -> dict[str, Any]:
