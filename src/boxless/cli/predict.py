@@ -1,96 +1,187 @@
 """``boxless predict``: label images with an exported student."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from boxless.inference.prediction import Prediction
+    from boxless.inference.predictor import Predictor
+    from boxless.inference.result_files import ResultWriter
 
-    from boxless.inference.prediction import Label, Prediction
-
-_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
-)
+Format = Literal["table", "json", "csv", "parquet", "coco"]
+_FORMATS: dict[str, Format] = {
+    ".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet",
+}  # fmt: skip
 
 
 def predict(
-    run: Path,
-    images: list[Path],
+    model: Path,
+    images: list[str],
     *,
-    top: int = 5,
+    top: int | None = None,
     threshold: float | None = None,
+    format: Format | None = None,  # noqa: A002  (the name of the option)
+    out: Path | None = None,
+    boxes: bool = False,
+    draw: Path | None = None,
+    heat_map: bool = False,
     json: bool = False,
+    batch_size: int = 16,
+    threads: int = 0,
 ) -> None:
-    """Label images with the student of a run.
+    """Label images with an exported student.
 
-    Needs neither PyTorch nor the data set: the exported file is enough. Images that cannot be read
-    are listed at the end, and the exit code is 1 then.
+    Needs neither PyTorch nor the data set: the exported file is enough. Shown are the labels whose
+    probability reaches the threshold that the file knows for each class. Images that cannot be read
+    are listed at the end, and the exit code is 1 then; all others are labelled.
 
     Examples:
         boxless predict runs/first street.jpg
 
-        boxless predict student.onnx photos/ --threshold 0.5 --json > labels.jsonl
+        boxless predict student.onnx photos/ --boxes --draw drawn/
+
+        boxless predict student.onnx 'photos/**/*.jpg' --out labels.csv
 
     Args:
-        run: Run folder, or an exported student (.onnx).
-        images: Image files, or folders to search for images.
-        top: Most labels shown for an image.
-        threshold: Show only labels more probable than this.
-        json: Print one JSON object a line for each image.
+        model: Exported student (.onnx), or a run folder.
+        images: Image files, folders to search for images, or patterns such as '**/*.jpg'.
+        top: Show this many labels, the most probable ones, whatever their thresholds.
+        threshold: One threshold for all classes, instead of the file's own.
+        format: table (terminal), json (one object a line), csv, parquet, or coco; by default what
+            the suffix of --out says, else table.
+        out: File to write to, instead of the terminal; replaced in one step at the end.
+        boxes: Say also where the labels were seen.
+        draw: Folder for annotated pictures.
+        heat_map: Lay the heat map of the most probable label over each picture.
+        json: Short for --format json.
+        batch_size: Images computed together; changes speed and memory, not the labels.
+        threads: Threads that one batch is computed with; 0 takes all cores.
     """
-    from rich.console import Console
-
     from boxless.errors import BoxlessError, ConfigError
-    from boxless.inference.predictor import Predictor, Source
+    from boxless.inference.predictor import Predictor
 
-    if top < 1:
+    kind = _kind("json" if json and format is None else format, out)
+    _check(top, threshold, draw, heat_map=heat_map)
+    predictor = Predictor.load(model, threads=threads)
+    if threshold is not None:
+        predictor = predictor.with_threshold(threshold)
+    failures: list[tuple[str, str]] = []
+
+    def failed(source: object, error: BoxlessError) -> None:
+        failures.append((str(source), error.message))
+
+    found = _find(images, failures)
+    located = boxes or kind == "coco" or (draw is not None and predictor.has_maps)
+    drawn = None if draw is None else _artist(draw, heat_map=heat_map)
+    with ExitStack() as stack:
+        writer = _writer(kind, out, predictor, stack)
+        watched = _watched(found, quiet=out is None and sys.stdout.isatty())
+        for prediction in predictor.stream(
+            watched, boxes=located, batch_size=batch_size, on_error=failed
+        ):
+            writer.write(_chosen(prediction, top, ranked=threshold is None))
+            if drawn is None:
+                continue
+            try:
+                drawn(prediction)
+            except ConfigError:
+                raise
+            except BoxlessError as error:
+                failed(prediction.path, error)
+        for path, reason in failures:
+            writer.failed(path, reason)
+        writer.close()
+    _report(failures, total=len(found))
+
+
+def _kind(kind: Format | None, out: Path | None) -> Format:
+    from boxless.errors import ConfigError
+
+    if kind is None:
+        kind = "table" if out is None else _FORMATS.get(out.suffix.lower())
+    if kind is None:
+        raise ConfigError(
+            f"the suffix of --out {out} names no format",
+            hint=f"give --format, or one of the suffixes {', '.join(_FORMATS)}",
+        )
+    if (kind, out is None) in (("parquet", True), ("table", False)):
+        problem = "is no text: give --out FILE" if out is None else "is for the terminal"
+        raise ConfigError(f"--format {kind} {problem}", hint="--format json or csv goes anywhere")
+    return kind
+
+
+def _check(top: int | None, threshold: float | None, draw: Path | None, *, heat_map: bool) -> None:
+    from boxless.errors import ConfigError
+
+    if top is not None and top < 1:
         raise ConfigError(f"--top must be at least 1, found {top}")
     if threshold is not None and not 0 <= threshold <= 1:
         raise ConfigError(f"--threshold must be between 0 and 1, found {threshold}")
-    predictor = Predictor.load(run)
-    failures: list[tuple[str, str]] = []
-
-    def failed(source: Source, error: BoxlessError) -> None:
-        failures.append((str(source), error.message))
-
-    found = _find_images(images, failures)
-    console = Console()
-    for prediction in predictor.stream(_watched(found), on_error=failed):
-        shown = prediction.top(top)
-        if threshold is not None:
-            shown = tuple(label for label in shown if label.probability > threshold)
-        if json:
-            _print_json(prediction, shown)
-        else:
-            _print_table(console, prediction, shown)
-    _report(failures, total=len(found), json=json)
-    if failures:
-        raise SystemExit(1)
+    if heat_map and draw is None:
+        raise ConfigError("--heat-map is drawn on pictures", hint="give --draw FOLDER too")
+    if draw is not None and draw.exists() and not draw.is_dir():
+        raise ConfigError(f"--draw {draw} is a file", hint="name a folder")
 
 
-def _find_images(paths: list[Path], failures: list[tuple[str, str]]) -> list[Path]:
-    """Files as given; folders searched to the bottom, sorted, hidden files left out."""
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(
-            file
-            for file in path.rglob("*")
-            if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".") and file.is_file()
-        )
-        found += inside
-        if not inside:
-            failures.append((str(path), f"{path}: no image in this folder"))
+def _chosen(prediction: "Prediction", top: int | None, *, ranked: bool) -> "Prediction":
+    """The prediction with the labels that are to be shown."""
+    from dataclasses import replace
+
+    labels = prediction.labels if top is not None and ranked else prediction.present
+    return replace(prediction, labels=labels[:top])
+
+
+def _find(words: list[str], failures: list[tuple[str, str]]) -> list[str]:
+    """Files as given, folders searched to the bottom, patterns resolved."""
+    from boxless.errors import DataError
+    from boxless.inference.images import find_images, match_images
+
+    found: list[str] = []
+    for word in words:
+        try:
+            if Path(word).is_dir():
+                found += map(str, find_images(Path(word)))
+            elif not Path(word).exists() and any(sign in word for sign in "*?["):
+                found += map(str, match_images(word))
+            else:
+                found.append(word)
+        except DataError as error:
+            failures.append((word, error.message))
     return found
 
 
-def _watched(paths: list[Path]) -> Iterator[Path]:
-    """Show progress on the terminal where the results go elsewhere."""
-    import sys
+def _artist(folder: Path, *, heat_map: bool) -> "Callable[[Prediction], None]":
+    """A function that draws a prediction into a folder, under a name not used before."""
+    from boxless.inference.drawing import free_name, save_picture
 
+    used: set[str] = set()
+
+    def draw(prediction: "Prediction") -> None:
+        heat = prediction.labels[0].name if heat_map else None
+        picture = prediction.draw(heat=heat)
+        save_picture(picture, free_name(folder, Path(prediction.path or "image"), used))
+
+    return draw
+
+
+def _writer(
+    kind: Format, out: Path | None, predictor: "Predictor", stack: ExitStack
+) -> "ResultWriter":
+    from boxless.atomic import replacing
+    from boxless.cli.predict_table import Table
+    from boxless.inference.result_files import open_writer
+
+    if kind == "table":
+        return Table()
+    file = sys.stdout.buffer if out is None else stack.enter_context(replacing(out))
+    return open_writer(kind, file, predictor.classes)
+
+
+def _watched(paths: list[str], *, quiet: bool) -> Iterator[str]:
+    """Show progress on the terminal where the results go elsewhere."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -100,7 +191,6 @@ def _watched(paths: list[Path]) -> Iterator[Path]:
         TimeRemainingColumn,
     )
 
-    quiet = sys.stdout.isatty() or not sys.stderr.isatty()
     columns = (
         TextColumn("labelling"),
         BarColumn(),
@@ -108,7 +198,8 @@ def _watched(paths: list[Path]) -> Iterator[Path]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+    off = quiet or not sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), disable=off) as progress:
         task = progress.add_task("labelling", total=len(paths), rate="")
         for path in paths:
             yield path
@@ -116,43 +207,16 @@ def _watched(paths: list[Path]) -> Iterator[Path]:
             progress.update(task, advance=1, rate=f"{speed:.1f} images/s" if speed else "")
 
 
-def _print_json(prediction: "Prediction", shown: "tuple[Label, ...]") -> None:
-    from dataclasses import replace
-    from json import dumps
-
-    print(dumps(replace(prediction, labels=shown).to_dict(), ensure_ascii=False), flush=True)
-
-
-def _print_table(console: "Console", prediction: "Prediction", shown: "tuple[Label, ...]") -> None:
-    """The file's name and, below it, one line a label with a bar."""
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
-    console.print(str(prediction.path), style="bold", soft_wrap=True, markup=False, highlight=False)
-    if not shown:
-        console.print("  no label above the threshold", style="dim")
-        return
-    table = Table.grid(padding=(0, 1))
-    for label in shown:
-        bar = ProgressBar(total=1.0, completed=label.probability, width=20)
-        table.add_row(" ", f"{label.probability:.3f}", bar, Text(label.name))
-    console.print(table)
-
-
-def _report(failures: list[tuple[str, str]], *, total: int, json: bool) -> None:
-    """List what could not be read: as JSON lines where asked for, else on stderr."""
-    if not failures:
-        return
-    if json:
-        from json import dumps
-
-        for path, reason in failures:
-            print(dumps({"path": path, "error": reason}, ensure_ascii=False))
-        return
+def _report(failures: Iterable[tuple[str, str]], *, total: int) -> None:
+    """List what could not be read, on stderr, and end with exit code 1 if there is any."""
     from rich.console import Console
 
+    reasons = [reason for _, reason in failures]
+    if not reasons:
+        return
     console = Console(stderr=True)
-    for _, reason in failures:
+    for reason in reasons:
         console.print(reason, style="red", soft_wrap=True, markup=False, highlight=False)
-    console.print(f"{len(failures)} of {max(total, len(failures))} could not be read", style="red")
+    count = len(reasons)
+    console.print(f"{count} of {max(total, count)} could not be read", style="red")
+    raise SystemExit(1)

@@ -23,6 +23,7 @@ _COLOURS = (
 # Dark blue, violet, orange, yellow: bright where the evidence is.
 _HEAT = np.array([(0, 0, 64), (106, 0, 168), (225, 100, 98), (252, 206, 37)], np.float64)
 _HEAT_OPACITY = 0.55
+_KEPT = (".jpg", ".jpeg", ".png", ".webp")
 
 Colour = tuple[int, int, int]
 
@@ -100,6 +101,34 @@ def save_picture(picture: Image.Image, path: Path) -> None:
     options = {"quality": 92} if kind in ("JPEG", "WEBP") else {}
     picture.save(buffer, format=kind, **options)
     write_atomically(path, buffer.getvalue())
+
+
+def free_name(folder: Path, source: Path, used: set[str]) -> Path:
+    """Where the picture of an image goes: under its own name, numbered if that is taken.
+
+    Args:
+        folder: Of the pictures.
+        source: The image.
+        used: Names taken so far; the new one is added.
+
+    Returns:
+        The path; formats that cannot be written become JPEG.
+
+    Raises:
+        ConfigError: It would replace the image itself.
+    """
+    suffix = source.suffix if source.suffix.lower() in _KEPT else ".jpg"
+    name, number = source.stem + suffix, 1
+    while name in used:
+        number += 1
+        name = f"{source.stem}-{number}{suffix}"
+    used.add(name)
+    if (folder / name).exists() and source.exists() and (folder / name).samefile(source):
+        raise ConfigError(
+            f"the picture {folder / name} would replace the image itself",
+            hint="name another folder",
+        )
+    return folder / name
 
 
 def _colours(labels: Sequence[Label]) -> dict[str, Colour]:

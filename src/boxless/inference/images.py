@@ -1,8 +1,10 @@
 """From whatever a caller has to images: files, folders, bytes, arrays, Pillow images."""
 
+import glob
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -39,6 +41,22 @@ def find_images(folder: Path) -> list[Path]:
     return found
 
 
+def match_images(pattern: str) -> list[Path]:
+    """Images that a pattern matches, sorted.
+
+    Args:
+        pattern: As of a shell: ``*``, ``?``, ``[…]``; ``**`` goes down through folders.
+
+    Raises:
+        DataError: There are none.
+    """
+    matches = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
+    found = sorted(p for p in matches if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not found:
+        raise DataError(f"{pattern}: no image matches")
+    return found
+
+
 def as_sources(images: Source | Iterable[Source]) -> Iterator[Source]:
     """All images one by one; one image counts as a list of one, a folder as its images.
 
@@ -50,12 +68,12 @@ def as_sources(images: Source | Iterable[Source]) -> Iterator[Source]:
     """
     single = isinstance(images, str | Path | bytes | Image.Image)
     if single or (isinstance(images, np.ndarray) and images.ndim < 4):
-        images = [images]  # type: ignore[list-item]
-    for source in images:
+        images = [cast("Source", images)]
+    for source in cast("Iterable[Source]", images):
         if isinstance(source, str | Path) and Path(source).is_dir():
             yield from find_images(Path(source))
         else:
-            yield source  # type: ignore[misc]
+            yield source
 
 
 def to_pixels(source: Source, limits: ImageLimits = ANY_IMAGE) -> UInt8Array:

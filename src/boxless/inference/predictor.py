@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -121,6 +121,21 @@ class Predictor:
     def has_maps(self) -> bool:
         """Whether the file has class maps, from which boxes are made."""
         return self._student.has_maps
+
+    def with_threshold(self, threshold: float) -> "Predictor":
+        """The same student with one threshold for all classes, instead of its own.
+
+        Args:
+            threshold: In [0, 1].
+
+        Raises:
+            ConfigError: It is not.
+        """
+        if not 0 <= threshold <= 1:
+            raise ConfigError(f"threshold must be between 0 and 1, found {threshold}")
+        limits = (float(threshold),) * len(self.classes)
+        metadata = self.metadata.model_copy(update={"thresholds": limits})
+        return Predictor(replace(self._student, metadata=metadata))
 
     def predict(
         self, images: Source | Iterable[Source], *, boxes: bool = False, batch_size: int = 16

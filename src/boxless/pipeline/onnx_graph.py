@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,4 +88,4 @@ def with_metadata(proto: Any, about: StudentMetadata) -> bytes:
         proto.metadata_props.add(key=key, value=value)
     buffer = io.BytesIO()
     onnx.save(proto, buffer)
-    return cast("bytes", buffer.getvalue())
+    return buffer.getvalue()

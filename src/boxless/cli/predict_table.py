@@ -1,0 +1,41 @@
+"""Predictions for people: names, bars and boxes in the terminal."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress_bar import ProgressBar
+from rich.table import Table as Grid
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from boxless.inference.prediction import Prediction
+
+
+class Table:
+    """The file's name and, below it, one line a label; see `result_files.ResultWriter`."""
+
+    def __init__(self) -> None:
+        self._console = Console()
+
+    def write(self, prediction: "Prediction") -> None:
+        """Print one image."""
+        name = str(prediction.path)
+        self._console.print(name, style="bold", soft_wrap=True, markup=False, highlight=False)
+        if not prediction.labels:
+            self._console.print("  no label above the threshold", style="dim")
+            return
+        grid = Grid.grid(padding=(0, 1))
+        for label in prediction.labels:
+            bar = ProgressBar(total=1.0, completed=label.probability, width=20)
+            style = "" if label.present else "dim"
+            boxes = [box for box in prediction.boxes if box.name == label.name]
+            places = "; ".join(f"{b.x1:.0f},{b.y1:.0f} to {b.x2:.0f},{b.y2:.0f}" for b in boxes)
+            cells = (f"{label.probability:.3f}", bar, Text(label.name, style), Text(places, "dim"))
+            grid.add_row(" ", *cells)
+        self._console.print(grid)
+
+    def failed(self, path: str, reason: str) -> None:
+        """It is listed at the end, on stderr."""
+
+    def close(self) -> None:
+        """Nothing is left."""

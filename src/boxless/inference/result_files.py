@@ -1,0 +1,231 @@
+"""Predictions as files: JSON lines, CSV, Parquet and COCO, written image by image.
+
+CSV and Parquet have one row a label and box (`COLUMNS`); an image without any label shown has one
+row with its path alone, so that none is missing.
+"""
+
+import csv
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO, Protocol
+
+from boxless.errors import MissingExtraError
+from boxless.inference.prediction import Prediction
+
+COLUMNS = (
+    "path", "width", "height", "label", "probability", "threshold", "present",
+    "x1", "y1", "x2", "y2", "score",
+)  # fmt: skip
+_ROW_GROUP = 10_000  # rows of a Parquet file that are held in memory
+
+
+class ResultWriter(Protocol):
+    """Takes predictions one after the other."""
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one image."""
+
+    def failed(self, path: str, reason: str) -> None:
+        """Note an image that could not be read, where the format has a place for it."""
+
+    def close(self) -> None:
+        """Write what is left; the file itself stays open."""
+
+
+def open_writer(kind: str, file: BinaryIO, classes: Sequence[str]) -> ResultWriter:
+    """Begin a file of predictions.
+
+    Args:
+        kind: One of `WRITERS`.
+        file: Where to write.
+        classes: The student's classes.
+
+    Raises:
+        MissingExtraError: Parquet needs a package that is not installed.
+    """
+    return WRITERS[kind](file, classes)
+
+
+class JsonLines:
+    """One JSON object a line: `Prediction.to_dict`, or ``{"path", "error"}``."""
+
+    def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
+        del classes
+        self._file = file
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one line."""
+        self._line(prediction.to_dict())
+
+    def failed(self, path: str, reason: str) -> None:
+        """Write one line with the reason."""
+        self._line({"path": path, "error": reason})
+
+    def close(self) -> None:
+        """Nothing is left."""
+
+    def _line(self, values: dict[str, Any]) -> None:
+        self._file.write(json.dumps(values, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        self._file.flush()
+
+
+class Csv:
+    """A table with a head; empty fields where there is no box."""
+
+    def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
+        del classes
+        self._text = io.TextIOWrapper(file, "utf-8", "replace", newline="", write_through=True)
+        self._rows = csv.DictWriter(self._text, COLUMNS, lineterminator="\n")
+        self._rows.writeheader()
+
+    def write(self, prediction: Prediction) -> None:
+        """Write the rows of one image."""
+        self._rows.writerows(table_rows(prediction))
+
+    def failed(self, path: str, reason: str) -> None:
+        """A table of labels has no place for it."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._text.detach()
+
+
+class Parquet:
+    """The same table with typed columns; needs the extra ``parquet``."""
+
+    def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
+        del classes
+        try:
+            import pyarrow  # noqa: PLC0415  (heavy, and not part of the base install)
+            from pyarrow import parquet  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingExtraError("pyarrow", "parquet") from error
+        words, flag, number = pyarrow.string(), pyarrow.bool_(), pyarrow.float32()
+        kinds = {"path": words, "label": words, "present": flag}
+        kinds |= dict.fromkeys(("width", "height"), pyarrow.int32())
+        fields = [(name, kinds.get(name, number)) for name in COLUMNS]
+        self._schema = pyarrow.schema(fields)
+        self._table = pyarrow.Table
+        self._writer = parquet.ParquetWriter(file, self._schema)
+        self._rows: list[dict[str, Any]] = []
+
+    def write(self, prediction: Prediction) -> None:
+        """Take the rows of one image."""
+        self._rows += table_rows(prediction)
+        if len(self._rows) >= _ROW_GROUP:
+            self._flush()
+
+    def failed(self, path: str, reason: str) -> None:
+        """A table of labels has no place for it."""
+
+    def close(self) -> None:
+        """Write the rows that are left, and the foot."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_table(self._table.from_pylist(self._rows, schema=self._schema))
+        self._rows = []
+
+
+class Coco:
+    """A COCO document: boxes as ``annotations`` with ``score``, ``labels`` beside each image.
+
+    Images are written at once; annotations wait in a temporary file, since they come last.
+    """
+
+    def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
+        self._file = file
+        self._ids = {name: k for k, name in enumerate(classes, start=1)}
+        self._images = self._boxes = 0
+        self._waiting = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
+        categories = [{"id": k, "name": name} for name, k in self._ids.items()]
+        head = json.dumps({"categories": categories}, ensure_ascii=False)
+        file.write(head[:-1].encode("utf-8", "replace") + b', "images": [')
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one image and keep its boxes."""
+        self._images += 1
+        image = {
+            "id": self._images,
+            "file_name": prediction.path or "",
+            "width": prediction.width,
+            "height": prediction.height,
+            "labels": [
+                {"category_id": self._ids[x.name], "score": x.probability}
+                for x in prediction.labels
+            ],
+        }
+        self._put(self._file, image, first=self._images == 1)
+        for box in prediction.boxes:
+            self._boxes += 1
+            width, height = box.x2 - box.x1, box.y2 - box.y1
+            annotation = {
+                "id": self._boxes,
+                "image_id": self._images,
+                "category_id": self._ids[box.name],
+                "bbox": [box.x1, box.y1, width, height],
+                "area": width * height,
+                "iscrowd": 0,
+                "score": box.score,
+            }
+            self._put(self._waiting, annotation, first=self._boxes == 1)
+
+    def failed(self, path: str, reason: str) -> None:
+        """COCO has no place for it."""
+
+    def close(self) -> None:
+        """Write the annotations."""
+        self._file.write(b'\n], "annotations": [')
+        self._waiting.seek(0)
+        shutil.copyfileobj(self._waiting, self._file)
+        self._waiting.close()
+        self._file.write(b"\n]}\n")
+        self._file.flush()
+
+    @staticmethod
+    def _put(file: BinaryIO | Any, values: dict[str, Any], *, first: bool) -> None:
+        text = json.dumps(values, ensure_ascii=False).encode("utf-8", "replace")
+        file.write((b"\n" if first else b",\n") + text)
+
+
+WRITERS: dict[str, Callable[[BinaryIO, Sequence[str]], ResultWriter]] = {
+    "json": JsonLines,
+    "csv": Csv,
+    "parquet": Parquet,
+    "coco": Coco,
+}
+
+
+def table_rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
+    """Rows of one image: one a label, or one a box where a label has several.
+
+    Args:
+        prediction: Its labels are those to be shown.
+
+    Yields:
+        Values by column; those of the box are left out where there is none.
+    """
+    image = {
+        "path": prediction.path,
+        "width": prediction.width,
+        "height": prediction.height,
+    }
+    if not prediction.labels:
+        yield image
+    for label in prediction.labels:
+        row = image | {
+            "label": label.name,
+            "probability": label.probability,
+            "threshold": label.threshold,
+            "present": label.present,
+        }
+        boxes = [box for box in prediction.boxes if box.name == label.name]
+        if not boxes:
+            yield row
+        for box in boxes:
+            places = {"x1": box.x1, "y1": box.y1, "x2": box.x2, "y2": box.y2, "score": box.score}
+            yield row | places
