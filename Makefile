@@ -8,10 +8,10 @@ DEMO := runs/demo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test test-base lint bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  variables: PYTHON=$(PYTHON) VENV=$(VENV)"
 
 demo: $(STAMP) ## train on the embedded scenes and write a report, offline, on the CPU
@@ -20,6 +20,9 @@ demo: $(STAMP) ## train on the embedded scenes and write a report, offline, on t
 
 test: $(STAMP) ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+test-base: $(STAMP) ## install the package alone into a fresh environment and predict with it
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/cli/test_base_install.py
 
 lint: $(STAMP) ## check format, style, types, layers and dependencies
 	$(BIN)/ruff format --check .

@@ -201,7 +201,6 @@ VERBS = {
     "distill": set(STEPS[:7]),
     "evaluate": set(STEPS[:8]),
     "calibrate": set(STEPS[:9]),
-    "export": set(STEPS[:10]),
     "report": set(STEPS),
 }
 

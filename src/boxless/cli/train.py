@@ -124,19 +124,6 @@ def calibrate(
     run_until("calibrate", spec, overrides, out, recipe, seeds, force, methods=methods)
 
 
-def export(
-    spec: str,
-    *overrides: Overrides,
-    out: Path,
-    recipe: str = "auto",
-    seeds: int | None = None,
-    methods: Methods = None,
-    force: Force = None,
-) -> None:
-    """Run up to the ONNX export; see `boxless train --help`."""
-    run_until("export", spec, overrides, out, recipe, seeds, force, methods=methods)
-
-
 def report(
     spec: str,
     *overrides: Overrides,

@@ -54,8 +54,8 @@ class StudentMetrics(BaseModel):
     Attributes:
         held_out_map: mAP on the held-out part of train.
         test_map: mAP on the test images.
-        test_f1: Overall F1 on the test images at 0.5.
-        test_f1_tuned: The same at the file's own thresholds.
+        test_f1: Overall F1 on the test images at 0.5, of the probabilities before temperatures.
+        test_f1_tuned: The same at the file's own temperatures and thresholds.
         baseline_test_map: mAP on the test images of the same student without distillation.
     """
 

@@ -4,6 +4,7 @@ Training a folded network means frozen statistics and about a third more images 
 """
 
 import copy
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -40,19 +41,60 @@ def fold_batch_norms(backbone: Backbone, *, probe_size: int = 64) -> None:
 
 
 def _fold(module: nn.Module) -> int:
-    """Fold the children of a module, in order of registration; returns how many were."""
-    count = 0
+    """Fold a module's pairs; returns how many there were."""
+    pairs = list(norm_pairs(module))
+    for parent, name, conv, norm in pairs:
+        _fold_pair(conv, norm)
+        rest = [getattr(norm, part, nn.Identity()) for part in ("drop", "act")]
+        setattr(parent, name, nn.Sequential(*(r for r in rest if not _is_identity(r))))
+    return len(pairs)
+
+
+def norm_pairs(
+    module: nn.Module,
+) -> Iterator[tuple[nn.Module, str, nn.Conv2d, nn.BatchNorm2d]]:
+    """Every BatchNorm that directly follows a convolution, in order of registration.
+
+    Args:
+        module: A network.
+
+    Yields:
+        The module that holds the BatchNorm, its name there, the convolution, the BatchNorm.
+    """
     previous: nn.Module | None = None
-    for name, child in list(module.named_children()):
+    for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d) and isinstance(previous, nn.Conv2d):
-            _fold_pair(previous, child)
-            rest = [getattr(child, part, nn.Identity()) for part in ("drop", "act")]
-            setattr(module, name, nn.Sequential(*(r for r in rest if not _is_identity(r))))
-            count += 1
+            yield module, name, previous, child
         else:
-            count += _fold(child)
+            yield from norm_pairs(child)
         previous = _tail(child)
-    return count
+
+
+def unfolded_state(folded: nn.Module, plain: nn.Module) -> dict[str, Tensor]:
+    """State of a folded network under the names of the network that it was folded from.
+
+    What was folded into a convolution's weights stays there; its bias becomes the BatchNorm's,
+    whose other values are such that it adds nothing else. The function is the same.
+
+    Args:
+        folded: By `fold_batch_norms`; another network gives its own state.
+        plain: A new network of the same architecture.
+    """
+    state: dict[str, Tensor] = dict(folded.state_dict())
+    names = {id(part): name for name, part in plain.named_modules()}
+    for _, _, conv, norm in norm_pairs(plain):
+        own, behind = names[id(conv)], names[id(norm)]
+        if f"{behind}.weight" in state:
+            continue
+        bias = state.pop(f"{own}.bias")
+        if conv.bias is not None:
+            state[f"{own}.bias"] = torch.zeros_like(bias)
+        state[f"{behind}.weight"] = torch.ones_like(bias)
+        state[f"{behind}.bias"] = bias
+        state[f"{behind}.running_mean"] = torch.zeros_like(bias)
+        state[f"{behind}.running_var"] = torch.full_like(bias, 1 - norm.eps)
+        state[f"{behind}.num_batches_tracked"] = torch.tensor(0)
+    return state
 
 
 def _tail(module: nn.Module) -> nn.Module:

@@ -5,6 +5,7 @@ from typing import Any
 from boxless import __version__
 from boxless.inference.location import LocationSettings
 from boxless.inference.student_metadata import Provenance, StudentMetadata, StudentMetrics
+from boxless.metrics.calibration import Calibration, load_entries
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.weights import WHEEL_BACKBONE
@@ -26,7 +27,10 @@ def student_metadata(run: Run, model: Classifier, seed: int) -> StudentMetadata:
     """
     scheme = model.backbone.scheme
     size = build.student_view(run.recipe)
+    fitted = fitted_calibration(run, seed)
     return StudentMetadata(
+        thresholds=fitted.thresholds if fitted else (),
+        temperatures=fitted.temperatures if fitted else (),
         location=LocationSettings(shift=_shift(model, size)),
         provenance=_provenance(run, model.backbone, seed),
         metrics=_metrics(run, seed),
@@ -39,6 +43,27 @@ def student_metadata(run: Run, model: Classifier, seed: int) -> StudentMetadata:
         antialias=True,
         version=__version__,
     )
+
+
+def fitted_calibration(run: Run, seed: int) -> Calibration | None:
+    """Temperatures and thresholds of a student; None where none could be fitted.
+
+    Args:
+        run: The run.
+        seed: Seed of the student.
+    """
+    entry = _calibration_entry(run, seed)
+    if not entry.get("fitted"):
+        return None
+    return Calibration(tuple(entry["temperatures"]), tuple(entry["thresholds"]))
+
+
+def _calibration_entry(run: Run, seed: int) -> dict[str, Any]:
+    """What the step ``calibrate`` found; empty for a run of before that step."""
+    folder = run.folder / "calibrate"
+    if not folder.exists():
+        return {}
+    return _entry(load_entries(folder), ARM, seed)
 
 
 def _shift(model: Classifier, size: int) -> float:
@@ -83,6 +108,7 @@ def _metrics(run: Run, seed: int) -> StudentMetrics:
         held_out_map=own.get("held_out_map"),
         test_map=own.get("metrics", {}).get("map"),
         test_f1=own.get("metrics", {}).get("f1", {}).get("all", {}).get("of1"),
+        test_f1_tuned=_calibration_entry(run, seed).get("test", {}).get("of1", {}).get("after"),
         baseline_test_map=plain.get("metrics", {}).get("map"),
     )
 

@@ -1,0 +1,121 @@
+"""``boxless export``: the student of a finished run as one file, or as a folder for the Hub."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from boxless.pipeline.delivery import Delivery, Figures
+
+
+def export(
+    run: Path,
+    *,
+    out: Path | None = None,
+    quantize: Literal["int8"] | None = None,
+    fp16: bool = False,
+    limit: float = 1.0,
+    hub: Path | None = None,
+    data: str | None = None,
+) -> None:
+    """Deliver the student of a finished run.
+
+    `boxless train` has put export/student.onnx into the run folder already; this writes it
+    elsewhere, or smaller. The answers are compared with PyTorch's on real images of the data set.
+    A smaller file is measured on the held-out images and refused if it loses too much.
+
+    Examples:
+        boxless export runs/first --out student.onnx
+
+        boxless export runs/first --out small.onnx --quantize int8
+
+        boxless export runs/first --hub hub/my-classifier
+
+    Args:
+        run: Run folder.
+        out: The ONNX file to write.
+        quantize: int8: a quarter of the size, and faster; ranges are taken from training images.
+        fp16: Half of the size; no faster on most processors.
+        limit: Most points of mAP that a smaller file may lose.
+        hub: Folder to write in the layout of the Hugging Face Hub: safetensors, config.json and a
+            model card.
+        data: Data set, where it lies elsewhere now.
+    """
+    from boxless.cli.train import require_training
+    from boxless.errors import ConfigError
+
+    if out is None and hub is None:
+        raise ConfigError("nothing to write", hint="give --out FILE, --hub FOLDER, or both")
+    if quantize and fp16:
+        raise ConfigError("--quantize and --fp16 exclude each other", hint="choose one")
+    if not limit >= 0:
+        raise ConfigError(f"--limit must be 0 or more points of mAP, found {limit}")
+    _require_run(run)
+    require_training()
+
+    from boxless.pipeline.finished import open_run
+
+    opened = open_run(run, data=data)
+    if out is not None:
+        from boxless.pipeline.delivery import deliver
+
+        precision = quantize or ("float16" if fp16 else "float32")
+        _show(deliver(opened, out, precision=precision, limit=limit / 100), out)
+    if hub is not None:
+        from boxless.pipeline.hub_folder import write_hub_folder
+
+        write_hub_folder(opened, hub)
+        print(f"{hub}: model.safetensors, config.json, README.md")
+
+
+def _require_run(run: Path) -> None:
+    """Refuse a data set: before version 0.2 this verb was a step of a run and took one."""
+    from boxless.errors import RunError
+
+    if run.is_dir():
+        return
+    raise RunError(
+        f"expected a run folder, found {run}",
+        hint="`boxless train SPEC --out RUN` makes one, with its student in export/student.onnx",
+    )
+
+
+def _show(delivery: "Delivery", out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    files = {"float32": delivery.float32}
+    if delivery.small is not None:
+        files["smaller"] = delivery.small
+    table = Table(box=None, header_style="bold")
+    table.add_column("")
+    for name in files:
+        table.add_column(name, justify="right")
+    for title, show in _rows(delivery):
+        table.add_row(title, *(show(figures) for figures in files.values()))
+    console = Console(highlight=False)
+    console.print(table)
+    if delivery.how:
+        console.print(f"smaller: {delivery.how}", soft_wrap=True)
+    console.print(f"seed {delivery.seed}, the best on held-out images: {out}", soft_wrap=True)
+
+
+def _rows(delivery: "Delivery") -> list[tuple[str, "Figure"]]:
+    rows: list[tuple[str, Figure]] = [
+        ("size", lambda f: f"{f.bytes / 1e6:.2f} MB"),
+        ("images/s, graph alone", lambda f: f"{f.images_per_second:.0f}"),
+        ("largest difference to PyTorch", lambda f: f"{f.difference:.1e}"),
+    ]
+    if delivery.small is not None:
+        rows.append((f"mAP on {delivery.judged_by}", lambda f: _percent(f.judged_map)))
+        rows.append(("mAP on test images", lambda f: _percent(f.test_map)))
+    return rows
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Figure = Callable[[Figures], str]
