@@ -64,7 +64,9 @@ def test_what_the_file_knows(finished_run):
     ("words", "precision", "share", "atol"),
     [(("--quantize", "int8"), "int8", 0.6, 0.1), (("--fp16",), "float16", 0.7, 5e-3)],
 )
-def test_smaller_files(finished_run, scenes, wanted, preloaded, tmp_path, words, precision, share, atol):
+def test_smaller_files(
+    finished_run, scenes, wanted, preloaded, tmp_path, words, precision, share, atol
+):
     out = tmp_path / "small.onnx"
     done = preloaded("export", finished_run, "--out", out, "--limit", "30", *words)
     assert done.code == 0, done.err
