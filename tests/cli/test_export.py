@@ -61,13 +61,12 @@ def test_what_the_file_knows(finished_run):
 
 
 @pytest.mark.parametrize(
-    ("words", "precision", "share", "atol"),
-    [(("--quantize", "int8"), "int8", 0.6, 0.1), (("--fp16",), "float16", 0.7, 5e-3)],
+    ("words", "precision", "limits"),
+    [(("--quantize", "int8"), "int8", (0.6, 0.1)), (("--fp16",), "float16", (0.7, 0.02))],
 )
-def test_smaller_files(
-    finished_run, scenes, wanted, preloaded, tmp_path, words, precision, share, atol
-):
+def test_smaller_files(finished_run, scenes, wanted, preloaded, tmp_path, words, precision, limits):
     out = tmp_path / "small.onnx"
+    share, atol = limits
     done = preloaded("export", finished_run, "--out", out, "--limit", "30", *words)
     assert done.code == 0, done.err
     for part in ("mAP on held-out images", "images/s", "size", "smaller: "):
@@ -85,7 +84,7 @@ def test_a_file_that_loses_too_much_is_refused(finished_run, tmp_path, monkeypat
     from boxless.pipeline import delivery
 
     values = iter([0.8, 0.7, 0.6, 0.75])  # the exact file, then three plans
-    monkeypatch.setattr(delivery, "measured_map", lambda path, part: next(values))
+    monkeypatch.setattr(delivery, "measured_map", lambda *_: next(values))
     monkeypatch.setattr(delivery, "CALIBRATION_IMAGES", 2)
     out = tmp_path / "small.onnx"
     done = app("export", finished_run, "--out", out, "--quantize", "int8", "--limit", "4.9")
