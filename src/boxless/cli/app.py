@@ -40,6 +40,7 @@ VERBS = (
     ("report", "train:report", "Write results.json and report.html again."),
     ("experiments", "experiments:app", "The paper's tables, one command a table."),
     ("predict", "predict:predict", "Label images with an exported student; needs no torch."),
+    ("serve", "serve:serve", "Serve an exported student over HTTP, with a page; needs no torch."),
     ("data", "data:app", "Look at a data set, or convert it."),
     ("recipes", "recipes:app", "List, show, copy and check recipes."),
     ("weights", "weights:app", "Convert ImageNet weights of other frameworks."),

@@ -1,0 +1,112 @@
+"""The application: routes, pages and the layers around them."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from boxless import __version__
+from boxless.inference.predictor import Predictor
+from boxless.serving.access import KEPT, Access
+from boxless.serving.faults import RequestError, answer
+from boxless.serving.guard import Guard
+from boxless.serving.labelling import Labeller
+from boxless.serving.observer import Observer, note_gone, note_refusal
+from boxless.serving.pages import Sample, pages
+from boxless.serving.routes import api
+from boxless.serving.settings import ServeSettings
+
+
+def create_app(
+    predictor: Predictor, settings: ServeSettings, *, samples: Sequence[Sample] = ()
+) -> FastAPI:
+    """Build the application of a student.
+
+    Args:
+        predictor: The student.
+        settings: How it is served.
+        samples: Images that the page offers.
+
+    Returns:
+        An ASGI application.
+    """
+    labeller = Labeller(predictor, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await labeller.start()
+        yield
+        await labeller.close()
+
+    app = FastAPI(
+        title="boxless",
+        version=__version__,
+        description="Labels images, and says where it looked, with an exported student.",
+        lifespan=lifespan,
+        docs_url=None,  # those of FastAPI fetch scripts from another host
+        redoc_url=None,
+    )
+    app.include_router(api(labeller, settings.limits))
+    app.include_router(pages(samples))
+    app.add_exception_handler(RequestError, _refused)
+    app.add_exception_handler(HTTPException, _http_fault)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_middleware(Guard, limits=settings.limits, on_refused=note_refusal, on_gone=note_gone)
+    app.add_middleware(
+        Access, api_key=settings.api_key, hosts=settings.hosts, on_refused=note_refusal
+    )
+    known = frozenset(app.openapi()["paths"]) | {"/", "/docs"}
+    app.add_middleware(  # the last one is the outermost
+        Observer, metrics=labeller.metrics, routes=known
+    )
+    if settings.api_key:
+        _document_key(app)
+    return app
+
+
+async def _refused(request: Request, fault: Exception) -> Response:
+    assert isinstance(fault, RequestError)
+    note_refusal(request.scope, fault)
+    return answer(fault)
+
+
+async def _http_fault(request: Request, fault: Exception) -> Response:
+    """Answer what Starlette refuses itself: unknown paths and methods."""
+    assert isinstance(fault, HTTPException)
+    code = {404: "not_found", 405: "wrong_method"}.get(fault.status_code, "bad_request")
+    refused = RequestError(
+        fault.status_code, code, str(fault.detail), hint="/docs lists what there is"
+    )
+    response = await _refused(request, refused)
+    response.headers.update(fault.headers or {})
+    return response
+
+
+async def _invalid(request: Request, fault: Exception) -> Response:
+    """Answer a wrong parameter."""
+    assert isinstance(fault, RequestValidationError)
+    first = fault.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    message = f"{place}: {first['msg']}, found {str(first.get('input'))[:80]!r}"
+    return await _refused(request, RequestError(422, "invalid_parameter", message))
+
+
+def _document_key(app: FastAPI) -> None:
+    """Say in the OpenAPI document that a key is needed."""
+    build = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = build()
+        schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+        schemes["key"] = {"type": "http", "scheme": "bearer"}
+        for path, entry in document["paths"].items():
+            for operation in entry.values() if path.startswith(KEPT) else ():
+                operation["security"] = [{"key": []}]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's way to extend it

@@ -1,0 +1,182 @@
+"""Dynamic micro-batching: images of many requests are computed together by one thread.
+
+The thread takes what is waiting, up to a batch, as soon as the last batch is done; only a lonely
+image waits a moment for company. It works without the event loop, so that the network is never idle
+while requests are parsed.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Condition, Thread
+from time import perf_counter
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from boxless.serving.faults import RequestError
+from boxless.types import UInt8Array
+
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class _Job(Generic[Result]):
+    pixels: UInt8Array
+    answer: "asyncio.Future[tuple[Result, int]]"
+    queued: float
+
+
+class Batcher(Generic[Result]):
+    """A bounded queue in front of a network.
+
+    Args:
+        compute: (N, S, S, 3) pixels to results of N rows; called in a thread of its own.
+        batch_size: Most images computed together.
+        max_wait: Seconds that an incomplete batch waits, counted from its first image.
+        queue_size: Most images with a place; see `places`.
+        on_batch: Told size and seconds of each batch, and how long its first image waited.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[UInt8Array], Result],
+        *,
+        batch_size: int,
+        max_wait: float,
+        queue_size: int,
+        on_batch: Callable[[int, float, float], None],
+    ) -> None:
+        self._compute = compute
+        self._batch_size = batch_size
+        self._max_wait = max_wait
+        self._queue_size = queue_size
+        self._on_batch = on_batch
+        self._waiting: deque[_Job[Result]] = deque()
+        self._change = Condition()
+        self._closed = False
+        self._taken = 0
+        self._pace = 0.01  # seconds an image, smoothed
+        self._thread: Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def taken(self) -> int:
+        """Images that have a place now."""
+        return self._taken
+
+    @property
+    def alive(self) -> bool:
+        """Is the thread at work and open to new images?"""
+        return self._thread is not None and self._thread.is_alive() and not self._closed
+
+    def start(self) -> None:
+        """Start the thread; answers are delivered to the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = Thread(target=self._work, name="boxless-batches", daemon=True)
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Answer what is waiting, then stop the thread."""
+        with self._change:
+            self._closed = True
+            self._change.notify()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    @contextmanager
+    def places(self, images: int) -> Iterator[None]:
+        """Hold places in the queue from before an image is decoded until it is answered.
+
+        Args:
+            images: How many.
+
+        Raises:
+            RequestError: 503 if there is no room for all of them.
+        """
+        self.check_room(images)
+        self._taken += images
+        try:
+            yield
+        finally:
+            self._taken -= images
+
+    def check_room(self, images: int = 1) -> None:
+        """Refuse if `places` would."""
+        if self._taken + images > self._queue_size:
+            seconds = math.ceil(min(max(self._taken * self._pace, 1), 30))
+            raise RequestError(
+                503,
+                "overloaded",
+                f"the queue of {self._queue_size} images is full",
+                hint=f"try again in {seconds} s",
+                retry_after=seconds,
+            )
+
+    def submit(self, pixels: UInt8Array) -> "asyncio.Future[tuple[Result, int]]":
+        """Put an image into the queue; to be called in the event loop, inside of `places`.
+
+        Args:
+            pixels: (S, S, 3).
+
+        Returns:
+            Future of a batch's results and the image's row. Cancelling it takes the image out.
+
+        Raises:
+            RequestError: 503 if the server is stopping.
+        """
+        if self._loop is None or self._closed:
+            raise RequestError(503, "stopping", "the server is stopping", retry_after=5)
+        job = _Job(pixels, self._loop.create_future(), perf_counter())
+        with self._change:
+            self._waiting.append(job)
+            self._change.notify()
+        return job.answer
+
+    def _work(self) -> None:
+        while (jobs := self._next_batch()) is not None:
+            start = perf_counter()
+            try:
+                outcome: Result | Exception = self._compute(np.stack([job.pixels for job in jobs]))
+            except Exception as error:  # whatever it is, each request must hear of it
+                outcome = error
+            seconds = perf_counter() - start
+            self._pace += 0.2 * (seconds / len(jobs) - self._pace)
+            self._on_batch(len(jobs), seconds, start - jobs[0].queued)
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(_deliver, jobs, outcome)
+
+    def _next_batch(self) -> list[_Job[Result]] | None:
+        """Wait for images; None when closed and everything is answered."""
+        with self._change:
+            while True:
+                while not self._waiting and not self._closed:
+                    self._change.wait()
+                if not self._waiting:
+                    return None
+                until = self._waiting[0].queued + self._max_wait
+                while len(self._waiting) < self._batch_size and not self._closed:
+                    left = until - perf_counter()
+                    if left <= 0:
+                        break
+                    self._change.wait(left)
+                jobs: list[_Job[Result]] = []
+                while self._waiting and len(jobs) < self._batch_size:
+                    job = self._waiting.popleft()
+                    if not job.answer.done():  # its client is gone
+                        jobs.append(job)
+                if jobs:
+                    return jobs
+
+
+def _deliver(jobs: list[_Job[Result]], outcome: Result | Exception) -> None:
+    for row, job in enumerate(jobs):
+        if job.answer.done():
+            continue
+        if isinstance(outcome, Exception):
+            job.answer.set_exception(outcome)
+        else:
+            job.answer.set_result((outcome, row))

@@ -1,0 +1,60 @@
+"""Every answer that is not 200: one shape, one place."""
+
+import json
+
+from starlette.responses import Response
+
+from boxless.errors import BoxlessError
+
+
+class RequestError(BoxlessError):
+    """A request that gets no prediction, with the status to answer.
+
+    Args:
+        status: HTTP status.
+        code: Short name for programs, such as ``"too_many_pixels"``.
+        message: What was expected and what was found.
+        hint: What to do about it.
+        file: Name of the image at fault.
+        retry_after: Seconds until trying again makes sense; None where it never does.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        hint: str = "",
+        file: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+        self.file = file
+        self.retry_after = retry_after
+
+
+def answer(fault: RequestError) -> Response:
+    """Turn a refusal into a response.
+
+    Args:
+        fault: What was refused.
+
+    Returns:
+        JSON ``{"error": {"code", "message", "hint", "file"}}``.
+    """
+    error = {
+        "code": fault.code,
+        "message": fault.message,
+        "hint": fault.hint or None,
+        "file": fault.file,
+    }
+    headers = {}
+    if fault.retry_after is not None:
+        headers["Retry-After"] = str(fault.retry_after)
+    if fault.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    content = json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace")
+    return Response(content, fault.status, headers, "application/json")

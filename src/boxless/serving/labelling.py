@@ -1,0 +1,181 @@
+"""From the bytes of images to answers: decode in threads, compute in batches, put into words."""
+
+import asyncio
+import base64
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from boxless.data.images import ImageLimits
+from boxless.errors import DataError
+from boxless.inference.location import heat_map
+from boxless.inference.prediction import Prediction
+from boxless.inference.predictor import Outputs, Predictor, Prepared
+from boxless.serving.batcher import Batcher
+from boxless.serving.faults import RequestError
+from boxless.serving.metrics import ServerMetrics
+from boxless.serving.pictures import check_picture, known_formats
+from boxless.serving.schemas import Options
+from boxless.serving.settings import ServeSettings
+from boxless.serving.uploads import Upload
+
+HEAT_SIDE = 48  # cells on the longer side of a heat map in an answer
+_Value = TypeVar("_Value")
+
+
+class Labeller:
+    """A student behind a queue.
+
+    Args:
+        predictor: The student.
+        settings: Sizes and limits.
+    """
+
+    def __init__(self, predictor: Predictor, settings: ServeSettings) -> None:
+        self._predictor, self._settings = predictor, settings
+        limits = settings.limits
+        self._limits = ImageLimits(max_pixels=limits.pixels, formats=known_formats())
+        self._pool = ThreadPoolExecutor(settings.decoders, thread_name_prefix="boxless-decode")
+        self.metrics = ServerMetrics(lambda: self.batcher.taken, classes=len(predictor.classes))
+        self.batcher: Batcher[Outputs] = Batcher(
+            predictor.run,
+            batch_size=settings.batch_size,
+            max_wait=settings.max_wait,
+            queue_size=settings.queue_size,
+            on_batch=self.metrics.batch_done,
+        )
+
+    @property
+    def predictor(self) -> Predictor:
+        """The student."""
+        return self._predictor
+
+    async def start(self) -> None:
+        """Compute a batch of either size once, so that the first request finds all memory there."""
+        S = self._predictor.metadata.input_size
+        for size in (1, self._settings.batch_size):
+            blank = np.zeros((size, S, S, 3), np.uint8)
+            await asyncio.to_thread(self._predictor.run, blank)
+        self.batcher.start()
+
+    async def close(self) -> None:
+        """Answer what is waiting and stop."""
+        await self.batcher.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def label(self, uploads: Sequence[Upload], options: Options) -> list[dict[str, Any]]:
+        """Label images together.
+
+        Args:
+            uploads: The images.
+            options: What to say about them.
+
+        Returns:
+            Values of `boxless.serving.schemas.ImageAnswer`, in order.
+
+        Raises:
+            RequestError: An image cannot be used, there is no room, or boxes are asked of a student
+                that has no class maps.
+        """
+        if (options.boxes or options.maps) and not self._predictor.has_maps:
+            raise RequestError(
+                422,
+                "no_maps",
+                "this student cannot say where it looked: its file has no class maps",
+                hint="export it again with this version of boxless",
+            )
+        with self.batcher.places(len(uploads)):
+            prepared = await self._in_threads(self._prepare, uploads)
+            found = await _all([self.batcher.submit(image.pixels) for image in prepared])
+            rows = [
+                (upload, image, *answer)
+                for upload, image, answer in zip(uploads, prepared, found, strict=True)
+            ]
+            if options.boxes or options.maps:
+                return await self._in_threads(partial(self._describe, options=options), rows)
+            return [self._describe(row, options=options) for row in rows]
+
+    async def _in_threads(
+        self, work: Callable[[Any], _Value], values: Sequence[Any]
+    ) -> list[_Value]:
+        loop = asyncio.get_running_loop()
+        return await _all([loop.run_in_executor(self._pool, work, value) for value in values])
+
+    def _prepare(self, upload: Upload) -> Prepared:
+        check_picture(upload.data, max_pixels=self._settings.limits.pixels, file=upload.name)
+        try:
+            return self._predictor.prepare(bytes(upload.data), self._limits)
+        except DataError as error:
+            reason = error.message.removeprefix("image: ")
+            raise RequestError(422, "damaged_image", reason, file=upload.name) from error
+
+    def _describe(
+        self, row: tuple[Upload, Prepared, Outputs, int], *, options: Options
+    ) -> dict[str, Any]:
+        upload, image, outputs, index = row
+        prediction = self._predictor.describe(outputs, index, image, boxes=options.boxes)
+        shown = prediction.labels[: options.top]
+        answer: dict[str, Any] = {
+            "name": upload.name,
+            "width": prediction.width,
+            "height": prediction.height,
+            "labels": [
+                {
+                    "name": label.name,
+                    "probability": round(label.probability, 6),
+                    "threshold": round(label.threshold, 6),
+                    "present": label.present,
+                }
+                for label in shown
+            ],
+        }
+        if options.boxes:
+            answer["boxes"] = [
+                {
+                    "name": box.name,
+                    "score": round(box.score, 4),
+                    **{edge: round(getattr(box, edge), 1) for edge in ("x1", "y1", "x2", "y2")},
+                }
+                for box in prediction.boxes
+            ]
+        if options.maps:
+            names = [label.name for label in shown]
+            answer["maps"] = self._heat_maps(prediction, outputs, index, names)
+        return answer
+
+    def _heat_maps(
+        self, prediction: Prediction, outputs: Outputs, index: int, names: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        assert outputs.maps is not None
+        scale = HEAT_SIDE / max(prediction.width, prediction.height)
+        width = max(round(prediction.width * scale), 1)
+        height = max(round(prediction.height * scale), 1)
+        answers = []
+        for name in names:
+            values = outputs.maps[index, prediction.classes.index(name)]
+            heat = heat_map(values, (width, height), self._predictor.location)
+            cells = np.rint(heat * 255).astype(np.uint8).tobytes()
+            data = base64.b64encode(cells).decode("ascii")
+            answers.append({"name": name, "width": width, "height": height, "data": data})
+        return answers
+
+
+async def _all(futures: "Sequence[asyncio.Future[_Value]]") -> list[_Value]:
+    """Wait for all, then raise the first error: nothing is left behind at work."""
+    try:
+        if len(futures) == 1:
+            return [await futures[0]]
+        found = await asyncio.gather(*futures, return_exceptions=True)
+    except asyncio.CancelledError:
+        for future in futures:
+            future.cancel()
+        raise
+    results = []
+    for value in found:
+        if isinstance(value, BaseException):
+            raise value
+        results.append(value)
+    return results
