@@ -7,6 +7,7 @@ everything sees the answer and not a broken connection.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -98,12 +99,10 @@ class _Body:
         """Read and drop what is still on its way, for a moment."""
         if self.complete or not self._asked:
             return
-        dropped = 0
         try:
             async with asyncio.timeout(_LINGER):
-                while dropped <= 2 * self._limits.body_bytes:
+                while True:
                     message = await self._receive()
-                    dropped += len(message.get("body", b""))
                     if message["type"] != "http.request" or not message.get("more_body", False):
                         self.complete = message["type"] == "http.request"
                         return
@@ -169,6 +168,9 @@ class Guard:
                 await answer(fault)(scope, body.receive, reply.send)
         except ClientDisconnect:
             self._on_gone(scope)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER):  # the server is to know it too before we end
+                    await receive()
         except asyncio.CancelledError:
             if not watcher.gone:
                 raise
@@ -214,7 +216,12 @@ class _Reply:
                 MutableHeaders(scope=message)["Connection"] = "close"
         elif message["type"] == "http.response.body":
             self.finished = not message.get("more_body", False)
-        await self._send(message)
+        try:
+            await self._send(message)
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "closed" not in str(error):
+                raise  # uvloop has no type of its own for a connection that is gone
+            raise ClientDisconnect from error
 
 
 class _Watcher:
