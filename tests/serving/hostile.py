@@ -111,7 +111,8 @@ def unusable_files() -> dict[str, tuple[bytes, frozenset[int]]]:
         "claims-more-rows.jpg": jpeg_of_size(40, 20_000)[:400],
         "claims-much.gif": b"GIF89a\xff\xff\xff\xff" + encoded(picture(), "GIF")[10:],
         "claims-much.tiff": tiff_of_size(100_000, 100_000),
-        "claims-much.bmp": b"BM" + struct.pack("<IHHI", 60, 0, 0, 54)
+        "claims-much.bmp": b"BM"
+        + struct.pack("<IHHI", 60, 0, 0, 54)
         + struct.pack("<IiiHHIIiiII", 40, 90_000, 90_000, 1, 24, 0, 0, 0, 0, 0, 0),
         "claims-much.ppm": b"P6 100000 100000 255\n",
         "many-scans.jpg": many_scans(),

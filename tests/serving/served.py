@@ -44,7 +44,9 @@ def form(*files: tuple[str, bytes], field: str = "files", end: bool = True) -> b
     for name, data in files:
         pieces.append(
             f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; '
-            f'filename="{name}"\r\nContent-Type: image/jpeg\r\n\r\n'.encode() + data + b"\r\n"
+            f'filename="{name}"\r\nContent-Type: image/jpeg\r\n\r\n'.encode()
+            + data
+            + b"\r\n"
         )
     return b"".join(pieces) + (f"--{BOUNDARY}--\r\n".encode() if end else b"")
 
