@@ -85,19 +85,28 @@ def loaded(page):
     return page
 
 
+HEAT = """() => {
+    const canvas = document.getElementById("heat");
+    if (!canvas.classList.contains("on")) return [0];
+    return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
+}"""
+DELIVER = """([event, bytes]) => {
+    const transfer = new DataTransfer(), options = { bubbles: true, cancelable: true };
+    transfer.items.add(new File([new Uint8Array(bytes)], "a.png", { type: "image/png" }));
+    document.body.dispatchEvent(event === "drop"
+        ? new DragEvent("drop", { dataTransfer: transfer, ...options })
+        : new ClipboardEvent("paste", { clipboardData: transfer, ...options }));
+}"""
+
+
 def heat(page) -> np.ndarray:
-    """Opacity of the heat map's cells, all 0 if none is shown."""
-    return np.array(
-        page.evaluate(
-            """() => { const c = document.getElementById("heat");
-            return c.classList.contains("on") ? [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data] : [0]; }"""
-        )
-    )
+    """Pixels of the heat map, one 0 if none is shown."""
+    return np.array(page.evaluate(HEAT))
 
 
 def test_upload_shows_bars_with_thresholds(open_page, site):
     page = open_page()
-    assert str(len(CLASSES)) in page.locator("#facts").inner_text() or page.wait_for_timeout(500)
+    page.get_by_text(f"{len(CLASSES)} labels").wait_for()
     upload(page)
     loaded(page)
     labels = site.send_files(("street.png", GOOD)).json["predictions"][0]["labels"]
@@ -184,16 +193,7 @@ def test_keyboard_alone(open_page):
 @pytest.mark.parametrize("event", ["drop", "paste"])
 def test_drop_and_paste(open_page, event):
     page = open_page()
-    page.evaluate(
-        """([event, bytes]) => {
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([new Uint8Array(bytes)], "a.png", { type: "image/png" }));
-            document.body.dispatchEvent(event === "drop"
-                ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true })
-                : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true }));
-        }""",
-        [event, list(GOOD)],
-    )
+    page.evaluate(DELIVER, [event, list(GOOD)])
     loaded(page)
     assert page.locator("#strip [aria-current=true]").get_attribute("aria-label") == "a.png"
 
@@ -210,7 +210,7 @@ def test_phone(open_page):
     assert last.get_attribute("aria-pressed") == "true"
     assert heat(page).max() > 0
     stage = page.locator("#stage").bounding_box()
-    assert -1 <= stage["y"]
+    assert stage["y"] >= -1
     assert stage["y"] + stage["height"] <= last.bounding_box()["y"] + 1  # both are seen together
     heights = [row.bounding_box()["height"] for row in page.locator(".row").all()]
     assert min(heights) >= 44

@@ -57,7 +57,8 @@ def test_top_boxes_and_maps(live):
         assert (each["width"], each["height"]) == (48, 36)
         cells = np.frombuffer(base64.b64decode(each["data"]), np.uint8)
         assert len(cells) == 48 * 36
-        assert (cells.min(), cells.max()) == (0, 255)
+        assert cells.min() < 8  # the least cell's middle may lie between two of these
+        assert cells.max() > 247
     for box in image["boxes"]:
         assert 0 <= box["x1"] < box["x2"] <= 40
         assert 0 <= box["y1"] < box["y2"] <= 30

@@ -19,6 +19,10 @@ from boxless.serving.settings import Limits
 _LINGER = 2.0  # seconds that the rest of a refused body is read for
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class Budget:
     """Bytes of all bodies in work together.
 
@@ -58,7 +62,7 @@ class _Body:
         self._receive, self._limits, self._budget = receive, limits, budget
         self._declared = headers.get("content-length", "")
         self._taken = self._seen = 0
-        self._until = asyncio.get_running_loop().time() + limits.body_seconds
+        self._until = _now() + limits.body_seconds
         self._asked = "expect" not in headers  # a client that waits for "100 Continue" sends late
         self.complete = not self._declared and "transfer-encoding" not in headers
         self.on_complete: Callable[[], None] = lambda: None
@@ -81,6 +85,7 @@ class _Body:
             async with asyncio.timeout_at(self._until):
                 message = await self._receive()
         except TimeoutError:
+            self._asked = False  # there is no sense in waiting any longer
             raise RequestError(
                 408,
                 "body_too_slow",
@@ -185,12 +190,15 @@ class Guard:
     async def _serve(self, scope: Scope, body: _Body, reply: "_Reply") -> None:
         body.check_declared()
         clock = asyncio.timeout(self._limits.seconds)
+        reply.on_start = lambda: clock.reschedule(_now() + _LINGER + self._limits.seconds)
         try:
             async with clock:
                 await self._app(scope, body.receive, reply.send)
         except TimeoutError:
             if not clock.expired():
                 raise
+            if reply.started:  # the client does not read
+                raise ClientDisconnect from None
             limit = f"{self._limits.seconds:g} s"
             if not body.complete:
                 raise RequestError(408, "body_too_slow", f"the body took over {limit}") from None
@@ -205,11 +213,13 @@ class _Reply:
     def __init__(self, body: _Body, send: Send) -> None:
         self._body, self._send = body, send
         self.started = self.finished = False
+        self.on_start: Callable[[], None] = lambda: None
 
     async def send(self, message: Message) -> None:
         """Pass a message on."""
         if message["type"] == "http.response.start":
             self.started = True
+            self.on_start()
             if not self._body.complete:
                 await self._body.drain()
             if not self._body.complete:

@@ -56,10 +56,16 @@ class PlainLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line, and a traceback where there is one."""
         facts = getattr(record, "facts", {})
-        words = " ".join(f"{key}={value}" for key, value in facts.items() if value is not None)
+        words = " ".join(f"{k}={_plain(v)}" for k, v in facts.items() if v is not None)
         when = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         line = f"{when} {record.levelname.lower()} {record.getMessage()} {words}".rstrip()
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _plain(value: Any) -> str:
+    """A value as one word; text that could break the line is quoted."""
+    text = str(value)
+    return text if text.isprintable() and " " not in text else repr(text)
 
 
 def log_config(form: Literal["json", "text"], *, level: str = "INFO") -> dict[str, Any]:
@@ -81,5 +87,10 @@ def log_config(form: Literal["json", "text"], *, level: str = "INFO") -> dict[st
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
         "handlers": {"line": handler},
-        "loggers": {"boxless.serving": logger, "uvicorn": quiet, "asyncio": quiet},
+        "loggers": {
+            "boxless.serving": logger,
+            "uvicorn": quiet,
+            "asyncio": quiet,
+            "py.warnings": quiet,
+        },
     }

@@ -1,5 +1,6 @@
 """Run an application with uvicorn."""
 
+import logging
 import socket
 from contextlib import suppress
 from typing import Literal
@@ -54,6 +55,7 @@ def run_server(
         RunError: If the address is in use or not this machine's.
     """
     listener = _listen(host, port)
+    logging.captureWarnings(True)  # Pillow's, on images that are a little broken
     config = uvicorn.Config(
         app,
         http=guarded_protocol(limits),
