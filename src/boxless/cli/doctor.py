@@ -8,6 +8,11 @@ from rich.table import Table
 
 NEEDS = (
     ("predict", ("onnxruntime", "numpy", "PIL"), "base install"),
+    (
+        "serve",
+        ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+        "pip install 'boxless[serve]'",
+    ),
     ("train", ("torch", "torchvision", "timm", "accelerate"), "pip install 'boxless[train]'"),
     ("proposals", ("cv2",), "pip install 'boxless[train]'"),
     ("export", ("onnx", "onnxscript"), "pip install 'boxless[train]'"),
