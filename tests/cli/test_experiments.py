@@ -59,6 +59,11 @@ def test_table_4_stands_beside_the_paper(table4):
     assert neighbour.ours.mean == pytest.approx(means[2] - means[1])
     for name in ("table4.md", "table4.csv", "table4.tex"):
         assert "RoI-aware transfer" in (table4 / name).read_text()
+    page = (table4 / "table4.html").read_text("utf-8")
+    for text in ("RoI-aware transfer", "runs/main/report.html", "within noise", "74.6", "Figure 4"):
+        assert text.lower() in page.lower()
+    assert page.count("<svg") == 2
+    assert "http" not in page
     printed = (table4.parent / "out").read_text()
     assert "Of the paper's 10 orderings by mAP" in printed
     assert "74.6" in printed
@@ -86,6 +91,7 @@ def test_other_tables_share_the_run(table4, tmp_path, preloaded):
             gain = float(row["ap_with"]) - float(row["ap_without"])
             assert float(row["gain"]) == pytest.approx(gain)
     assert "## Gain by object size" in (out / "figure4.md").read_text()
+    assert "Gain by object size" in (out / "figure4.html").read_text("utf-8")
     table3 = Outcome.model_validate_json((out / "table3.json").read_text())
     assert [row.arm for row in table3.rows] == ["baseline", "teacher", "distilled"]
     assert {order.data for order in table3.orders} == {"MS-COCO", "NUS-WIDE"}

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from boxless.experiments.order_plot import order_plot
 from boxless.experiments.outcome import Order, Outcome, OutcomeRow, _changed, verdict
+from boxless.experiments.page import page
 from boxless.experiments.rendering import comma_separated, latex, markdown, verdicts
 from boxless.experiments.tables import load_table
 from boxless.recipe_files import load_recipe
@@ -95,6 +97,26 @@ def test_latex_is_escaped_and_has_equal_columns(outcome):
     lines = [line for line in text.splitlines() if line.endswith(r" \\")]
     assert {line.replace(r"\&", "").count("&") for line in lines} == {4}
     assert r"\begin{tabular}{lrrrr}" in text
+
+
+def test_the_page_shows_the_table_and_loads_nothing(outcome):
+    text = page(outcome, {}, None, ())
+    assert '<td class="theirs">74.6</td><td>52.0 ± 1.0</td><td>+2.0</td>' in text
+    assert "plain &amp; 100 %" in text
+    assert '<tr class="others"><th scope="row">others</th>' in text
+    assert '<td class="holds">holds</td>' in text
+    assert "Which classes gain" not in text
+    assert "http" not in text
+
+
+def test_the_page_draws_every_ordering(outcome):
+    (order,) = outcome.orders
+    drawn = order_plot([order, order])
+    assert drawn.count("plain &amp; 100 % &lt; taught: ours +2.0 (+0.5 to +3.5), paper +3.7") == 2
+    assert "orders-order-1" in drawn
+    assert order_plot([]) is None
+    others = page(outcome.model_copy(update={"orders": ()}), {}, None, ())
+    assert "<svg" not in others
 
 
 def test_json_round_trip(outcome):

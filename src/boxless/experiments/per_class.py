@@ -18,7 +18,7 @@ def as_pair(results: Results, arm: str) -> Results:
     return results.model_copy(update={"arms": arms, "gain": results.gain_of(arm), "gains": {}})
 
 
-def drawing(results: Results, arm: str) -> bytes:
+def drawing(results: Results, arm: str) -> str:
     """A bar a class, as an SVG file of its own.
 
     Args:
@@ -26,7 +26,7 @@ def drawing(results: Results, arm: str) -> bytes:
         arm: Key of the arm whose gain is drawn.
     """
     svg = gain_per_class(as_pair(results, arm)) or "<svg/>"
-    return svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1).encode()
+    return svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
 
 
 def class_rows(results: Results, arm: str) -> str:

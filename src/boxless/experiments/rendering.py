@@ -25,31 +25,33 @@ _ORDER_COLUMNS: Final = ("in the paper", "on", "paper", "ours", "interval", "her
 def columns(outcome: Outcome) -> tuple[str, ...]:
     """Headings: for each metric the paper's columns beside ours, then the gain and its interval."""
     names = ["row"]
-    for metric in _metrics(outcome):
+    for metric in metrics(outcome):
         title = METRIC_COLUMNS[metric]
-        names += [f"{title}, paper on {data}" for data in _data_sets(outcome)]
+        names += [f"{title}, paper on {data}" for data in data_sets(outcome)]
         names.append(f"{title}, ours")
     return (*names, "gain in mAP points", "interval")
 
 
 def cells(outcome: Outcome) -> list[tuple[str, ...]]:
     """One line of texts for each row, in percent and points; empty where there is no number."""
-    return [(row.name, *_numbers(outcome, row), *_gain(row)) for row in outcome.rows]
+    return [(row.name, *_numbers(outcome, row), *gain_cells(row)) for row in outcome.rows]
 
 
-def _metrics(outcome: Outcome) -> list[str]:
+def metrics(outcome: Outcome) -> list[str]:
+    """Metrics the paper has numbers for, in the order of tables."""
     found = {name for row in outcome.rows for numbers in row.paper.values() for name in numbers}
     return [name for name in METRIC_COLUMNS if name in found]
 
 
-def _data_sets(outcome: Outcome) -> list[str]:
+def data_sets(outcome: Outcome) -> list[str]:
+    """Data sets the paper has numbers for."""
     return list(dict.fromkeys(data for row in outcome.rows for data in row.paper))
 
 
 def _numbers(outcome: Outcome, row: OutcomeRow) -> list[str]:
     texts = []
-    for metric in _metrics(outcome):
-        for data in _data_sets(outcome):
+    for metric in metrics(outcome):
+        for data in data_sets(outcome):
             value = row.paper.get(data, {}).get(metric)
             texts.append("" if value is None else wording.percent(value))
         ours = row.ours.get(metric)
@@ -57,7 +59,8 @@ def _numbers(outcome: Outcome, row: OutcomeRow) -> list[str]:
     return texts
 
 
-def _gain(row: OutcomeRow) -> tuple[str, str]:
+def gain_cells(row: OutcomeRow) -> tuple[str, str]:
+    """A row's gain in points and its interval; empty where it has none."""
     if row.gain is None:
         return "", ""
     ends = f"{wording.points(row.gain.low)} to {wording.points(row.gain.high)}"
@@ -156,9 +159,9 @@ def _escaped(text: str) -> str:
 
 def comma_separated(outcome: Outcome) -> str:
     """The table for other programs: fractions, not rounded for people."""
-    metrics, sets = _metrics(outcome), _data_sets(outcome)
+    names, sets = metrics(outcome), data_sets(outcome)
     heading = ["row", "method", "run", "arm"]
-    for metric in metrics:
+    for metric in names:
         heading += [f"paper.{data}.{metric}" for data in sets]
         heading += [f"{metric}.{part}" for part in ("mean", "std", "n")]
     heading += ["gain.mean", "gain.low", "gain.high", "gain.probability_positive"]
@@ -167,7 +170,7 @@ def comma_separated(outcome: Outcome) -> str:
     writer.writerow(heading)
     for row in outcome.rows:
         values: list[object] = [row.name, row.method, row.run, row.arm]
-        for metric in metrics:
+        for metric in names:
             values += [row.paper.get(data, {}).get(metric) for data in sets]
             ours = row.ours.get(metric)
             values += [None] * 3 if ours is None else [ours.mean, ours.std, ours.n]

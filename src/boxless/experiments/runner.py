@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -13,7 +14,11 @@ from boxless.pipeline.context import Run
 from boxless.pipeline.execute import execute, outlook
 from boxless.pipeline.proposal_step import proposer_settings
 from boxless.proposals.proposer import make_proposer
-from boxless.report.results import BASELINE, read_results
+from boxless.report.results import BASELINE, TEACHER, Results, read_results
+
+if TYPE_CHECKING:
+    from boxless.experiments.object_size import SizeGain
+    from boxless.experiments.outcome import Comparison
 
 
 def finish_runs(runs: Mapping[str, Run], request: Request) -> None:
@@ -50,11 +55,12 @@ def write_table(table: PaperTable, runs: Mapping[str, Run], out: Path) -> list[P
         out: Folder of the tables.
 
     Returns:
-        The files: JSON, Markdown, CSV and LaTeX; figure 4 also as SVG with its classes as CSV.
+        The files: HTML, Markdown, CSV, LaTeX and JSON; figure 4 also as SVG with its classes as
+        CSV.
     """
-    from boxless.experiments.object_size import gain_by_size  # noqa: PLC0415
     from boxless.experiments.outcome import Comparison, arm_of_row, make_outcome  # noqa: PLC0415
-    from boxless.experiments.per_class import class_rows, drawing  # noqa: PLC0415
+    from boxless.experiments.page import ClassGains, page  # noqa: PLC0415
+    from boxless.experiments.per_class import as_pair  # noqa: PLC0415
     from boxless.experiments.rendering import (  # noqa: PLC0415
         comma_separated,
         latex,
@@ -65,23 +71,35 @@ def write_table(table: PaperTable, runs: Mapping[str, Run], out: Path) -> list[P
     results = {name: read_results(run.folder / "results.json") for name, run in runs.items()}
     compare = Comparison(runs)
     outcome = make_outcome(table, runs, results, compare)
-    page = markdown(outcome)
-    texts: dict[str, bytes] = {}
+    row = table.own_rows[-1]
+    arm = arm_of_row(row, runs[row.run])
+    drawn = ""
+    texts: dict[str, str] = {}
+    sizes: list[SizeGain] = []
     if table.per_class:
-        row = table.own_rows[-1]
-        run = runs[row.run]
-        arm = arm_of_row(row, run)
-        texts[f"{table.name}.svg"] = drawing(results[row.run], arm)
-        texts[f"{table.name}-classes.csv"] = class_rows(results[row.run], arm).encode()
-        page += f"\n![{table.title}]({table.name}.svg)\n"
-        sizes = gain_by_size(run, compare.scores(run, arm), compare.scores(run, BASELINE))
-        page += sizes_markdown(sizes)
-    texts |= {
-        f"{table.name}.md": page.encode(),
-        f"{table.name}.csv": comma_separated(outcome).encode(),
-        f"{table.name}.tex": latex(outcome).encode(),
-        f"{table.name}.json": (outcome.model_dump_json(indent=2) + "\n").encode(),
+        texts, sizes = _figure(table.name, runs[row.run], results[row.run], arm, compare)
+        drawn = f"\n![{table.title}]({table.name}.svg)\n"
+    classes = ClassGains(row.name, as_pair(results[row.run], arm)) if arm != TEACHER else None
+    folders = {f"runs/{run.folder.name}": results[name] for name, run in runs.items()}
+    texts = {
+        f"{table.name}.html": page(outcome, folders, classes, sizes),
+        f"{table.name}.md": markdown(outcome) + drawn + sizes_markdown(sizes),
+        **texts,
+        f"{table.name}.csv": comma_separated(outcome),
+        f"{table.name}.tex": latex(outcome),
+        f"{table.name}.json": outcome.model_dump_json(indent=2) + "\n",
     }
     for name, text in texts.items():
-        write_atomically(out / name, text)
+        write_atomically(out / name, text.encode())
     return [out / name for name in texts]
+
+
+def _figure(
+    name: str, run: Run, results: Results, arm: str, compare: "Comparison"
+) -> tuple[dict[str, str], list["SizeGain"]]:
+    """Figure 4 as files of its own, and the gain by object size."""
+    from boxless.experiments.object_size import gain_by_size  # noqa: PLC0415
+    from boxless.experiments.per_class import class_rows, drawing  # noqa: PLC0415
+
+    files = {f"{name}.svg": drawing(results, arm), f"{name}-classes.csv": class_rows(results, arm)}
+    return files, gain_by_size(run, compare.scores(run, arm), compare.scores(run, BASELINE))

@@ -40,18 +40,10 @@ def write_report(
         ShapeError: A gallery item's image, boxes or scores do not fit each other.
         RunError: The file cannot be written.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("report.html.j2").render(
+    text = render_page(
+        "report.html.j2",
         results=results,
-        created=_readable_time(results.created),
-        wording=wording,
-        style=(_HERE / "report.css").read_text(encoding="utf-8"),
+        created=readable_time(results.created),
         strip=interval_strip(results.gain.map) if results.gain else None,
         columns=COLUMNS,
         rows=table_rows(results),
@@ -75,6 +67,24 @@ def write_report(
     path = folder / FILE_NAME
     write_atomically(path, text.encode())
     return path
+
+
+def render_page(template: str, **values: Any) -> str:
+    """A page in the style of reports: it loads nothing, and follows the reader's light or dark.
+
+    Args:
+        template: File beside this module.
+        values: What the template shows, beside `wording` and the style, which it has always.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (_HERE / "report.css").read_text(encoding="utf-8")
+    return environment.get_template(template).render(wording=wording, style=style, **values)
 
 
 def interval_strip(gain: Interval) -> dict[str, float]:
@@ -113,7 +123,8 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
             yield name, wording.NOTHING if item is None else str(item)
 
 
-def _readable_time(created: str) -> str:
+def readable_time(created: str) -> str:
+    """ISO 8601 time for people, such as ``1 May 2026, 14:05``; other texts as they are."""
     try:
         return datetime.fromisoformat(created).strftime("%d %B %Y, %H:%M").lstrip("0")
     except ValueError:
