@@ -18,8 +18,9 @@ from boxless.pipeline.evaluation import load_predictions
 from boxless.pipeline.methods import arm_of
 from boxless.pipeline.record import now
 from boxless.recipe_files import dotted
-from boxless.report.arms import Part, Spread
-from boxless.report.results import BASELINE, TEACHER, Interval, Results
+from boxless.report.arms import Spread
+from boxless.report.part import Interval, Part
+from boxless.report.results import BASELINE, TEACHER, Results
 from boxless.types import Float32Array
 
 SCHEMA: Final = 1

@@ -1,8 +1,10 @@
 """Where a student looked: from class maps to heat maps and boxes, with numpy alone.
 
 A class map holds the evidence for one class, cell by cell (class activation mapping: Zhou et al.,
-"Learning Deep Features for Discriminative Localization", CVPR 2016). It is enlarged, scaled to
-[0, 1] and cut at a share of its maximum; the box goes round the largest connected part.
+"Learning Deep Features for Discriminative Localization", CVPR 2016). What its cells show in any
+image, whatever is in it, is taken off first: padding makes the corners of small maps stand out.
+Then it is enlarged, scaled to [0, 1] and cut at a share of its maximum; the box goes round the
+largest connected part.
 """
 
 from collections.abc import Sequence
@@ -25,14 +27,18 @@ class LocationSettings:
 
     Attributes:
         method: ``threshold``: the largest connected part at or above `share` of the maximum.
-        share: Share of the scaled map's maximum, in (0, 1); Zhou et al. take 0.2.
+        share: Share of the scaled map's maximum, in (0, 1). Zhou et al. take 0.2 on maps of finer
+            cells; 0.5 was best on held-out images (docs/thresholds-and-location.md).
         shift: How far the map's cells look right of and below their place, as a share of the
             input's side (`boxless.models.backbone.Backbone.displacement` / S).
+        background: h rows of w numbers, what the cells show on the mean over images and classes;
+            taken off every map before anything else. () = nothing.
     """
 
     method: Literal["threshold"] = "threshold"
-    share: float = 0.2
+    share: float = 0.5
     shift: float = 0.0
+    background: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if self.method != "threshold":
@@ -41,6 +47,13 @@ class LocationSettings:
             raise ConfigError(f"location share must be between 0 and 1, found {self.share}")
         if not abs(self.shift) < 1:
             raise ConfigError(f"location shift must be between -1 and 1, found {self.shift}")
+        if len({len(row) for row in self.background}) > 1 or not np.isfinite(self.cells).all():
+            raise ConfigError("location background must be rows of equally many finite numbers")
+
+    @property
+    def cells(self) -> Float64Array:
+        """`background` as an array; (0,) without any."""
+        return np.array(self.background, np.float64)
 
 
 DEFAULT = LocationSettings()
@@ -96,7 +109,7 @@ def locate(
     for k in classes:
         if not 0 <= k < len(maps):
             raise ShapeError(f"class index {k} is outside 0 to {len(maps) - 1}")
-        heat = _heat(maps[k], (GRID, GRID), settings.shift)
+        heat = _heat(_above_background(maps[k], settings), (GRID, GRID), settings.shift)
         x1, y1, x2, y2 = largest_part(heat >= settings.share * heat.max())
         score = 1 / (1 + np.exp(-np.clip(maps[k].mean(dtype=np.float64), -60, 60)))
         columns, rows = width / GRID, height / GRID
@@ -104,6 +117,30 @@ def locate(
             LocatedBox(k, x1 * columns, y1 * rows, x2 * columns, y2 * rows, score=float(score))
         )
     return boxes
+
+
+def peak(
+    values: Float32Array, size: tuple[int, int], settings: LocationSettings = DEFAULT
+) -> tuple[float, float]:
+    """The place where a class map is strongest: the middle of its best cell.
+
+    Args:
+        values: (h, w) map of one class.
+        size: Width and height of the image as shown, in pixels.
+        settings: Only `shift` and `background` count here.
+
+    Returns:
+        ``(x, y)`` in pixels; of equal cells the upper left one.
+
+    Raises:
+        ShapeError: If the map is no matrix, or does not fit its background.
+    """
+    width, height = _checked_size(size)
+    shown = _above_background(values, settings)
+    row, column = np.unravel_index(int(shown.argmax()), shown.shape)
+    x = (column + 0.5) / shown.shape[1] + settings.shift
+    y = (row + 0.5) / shown.shape[0] + settings.shift
+    return float(np.clip(x, 0, 1) * width), float(np.clip(y, 0, 1) * height)
 
 
 def heat_map(
@@ -114,7 +151,7 @@ def heat_map(
     Args:
         values: (h, w) map of one class.
         size: Width and height of the image as shown, in pixels.
-        settings: Only its `shift` counts here.
+        settings: Only its `shift` and `background` count here.
 
     Returns:
         (H, W) in [0, 1], bilinear; least cell 0, greatest 1; all 0 for a map without differences.
@@ -124,7 +161,8 @@ def heat_map(
         NumericsError: If the map holds NaN or infinity.
     """
     width, height = _checked_size(size)
-    return _heat(values, (height, width), settings.shift).astype(np.float32)
+    shown = _above_background(values, settings)
+    return _heat(shown, (height, width), settings.shift).astype(np.float32)
 
 
 def largest_part(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
@@ -190,18 +228,30 @@ def _join(parent: list[int], first: int, second: int) -> None:
     parent[max(a, b)] = min(a, b)
 
 
-def _heat(values: Float32Array, shape: tuple[int, int], shift: float) -> Float64Array:
-    """(H, W) map in [0, 1], enlarged; 0 throughout where all cells are equal."""
+def _above_background(values: Float32Array, settings: LocationSettings) -> Float64Array:
+    """A checked (h, w) map without what its cells show in any image."""
     if values.ndim != 2 or not values.size:
         raise ShapeError(f"a class map must be (h, w) with at least one cell, found {values.shape}")
     if not np.isfinite(values).all():
         raise NumericsError("a class map must be finite", hint="the student has diverged")
+    shown = values.astype(np.float64)
+    if not settings.background:
+        return shown
+    if settings.cells.shape != shown.shape:
+        raise ShapeError(
+            f"the background has {settings.cells.shape} cells, the class map {shown.shape}"
+        )
+    return shown - settings.cells
+
+
+def _heat(values: Float64Array, shape: tuple[int, int], shift: float) -> Float64Array:
+    """(H, W) map in [0, 1], enlarged; 0 throughout where all cells are equal."""
     rows = _interpolation(values.shape[0], shape[0], shift)
     columns = _interpolation(values.shape[1], shape[1], shift)
     low, high = float(values.min()), float(values.max())
     if high == low:
         return np.zeros(shape)
-    scaled = (values.astype(np.float64) - low) / (high - low)
+    scaled = (values - low) / (high - low)
     return np.clip(rows @ scaled @ columns.T, 0, 1)
 
 

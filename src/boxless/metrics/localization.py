@@ -143,6 +143,19 @@ def correct_localization(
         ShapeError: If shapes do not fit.
         ConfigError: If `iou` is not in (0, 1].
     """
+    answers = localization_answers(top_boxes, truths, labels, num_classes=num_classes, iou=iou)
+    return share_of_yes(answers)
+
+
+def localization_answers(
+    top_boxes: Sequence[ArrayLike],
+    truths: Sequence[Sequence[TrueBox]],
+    labels: ArrayLike | None = None,
+    *,
+    num_classes: int,
+    iou: float = 0.5,
+) -> Float64Array:
+    """`correct_localization` image by image: (M, K) of 1, 0, and NaN where nothing is asked."""
     _check_overlap(iou)
     _check_images(len(truths), top_boxes=len(top_boxes))
     asked = _asked(truths, labels, num_classes)
@@ -151,7 +164,7 @@ def correct_localization(
         best = _row(top_boxes, image, k, (num_classes, 4), "top_boxes")
         return not np.isnan(best).any() and bool((box_iou(best[None], target) >= iou).any())
 
-    return _share(truths, asked, hits)
+    return _answers(truths, asked, hits)
 
 
 def pointing_game(
@@ -179,6 +192,19 @@ def pointing_game(
         ShapeError: If shapes do not fit.
         ConfigError: If `tolerance` is negative.
     """
+    answers = pointing_answers(points, truths, labels, num_classes=num_classes, tolerance=tolerance)
+    return share_of_yes(answers)
+
+
+def pointing_answers(
+    points: Sequence[ArrayLike],
+    truths: Sequence[Sequence[TrueBox]],
+    labels: ArrayLike | None = None,
+    *,
+    num_classes: int,
+    tolerance: float = 0.0,
+) -> Float64Array:
+    """`pointing_game` image by image: (M, K) of 1, 0, and NaN where nothing is asked."""
     if tolerance < 0:
         raise ConfigError(f"tolerance must be at least 0 pixels, found {tolerance}")
     _check_images(len(truths), points=len(points))
@@ -189,7 +215,16 @@ def pointing_game(
         low, high = target[:, :2] - tolerance, target[:, 2:] + tolerance
         return bool(((point >= low) & (point <= high)).all(axis=1).any())
 
-    return _share(truths, asked, hits)
+    return _answers(truths, asked, hits)
+
+
+def share_of_yes(answers: Float64Array) -> Float64Array:
+    """(K,) shares of 1 in each column of (M, K) answers; NaN where a column has none at all."""
+    asked = ~np.isnan(answers)
+    total = asked.sum(axis=0)
+    result = np.full(len(total), np.nan)
+    np.divide(np.nansum(answers, axis=0), total, out=result, where=total > 0)
+    return result
 
 
 def _match_image(
@@ -251,19 +286,16 @@ def _asked(
     return asked
 
 
-def _share(
+def _answers(
     truths: Sequence[Sequence[TrueBox]],
     asked: NDArray[np.bool_],
     hits: Callable[[int, int, Float32Array], bool],
 ) -> Float64Array:
-    """Ask `hits(image, class, true boxes)` wherever `asked`; share of yes by class."""
-    right = np.zeros(asked.shape[1], np.int64)
+    """Ask `hits(image, class, true boxes)` wherever `asked`; (M, K), NaN elsewhere."""
+    result = np.full(asked.shape, np.nan)
     for image, k in np.argwhere(asked):
         target = _boxes([box for box in truths[image] if box.label == k])
-        right[k] += hits(int(image), int(k), target)
-    total = asked.sum(axis=0)
-    result = np.full(len(total), np.nan)
-    np.divide(right, total, out=result, where=total > 0)
+        result[image, k] = hits(int(image), int(k), target)
     return result
 
 

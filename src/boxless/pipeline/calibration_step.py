@@ -55,7 +55,7 @@ def _entry(run: Run, held_out: Float32Array | None, test: Float32Array) -> dict[
 
 
 def _strengths(fit: Fit | None) -> dict[str, float | None]:
-    """How strongly classes were drawn together; None for infinitely, or where nothing was fitted."""
+    """How strongly classes were drawn together; None = infinitely, or nothing was fitted."""
     values = (fit.temperature_strength, fit.threshold_strength) if fit else (math.inf, math.inf)
     names = ("temperature_strength", "threshold_strength")
     return {n: v if math.isfinite(v) else None for n, v in zip(names, values, strict=True)}

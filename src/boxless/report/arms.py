@@ -5,22 +5,13 @@ All rates are fractions in [0, 1]; only tables and plots turn them into percent.
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, stdev
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
+from pydantic import Field, computed_field, model_validator
 
-_SLACK: Final = 1e-9  # sums of floats may miss 0 and 1 by rounding
-Fraction = Annotated[float, Field(ge=-_SLACK, le=1.0 + _SLACK)]
-Count = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0.0)]
-
-
-class Part(BaseModel):
-    """Base of all parts: frozen, strict about unknown keys, no NaN or infinity."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True
-    )
+from boxless.report.calibration import SeedCalibration
+from boxless.report.looking import SeedLooking
+from boxless.report.part import Count, Fraction, Part, Seconds
 
 
 def mean_or_none(values: Sequence[float | None]) -> float | None:
@@ -100,6 +91,8 @@ class SeedResult(Part):
         seconds: Wall time of its training.
         train_map: mAP on training images, where it was measured.
         held_out_map: mAP on the held-out part of the training images, where it was measured.
+        calibration: Temperatures, thresholds and what they change, where they were fitted.
+        looking: Where its class maps look, where that was measured.
     """
 
     seed: int
@@ -108,6 +101,8 @@ class SeedResult(Part):
     seconds: Seconds
     train_map: Fraction | None = None
     held_out_map: Fraction | None = None
+    calibration: SeedCalibration | None = None
+    looking: SeedLooking | None = None
 
 
 class Localization(Part):

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from boxless.report.arms import Count, Fraction, Part, Positive
+from boxless.report.part import Count, Fraction, Part, Positive
 
 
 class BeforeAfter(Part):

@@ -11,7 +11,8 @@ from boxless.atomic import write_atomically
 from boxless.report import class_plots, plots, wording
 from boxless.report.arms import mean_or_none
 from boxless.report.gallery import GalleryItem, label_rows, picture_url
-from boxless.report.results import BASELINE, DISTILLED, TEACHER, Interval, Results
+from boxless.report.part import Interval
+from boxless.report.results import BASELINE, DISTILLED, TEACHER, Results
 from boxless.report.tables import COLUMNS, METHOD_COLUMNS, method_rows, table_notes, table_rows
 
 FILE_NAME: Final = "report.html"

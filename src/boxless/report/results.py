@@ -6,20 +6,20 @@ are described in ``docs/results-schema.md``.
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from boxless.atomic import write_atomically
 from boxless.errors import RunError
-from boxless.report.arms import Arm, Count, Fraction, Part, Seconds
+from boxless.report.arms import Arm
+from boxless.report.looking import Looking
+from boxless.report.part import Count, Fraction, Interval, Part, Points, Seconds
 
 SCHEMA: Final = 1
 BASELINE: Final = "baseline"
 DISTILLED: Final = "distilled"
 TEACHER: Final = "teacher"
-
-Points = Annotated[float, Field(ge=-1.0, le=1.0)]
 
 
 class Data(Part):
@@ -40,26 +40,6 @@ class Data(Part):
     classes: tuple[str, ...] = Field(min_length=1)
     images: dict[str, Count]
     train_positives: tuple[Count, ...]
-
-
-class Interval(Part):
-    """A paired difference with its uncertainty, in fractions.
-
-    Attributes:
-        mean: Difference of the means, distilled minus baseline.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
-        level: Coverage, such as 0.95.
-        draws: Bootstrap draws.
-        probability_positive: Share of the draws above zero.
-    """
-
-    mean: Points
-    low: Points
-    high: Points
-    level: Fraction
-    draws: Count
-    probability_positive: Fraction
 
 
 class Gain(Part):
@@ -135,6 +115,7 @@ class Results(Part):
         steps: Steps in the order they ran.
         environment: Versions and machine.
         recall: Recall of the proposals, or None where the data set has no boxes.
+        looking: What distillation changes in where students look, or None likewise.
     """
 
     schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
@@ -148,6 +129,7 @@ class Results(Part):
     steps: tuple[Step, ...] = ()
     environment: dict[str, Any] = Field(default_factory=dict)
     recall: Recall | None = None
+    looking: Looking | None = None
 
     @model_validator(mode="after")
     def _everything_has_k_values(self) -> Self:
@@ -157,6 +139,10 @@ class Results(Part):
             for seed in arm.seeds:
                 where = f"arms.{key}, seed {seed.seed}: per_class_ap"
                 _same_length(where, seed.metrics.per_class_ap, classes)
+                if seed.calibration is not None:
+                    where = f"arms.{key}, seed {seed.seed}: calibration"
+                    _same_length(f"{where}.temperatures", seed.calibration.temperatures, classes)
+                    _same_length(f"{where}.thresholds", seed.calibration.thresholds, classes)
             if arm.localization is not None:
                 found = arm.localization
                 _same_length(f"arms.{key}: detection AP", found.per_class_detection_ap, classes)

@@ -1,7 +1,8 @@
 """Numbers and sentences of a report, written once for terminal, Markdown and HTML."""
 
 from boxless.report.arms import Spread
-from boxless.report.results import BASELINE, DISTILLED, Interval, Results
+from boxless.report.part import Interval
+from boxless.report.results import BASELINE, DISTILLED, Results
 
 NOTHING = "\N{EN DASH}"
 
