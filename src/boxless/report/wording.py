@@ -117,6 +117,18 @@ def budget(results: Results) -> str:
     return f"Optimiser updates a seed: {plain:,} without, {distilled:,} with."
 
 
+def looking(results: Results) -> str:
+    """What distillation changes in where the student looks; empty where that was not measured."""
+    found = results.looking
+    if found is None or found.gain_pointing is None or found.gain_corloc is None:
+        return ""
+    parts = [
+        f"{name} {points(gain.mean)} points ({interval(gain)})"
+        for name, gain in (("pointing game", found.gain_pointing), ("CorLoc", found.gain_corloc))
+    ]
+    return f"Distilled minus plain, paired by image and seed: {' and '.join(parts)}."
+
+
 def _seeds(per_seed: tuple[float, ...]) -> str:
     if len(per_seed) < 2:
         return "One seed: how much training itself scatters was not measured."

@@ -1,0 +1,153 @@
+"""Thresholds, calibration and where models look: tables and the reliability plot."""
+
+from collections.abc import Callable
+from statistics import mean, stdev
+from typing import Final
+
+import numpy as np
+
+from boxless.report import svg
+from boxless.report.arms import Arm, SeedResult, Spread
+from boxless.report.calibration import BeforeAfter, CalibrationFigures, Curve
+from boxless.report.plots import ARM_COLOURS
+from boxless.report.results import BASELINE, DISTILLED, TEACHER, Results
+from boxless.report.tables import TableRow
+from boxless.report.wording import NOTHING, percent, spread
+
+CALIBRATION_COLUMNS: Final = (
+    "model",
+    "F1-C at 0.5",
+    "F1-C tuned",
+    "OF1 at 0.5",
+    "OF1 tuned",
+    "ECE before",
+    "ECE after",
+    "log loss before",
+    "log loss after",
+)
+LOOKING_COLUMNS: Final = ("model", "pointing game", "with tolerance", "CorLoc", "AP at IoU 0.5")
+
+Figure = Callable[[CalibrationFigures], BeforeAfter]
+_FIGURES: Final[tuple[tuple[Figure, bool], ...]] = (
+    (lambda found: found.f1_c, True),
+    (lambda found: found.of1, True),
+    (lambda found: found.ece, True),
+    (lambda found: found.nll, False),
+)
+
+
+def calibration_rows(results: Results) -> list[TableRow]:
+    """One row an arm with one text for each of `CALIBRATION_COLUMNS`.
+
+    Args:
+        results: The run.
+
+    Returns:
+        Means over seeds on test images, with their spread, in percent (log loss in nats); empty
+        where nothing was fitted.
+    """
+    rows = []
+    for key, arm in results.arms.items():
+        found = [seed.calibration.test for seed in arm.seeds if _fitted(seed)]
+        if not found:
+            continue
+        cells = []
+        for pick, in_percent in _FIGURES:
+            pairs = [pick(figures) for figures in found]
+            for values in ([p.before for p in pairs], [p.after for p in pairs]):
+                known = [value for value in values if value is not None]
+                cells.append(spread(_spread(known)) if in_percent else _nats(known))
+        rows.append(TableRow(key, (arm.label, *cells)))
+    return rows
+
+
+def _fitted(seed: SeedResult) -> bool:
+    return seed.calibration is not None and seed.calibration.fitted
+
+
+def _spread(values: list[float]) -> Spread:
+    return Spread(
+        mean=mean(values) if values else None,
+        std=stdev(values) if len(values) > 1 else None,
+        n=len(values),
+    )
+
+
+def _nats(values: list[float]) -> str:
+    return f"{mean(values):.3f}" if values else NOTHING
+
+
+def looking_rows(results: Results) -> list[TableRow]:
+    """One row an arm with one text for each of `LOOKING_COLUMNS`; empty where nothing was measured.
+
+    Args:
+        results: The run.
+    """
+    if results.looking is None:
+        return []
+    rows = []
+    for key, arm in results.arms.items():
+        found = [seed.looking for seed in arm.seeds if seed.looking is not None]
+        if not found:
+            continue
+        cells = []
+        for name in ("pointing", "pointing_tolerant", "corloc", "detection_map"):
+            values = [getattr(one, name) for one in found]
+            cells.append(spread(_spread([value for value in values if value is not None])))
+        rows.append(TableRow(key, (arm.label, *cells)))
+    centre, whole = results.looking.centre_pointing, results.looking.whole_image_corloc
+    cells = [percent(centre), NOTHING, percent(whole), NOTHING]
+    rows.append(TableRow("", ("middle of the image, or all of it", *cells)))
+    return rows
+
+
+def reliability_plot(results: Results) -> str | None:
+    """Reliability of both students and the teacher, before and after calibration.
+
+    Args:
+        results: The run.
+
+    Returns:
+        SVG: share of positives against mean probability, one panel an arm, first seed; None where
+        nothing was fitted.
+    """
+    shown: list[tuple[str, Arm]] = [
+        (key, results.arms[key])
+        for key in (TEACHER, BASELINE, DISTILLED)
+        if key in results.arms and _fitted(results.arms[key].seeds[0])
+    ]
+    if not shown:
+        return None
+    with svg.theme():
+        figure = svg.new_figure(10.4, 3.7)
+        for place, (key, arm) in enumerate(shown):
+            axes = figure.add_subplot(1, len(shown), place + 1)
+            axes.plot([0, 1], [0, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+            found = arm.seeds[0].calibration
+            if found is None:
+                continue
+            colour = ARM_COLOURS.get(key, svg.OTHER)
+            curves: tuple[tuple[Curve, float, str], ...] = (
+                (found.test.curve.before, 0.45, "o:"),
+                (found.test.curve.after, 1.0, "o-"),
+            )
+            for curve, alpha, style in curves:
+                axes.plot(
+                    np.array(curve.predicted),
+                    np.array(curve.observed),
+                    style,
+                    color=colour,
+                    alpha=alpha,
+                    markersize=4,
+                )
+            axes.set_title(svg.label(arm.label, longest=34))
+            axes.set_xlabel("mean probability")
+            axes.set_xlim(0, 1)
+            axes.set_ylim(0, 1)
+            if place == 0:
+                axes.set_ylabel("share that is present")
+        return svg.inline_svg(
+            figure,
+            name="reliability",
+            description="Share of present labels against probability, before and after calibration",
+        )
