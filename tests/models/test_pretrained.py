@@ -119,7 +119,7 @@ class TestEvidence:
     def test_a_cell_is_the_logit_of_a_map_of_such_cells(self, head):
         model = student("test_resnet", head=head, hidden=16)
         with torch.no_grad():
-            maps = torch.randn(1, model.fc.in_features, 2, 3)
+            maps = torch.randn(1, model.backbone.channels("final"), 2, 3)
             found = model.evidence(maps)
             for y in range(2):
                 for x in range(3):

@@ -143,7 +143,7 @@ def _shrink(
     for place, plan in enumerate(INT8_PLANS):
         batches = _calibration_batches(run, exact)
         path = written(f"int8-{place}.onnx", to_int8(ready, quantised, batches, plan))
-        tried.append((path, judge.map(path), f"int8 weights, {plan.name}"))
+        tried.append((path, judge.map(path), f"int8, {plan.name}"))
         if tried[-1][1] >= floor:
             return tried[-1]
     return max(tried, key=lambda found: found[1])
