@@ -5,8 +5,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
+PREDICT = "POST /v1/predict"  # the only one with something to get wrong
 OPERATIONS = {
-    "POST /v1/predict": 60,
+    PREDICT: 60,
     "GET /v1/labels": 10,
     "GET /healthz": 10,
     "GET /readyz": 10,
@@ -26,9 +27,10 @@ def test_all_operations_are_tried(document):
     assert found == set(OPERATIONS)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("kind", ["positive", "negative"])
-def test_documented_answers(document, name, kind):
+@pytest.mark.parametrize(
+    ("kind", "name"), [*(("positive", name) for name in OPERATIONS), ("negative", PREDICT)]
+)
+def test_documented_answers(document, kind, name):
     """Requests as the document describes them, and requests that break it on purpose."""
     method, path = name.split()
     operation = document[path][method]

@@ -80,9 +80,10 @@ class Guard:
             limit = f"{self._limits.seconds:g} s"
             if not body.complete:
                 raise RequestError(408, "body_too_slow", f"the body took over {limit}") from None
-            raise RequestError(
-                503, "too_slow", f"no answer within {limit}", retry_after=5
-            ) from None
+            message = f"no answer within {limit}"
+            raise RequestError(503, "too_slow", message, retry_after=5) from None
+        finally:
+            reply.on_start = lambda: None  # a clock that has run out cannot be set
 
 
 class _Reply:
