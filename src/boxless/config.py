@@ -37,7 +37,11 @@ class ProposalsConfig(Section):
     size: Count = Field(
         200, description="longer side in pixels at which edge_boxes and selective_search look"
     )
-    file: str = Field("", description="file: boxes of another program (.json .mat .npz .txt .csv)")
+    file: str = Field(
+        "",
+        description="file: boxes of another program (.json .mat .npz .txt .csv), or the folder of"
+        " proposals made before",
+    )
     order: Literal["auto", "xyxy", "yxyx"] = Field(
         "auto", description="file: order of its coordinates; a .mat file needs xyxy or yxyx"
     )

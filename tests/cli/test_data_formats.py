@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from command_line import boxless
+from command_line import boxless, train_words
 from PIL import Image
 
 from boxless.data.nus_wide import CONCEPTS
@@ -49,6 +49,30 @@ def test_a_list_becomes_a_store_and_comes_back_byte_for_byte(lists):
     assert done.code == 0, done.err
     assert ProposalStore.open(lists / "store2").fingerprint == opened.fingerprint
     boxless("data", "boxes", spec, store).refused("already holds a finished proposal store")
+
+
+def test_boxes_of_a_list_are_trained_on(lists, preloaded, tmp_path):
+    """The store of `data boxes` in the place of a file: every box and score arrives in the run."""
+    spec, store = f"list:{lists}/train.txt,test=test.txt", lists / "store"
+    assert boxless("data", "boxes", spec, store).code == 0
+    given = ("--proposals.method", "file", "--proposals.file", store, "--data.held_out", "0")
+    out = tmp_path / "run"
+    done = preloaded(*train_words(out, *given, verb="teacher", spec=spec))
+    assert done.code == 0, done.err
+    ours, theirs = ProposalStore.open(out / "proposals" / "store"), ProposalStore.open(store)
+    for name in theirs:
+        order = np.argsort(-theirs[name].scores, kind="stable")
+        np.testing.assert_array_equal(ours[name].boxes, theirs[name].boxes[order])
+        np.testing.assert_array_equal(ours[name].scores, theirs[name].scores[order])
+    assert (out / "teacher" / "weights.safetensors").exists()
+    again = preloaded(*train_words(out, *given, verb="teacher", spec=spec))
+    assert again.err.count("done already") == 2
+    given = (*given, "--proposals.order", "yxyx")
+    preloaded(*train_words(tmp_path / "new", *given, spec=spec)).refused("leave the order out")
+    wrong = ("--proposals.method", "file", "--proposals.file", lists / "img")
+    wrong = (*wrong, "--data.held_out", "0")
+    done = preloaded(*train_words(tmp_path / "new", *wrong, spec=spec))
+    done.refused("expected a proposal store in", "img")
 
 
 def test_another_data_set_becomes_a_list(lists):

@@ -1,5 +1,6 @@
 import json
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,22 @@ def test_coco_object_with_images(tmp_path):
     np.testing.assert_allclose(boxes, [[1, 2, 4, 6]])
 
 
+def test_a_large_file_is_never_held_as_a_whole(tmp_path):
+    """60 times as many detections of one image cost what the table itself holds."""
+    entry = {"image_id": 1, "category_id": 3, "bbox": [1.5, 2.5, 3.5, 4.5], "score": 0.125}
+    text = json.dumps(entry)
+    peaks = []
+    for count in (1_000, 60_000):
+        (tmp_path / "b.json").write_text(f"[{', '.join([text] * count)}]")
+        read_boxes(tmp_path / "b.json", "auto")  # the parser's own memory, once
+        tracemalloc.start()
+        boxes, _ = read_boxes(tmp_path / "b.json", "auto")["1"]
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(boxes) == count
+    assert peaks[1] - peaks[0] < 4 * 20 * 60_000  # the table, copied once; the text has 5.5 MB
+
+
 @pytest.mark.parametrize(
     ("name", "record"),
     [
@@ -191,6 +208,9 @@ def test_unknown_types_and_orders(tmp_path):
         ("b.txt", b"\xff\xfe\x00", "no text file"),
         ("b.json", "[{", "no JSON file"),
         ("b.json", "3", "found int"),
+        ("b.json", '{"annotations": []}', "found an object without them"),
+        ("b.json", '[{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 1}, 7]', "detection 2"),
+        ("b.json", '[{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 1},', "no JSON file"),
         ("b.json", "[]", "found none"),
         ("b.json", '[{"image_id": 1, "bbox": [1, 2, 3, 4]}]', "true boxes, not proposals"),
         (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from task_case import FOLDS, LEVEL, teacher
 from training_case import CLASSES, IMAGES, REGIONS, SIDE, dataset
 
@@ -170,6 +170,12 @@ def test_missing_and_damaged_maps_are_named(tmp_path, runtime):
         MapStore(tmp_path, IMAGES)
 
 
-def test_shards_may_differ_in_their_number_of_regions():
-    padded = teacher_cache.pad_regions(torch.ones(2, 3), 5)
-    assert padded.tolist() == [[1, 1, 1, 0, 0]] * 2
+def test_shards_may_differ_in_their_number_of_regions(tmp_path):
+    for number, (rows, regions) in enumerate(((4, 3), (4, 5), (2, 1))):
+        tensors = {"objectness": torch.full((rows, regions), number + 1.0)}
+        save_file(tensors, teacher_cache.shard_path(tmp_path, number))
+    found = TeacherCache(tmp_path, IMAGES).objectness
+    assert found.shape == (IMAGES, 5)
+    assert found[3].tolist() == [1, 1, 1, 0, 0]
+    assert found[4].tolist() == [2] * 5
+    assert found[9].tolist() == [3, 0, 0, 0, 0]

@@ -24,6 +24,8 @@ def boxes(spec: str, out: Path, /, *, frame: int = 672) -> None:
     For example
     ```
     boxless data boxes list:train.txt,test=test.txt,classes=classes.txt proposals/authors
+    boxless train list:train.txt,test=test.txt,classes=classes.txt --out runs/authors
+        --proposals.method file --proposals.file proposals/authors
     boxless data convert list:train.txt copy.txt --to list --proposals proposals/authors
     ```
 

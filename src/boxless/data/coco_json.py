@@ -14,6 +14,7 @@ from typing import Any
 import ijson
 
 from boxless.errors import DataError
+from boxless.watched_file import watched
 
 _SECTIONS = {
     "images": ("id", "file_name"),
@@ -161,6 +162,8 @@ class CocoInstances:
 def read_instances(path: Path) -> CocoInstances:
     """Read one annotation file in a single pass, whatever the order of its sections.
 
+    A large file shows on stderr how far it has been read.
+
     Args:
         path: ``instances_train2014.json`` or the like.
 
@@ -173,7 +176,7 @@ def read_instances(path: Path) -> CocoInstances:
     found = CocoInstances(path)
     handlers = found.handlers()
     try:
-        with path.open("rb") as stream:
+        with watched(path) as stream:
             for prefix, event, value in ijson.parse(stream, use_float=True, buf_size=_PIECE):
                 handler = handlers.get(prefix)
                 if handler is not None:

@@ -12,9 +12,8 @@ Except in ``.mat``, boxes are continuous pixel coordinates of the original image
 the whole image is (0, 0, width, height).
 """
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from boxless.errors import ConfigError, DataError
 from boxless.proposals.box_table import ORDERS, BoxTable
@@ -74,55 +73,10 @@ def _check_order(path: Path, kind: str, order: str) -> None:
         )
 
 
-def _read_json(path: Path, _order: str) -> BoxTable:
-    """COCO's detection results; each detection is taken into the table as it is parsed."""
-    table, count = BoxTable(str(path)), 0
+def _read_json(path: Path, order: str) -> BoxTable:
+    from boxless.proposals.detections import read_detections  # noqa: PLC0415
 
-    def take(entry: dict[str, Any]) -> dict[str, Any] | None:
-        nonlocal count
-        if "bbox" not in entry:
-            return entry
-        count += 1
-        try:
-            name, score = entry.get("file_name", entry.get("image_id")), entry["score"]
-            x, y, w, h = entry["bbox"]
-            numbers = (x, y, x + w, y + h, score)
-            sound = all(type(v) in (int, float) for v in numbers) and type(name) in (int, str)
-        except (KeyError, TypeError, ValueError):
-            sound = False
-        if not sound:
-            raise DataError(
-                f"{path}, detection {count}: expected image_id or file_name, bbox [x, y, width, "
-                f"height] and score, found {json.dumps(entry)[:200]}",
-                hint="annotations without scores are true boxes, not proposals",
-            )
-        table.add(str(name), numbers)
-        return None
-
-    try:
-        whole = json.loads(path.read_bytes(), object_hook=take)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no JSON file: {error}") from error
-    if isinstance(whole, dict) and isinstance(whole.get("images"), list):
-        _use_file_names(table, whole["images"])
-    elif not isinstance(whole, list):
-        raise DataError(
-            f"{path}: expected a list of detections, or an object with images and annotations, "
-            f"found {type(whole).__name__}"
-        )
-    return table
-
-
-def _use_file_names(table: BoxTable, images: list[Any]) -> None:
-    for number, image in enumerate(images, 1):
-        if not isinstance(image, dict) or not {"id", "file_name"} <= image.keys():
-            raise DataError(
-                f"{table.where}, entry {number} of images: expected an id and a file_name, "
-                f"found {json.dumps(image)[:200]}"
-            )
-        rows = table.rows.pop(str(image["id"]), None)
-        if rows is not None:
-            table.rows[str(image["file_name"])] = rows
+    return read_detections(path, order)
 
 
 def _read_text(path: Path, order: str) -> BoxTable:

@@ -9,7 +9,7 @@ import numpy as np
 from boxless.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from boxless.types import Float32Array, ImageRecord
 
@@ -91,7 +91,25 @@ class BoxTable:
         Args:
             record: The image.
         """
-        return next((name for name in _names(record) if name in self.rows), None)
+        return find_name(record, self.rows)
+
+    def has(self, name: str | None) -> bool:
+        """Whether the file has at least one box of an image."""
+        return name is not None and len(self.rows.get(name, ())) > 0
+
+    def example(self) -> str:
+        """Some image's name."""
+        return next(iter(self.rows))
+
+
+def find_name(record: "ImageRecord", known: "Container[str]") -> str | None:
+    """The first of an image's possible names that is known; see `BoxTable.name_of`.
+
+    Args:
+        record: The image.
+        known: Names that a file or store gives to images.
+    """
+    return next((name for name in _names(record) if name in known), None)
 
 
 def _names(record: "ImageRecord") -> "Iterator[str]":

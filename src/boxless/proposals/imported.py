@@ -9,7 +9,7 @@ import numpy as np
 
 from boxless.errors import ConfigError, DataError
 from boxless.proposals.box_files import read_boxes
-from boxless.proposals.index import file_stamp, stamped_sha256
+from boxless.proposals.index import INDEX_NAME, file_stamp, stamped_sha256
 from boxless.regions.boxes import clip
 
 if TYPE_CHECKING:
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from boxless.proposals.box_table import BoxTable
     from boxless.proposals.proposer import Setting
+    from boxless.proposals.stored_boxes import StoredBoxes
     from boxless.types import Float32Array, ImageRecord
+
+    Boxes = BoxTable | StoredBoxes
 
 RECIPE = 1  # raise it when a change of code changes boxes: old stores then no longer fit
 ROUNDING = 1.0  # pixels a box may stick out and is cut without a word
@@ -26,13 +29,13 @@ Outside = Literal["refuse", "clip"]
 
 @dataclass(frozen=True, slots=True)
 class ImportedBoxes:
-    """Boxes of a file, best first; see `boxless.proposals.box_files` for the formats.
+    """Boxes of a file or of a proposal store, best first; see `boxless.proposals.box_files`.
 
     Boxes keep their coordinates and scores; where a file has no scores all are 1 and the order is
     the file's. A file does not see pixels, so this is no `Proposer`: it is asked by image.
 
     Attributes:
-        file: The file.
+        file: The file, or the folder of a finished store.
         order: ``xyxy``, ``yxyx``, or ``auto`` where the format settles it.
         outside: What to do with a box that leaves its image by more than a pixel: ``refuse`` it, or
             ``clip`` it. (Less than a pixel is rounding, and cut.)
@@ -67,7 +70,7 @@ class ImportedBoxes:
     def settings(self) -> "dict[str, Setting]":
         """The values behind the boxes; the file by checksum, not by path."""
         return {
-            "sha256": stamped_sha256(file_stamp(Path(self.file))),
+            "sha256": _checksum(Path(self.file), self.order),
             "order": self.order,
             "outside": self.outside,
             "max_boxes": self.max_boxes,
@@ -82,8 +85,7 @@ class ImportedBoxes:
     def has(self, record: "ImageRecord") -> bool:
         """Whether the file has boxes for an image."""
         table = _table(self.file, self.order)
-        name = table.name_of(record)
-        return name is not None and len(table.rows[name]) > 0
+        return table.has(table.name_of(record))
 
     def at(
         self, record: "ImageRecord", width: int, height: int
@@ -103,7 +105,7 @@ class ImportedBoxes:
         """
         table = _table(self.file, self.order)
         name = table.name_of(record)
-        if name is None or not table.rows[name]:
+        if name is None or not table.has(name):
             raise DataError(
                 f"{self.file}: no boxes for image {record.image_id!r} ({record.path})",
                 hint="images are found by id or file name",
@@ -136,7 +138,7 @@ class ImportedBoxes:
         absent = []
         for record in records:
             name = table.name_of(record)
-            if name is None or not table.rows[name]:
+            if name is None or not table.has(name):
                 absent.append(record)
             elif name in taken:
                 raise DataError(
@@ -151,14 +153,14 @@ class ImportedBoxes:
             raise DataError(
                 f"{self.file}: no boxes for {len(absent)} of {len(records)} images:{shown}",
                 hint="images are found by id or file name (the file has names such as "
-                f"{next(iter(table.rows))!r}); leave such images out with --skip-bad",
+                f"{table.example()!r}); leave such images out with --skip-bad",
             )
         for name, record in taken.items():
             size = size_of(record)
             if size is not None:
                 self._check(table, name, *size)
 
-    def _check(self, table: "BoxTable", name: str, width: int, height: int) -> None:
+    def _check(self, table: "Boxes", name: str, width: int, height: int) -> None:
         boxes, scores = table[name]
         limit = np.array([width, height], np.float32) + ROUNDING
         with np.errstate(invalid="ignore"):
@@ -186,13 +188,39 @@ class ImportedBoxes:
                 )
 
 
-def _table(file: str, order: str) -> "BoxTable":
+def _checksum(file: Path, order: str) -> str:
+    """What stands for the contents: a file's checksum, or a store's fingerprint."""
+    if file.is_dir():
+        return _store(str(file), order).fingerprint
+    return stamped_sha256(file_stamp(file))
+
+
+def _table(file: str, order: str) -> "Boxes":
     path = Path(file)
+    if path.is_dir():
+        return _store(file, order)
     if not path.is_file():
         return read_boxes(path, order)  # says what is wrong
     return _read(file, order, file_stamp(path))
 
 
+def _store(folder: str, order: str) -> "StoredBoxes":
+    if order != "auto":
+        raise ConfigError(
+            f"{folder} is a folder with proposals, which need no order; found {order!r}",
+            hint="leave the order out",
+        )
+    index = Path(folder) / INDEX_NAME
+    return _open(folder, file_stamp(index) if index.exists() else None)
+
+
 @lru_cache(maxsize=1)
 def _read(file: str, order: str, _stamp: tuple[str, int, int]) -> "BoxTable":
     return read_boxes(Path(file), order)
+
+
+@lru_cache(maxsize=1)
+def _open(folder: str, _stamp: tuple[str, int, int] | None) -> "StoredBoxes":
+    from boxless.proposals.stored_boxes import StoredBoxes  # noqa: PLC0415  (safetensors)
+
+    return StoredBoxes(Path(folder))

@@ -5,9 +5,12 @@ runs the teacher again. With cross-fitting each image is described by the head t
 without it. Killed and started again, finished shards are kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -127,41 +130,62 @@ def _unseen(outputs: list[DetectorOutput], folds: Tensor) -> DetectorOutput:
 
 
 class TeacherCache:
-    """A finished cache.
+    """A finished cache; each of its tables is read when it is first asked for, and no other.
 
     Args:
         folder: Where its shards lie.
         images: Number of images it must describe.
-
-    Attributes:
-        targets: (M, K), p'^T.
-        probabilities: (M, K), p^T of the head that describes the image.
-        seen: (M, K), p^T of head 0, which was trained on the image.
-        objectness: (M, R), s'.
 
     Raises:
         StoreError: A shard is missing or damaged; the file is named.
     """
 
     def __init__(self, folder: Path, images: int) -> None:
-        parts = [_read(shard_path(folder, n)) for n in range(-(-images // SHARD))]
-        most = max(p["objectness"].shape[1] for p in parts)
-        for part in parts:
-            part["objectness"] = pad_regions(part["objectness"], most)
-        joined = {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
-        self.targets, self.probabilities = joined["targets"], joined["probabilities"]
-        self.seen, self.objectness = joined["seen"], joined["objectness"]
+        self._files = [shard_path(folder, n) for n in range(-(-images // SHARD))]
+        for path in self._files:
+            with _opened(path):
+                pass
+
+    @cached_property
+    def targets(self) -> Tensor:
+        """(M, K), p'^T."""
+        return self._joined("targets")
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """(M, K), p^T of the head that describes the image."""
+        return self._joined("probabilities")
+
+    @cached_property
+    def seen(self) -> Tensor:
+        """(M, K), p^T of head 0, which was trained on the image."""
+        return self._joined("seen")
+
+    @cached_property
+    def objectness(self) -> Tensor:
+        """(M, R), s'; 0 where an image has fewer regions."""
+        return self._joined("objectness")
+
+    def _joined(self, name: str) -> Tensor:
+        """One table of all shards, without a second copy of it in memory."""
+        shapes = []
+        for path in self._files:
+            with _opened(path) as file:
+                shapes.append(file.get_slice(name).get_shape())
+        whole = torch.zeros(sum(rows for rows, _ in shapes), max(width for _, width in shapes))
+        first = 0
+        for path, (rows, width) in zip(self._files, shapes, strict=True):
+            with _opened(path) as file:
+                whole[first : first + rows, :width] = file.get_tensor(name)
+            first += rows
+        return whole
 
 
-def pad_regions(values: Tensor, count: int) -> Tensor:
-    """Shards may differ in their number of regions: pad the last axis with zeros."""
-    return torch.nn.functional.pad(values, (0, count - values.shape[-1]))
-
-
-def _read(path: Path) -> dict[str, Tensor]:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, "pt") as file:
-            return {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            yield file
     except (OSError, SafetensorError) as error:
         raise StoreError(
             f"teacher cache {path} is missing or damaged: {str(error)[:200]}",
