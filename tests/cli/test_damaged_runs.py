@@ -5,12 +5,22 @@ import os
 import resource
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import boxless, cut, train_words
 from safetensors.numpy import load_file, save_file
+
+from boxless.proposals.index import file_sha256, read_index, write_index
+
+
+def flip(file: Path) -> None:
+    """Flip a bit in the middle of a file."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 16
+    file.write_bytes(content)
 
 
 def reopen(run: Path, step: str) -> None:
@@ -52,17 +62,14 @@ class TestDamagedRuns:
         done.refused("checkpoint.safetensors cannot be used", "delete")
 
     @pytest.mark.parametrize(
-        ("file", "redo"),
-        [
-            ("cache/teacher-00001.safetensors", "cache"),
-            ("maps/maps-00001.safetensors", "maps"),
-        ],
+        "file", ["cache/teacher-00001.safetensors", "maps/maps-00001.safetensors"]
     )
-    def test_shard(self, run_copy, preloaded, file, redo):
+    @pytest.mark.parametrize("damage", [cut, flip])
+    def test_shard(self, run_copy, preloaded, file, damage):
         reopen(run_copy, "stage1/seed-0")
-        cut(run_copy / file)
+        damage(run_copy / file)
         done = self.goes_on(preloaded, run_copy)
-        done.refused(file, "damaged", f"--force {redo}")
+        done.refused(file, "damaged", f"boxless verify {(run_copy / file).parent} --repair")
 
     def test_damaged_shard_of_an_unfinished_cache_is_made_again(
         self, run_copy, preloaded, finished_run
@@ -86,11 +93,12 @@ class TestDamagedRuns:
         reopen(run_copy, "stage1/seed-0")
         shard = run_copy / "proposals" / "store" / "shard-00000.safetensors"
         tensors = load_file(shard)
-        size = shard.stat().st_size
-        note = json.loads(shard.read_bytes()[8:].split(b',"boxes"')[0].decode() + "}")
         tensors[name][...] = row
-        save_file(tensors, shard, note["__metadata__"])
-        assert shard.stat().st_size == size
+        save_file(tensors, shard)
+        index = read_index(shard.parent)
+        facts = {"bytes": shard.stat().st_size, "sha256": file_sha256(shard)}
+        first = replace(index.shards[0], **facts)  # as if another program had made the store
+        write_index(shard.parent, replace(index, shards=(first, *index.shards[1:])))
         done = self.goes_on(preloaded, run_copy)
         done.refused("shard-00000.safetensors", "row 0", text, "--force proposals")
 
@@ -98,7 +106,7 @@ class TestDamagedRuns:
         reopen(run_copy, "stage1/seed-0")
         cut(run_copy / "proposals" / "store" / "shard-00000.safetensors")
         done = self.goes_on(preloaded, run_copy)
-        done.refused("shard-00000.safetensors is damaged", "bytes", "--force proposals")
+        done.refused("shard-00000.safetensors is damaged", "bytes", "boxless verify", "--repair")
 
     def test_weights_of_a_finished_step(self, run_copy, preloaded):
         reopen(run_copy, "evaluate")
@@ -111,7 +119,7 @@ class TestDamagedRuns:
         reopen(run_copy, "report")
         cut(run_copy / "evaluate" / file, 40)
         done = self.goes_on(preloaded, run_copy)
-        done.refused(f"evaluate/{file}", "damaged", "--force evaluate")
+        done.refused(f"evaluate/{file}", "damaged", "boxless verify", "--force evaluate")
 
     def test_calibration(self, run_copy, preloaded):
         reopen(run_copy, "report")
@@ -122,6 +130,79 @@ class TestDamagedRuns:
     def test_results(self, run_copy):
         (run_copy / "results.json").write_text("{")
         boxless(*train_words(run_copy)).refused("results.json")
+
+
+class TestVerify:
+    """Whatever is damaged is found, and repaired to the same bytes; nothing else is done again."""
+
+    FILES = (
+        "proposals/store/shard-00000.safetensors",
+        "maps/maps-00001.safetensors",
+        "cache/teacher-00000.safetensors",
+        "baseline/seed-0/weights.safetensors",
+        "evaluate/predictions.safetensors",
+        "export/student.onnx",
+    )
+
+    def contents(self, run: Path) -> dict[str, bytes]:
+        return {name: (run / name).read_bytes() for name in self.FILES}
+
+    def test_a_whole_run(self, finished_run, app):
+        done = app("verify", finished_run)
+        assert done.code == 0, done.out
+        assert ", 0 damaged" in done.out
+
+    def test_found_and_made_again(self, run_copy, preloaded, app):
+        whole = self.contents(run_copy)
+        for number, name in enumerate(self.FILES):
+            (flip if number % 2 else cut)(run_copy / name)
+        (run_copy / "maps" / "maps-00000.safetensors").touch()
+        done = app("verify", run_copy)
+        assert done.code == 1
+        for name in self.FILES:
+            assert f"damaged: {run_copy / name}" in done.out
+        assert f"{len(self.FILES)} damaged" in done.out
+        listed = json.loads(app("verify", run_copy, "--json").out)
+        assert len(listed["damaged"]) == len(self.FILES)
+        times = {p: p.stat().st_mtime_ns for p in run_copy.rglob("*.safetensors")}
+        done = app("verify", run_copy, "--repair")
+        assert done.code == 0, done.err
+        done = preloaded(*train_words(run_copy, "--run.checkpoint_seconds", "0"))
+        assert done.code == 0, done.err
+        assert "stage2/seed-0: done already" in done.err
+        assert self.contents(run_copy) == whole
+        again = {p for p, time in times.items() if p.stat().st_mtime_ns != time}
+        regions = "evaluate/teacher-regions.safetensors"  # of a step that is done as a whole
+        wanted = {run_copy / n for n in (*self.FILES, regions) if n.endswith("tensors")}
+        assert again - {run_copy / "maps" / "moments.safetensors"} == wanted
+        assert app("verify", run_copy).code == 0
+
+    def test_missing_shard_and_index_of_the_store(self, run_copy, preloaded, app):
+        store = run_copy / "proposals" / "store"
+        shard = store / "shard-00000.safetensors"
+        whole, index = shard.read_bytes(), (store / "index.json").read_bytes()
+        shard.unlink()
+        done = app("verify", store)
+        assert done.code == 1
+        assert "shard-00000.safetensors: it is missing" in done.out
+        app("verify", store, "--repair")
+        assert preloaded(*train_words(run_copy, verb="cache")).code == 0
+        assert (shard.read_bytes(), (store / "index.json").read_bytes()) == (whole, index)
+        flip(store / "index.json")
+        app("verify", store, "--repair")
+        assert preloaded(*train_words(run_copy, verb="cache")).code == 0
+        assert (shard.read_bytes(), (store / "index.json").read_bytes()) == (whole, index)
+
+    def test_a_damaged_record_costs_its_step(self, run_copy, app):
+        (run_copy / "cache" / "step.json").write_text("{")
+        cut(run_copy / "cache" / "teacher-00000.safetensors")
+        assert app("verify", run_copy, "--repair").code == 0
+        assert not (run_copy / "cache").exists()
+        assert (run_copy / "maps" / "step.json").exists()
+
+    def test_nothing_to_look_at(self, tmp_path, app):
+        app("verify", tmp_path / "none").refused("expected a run folder", "found nothing")
+        app("verify", tmp_path).refused("nothing of the kind")
 
 
 class TestNoSpace:

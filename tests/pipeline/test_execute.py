@@ -7,9 +7,9 @@ import pytest
 
 from boxless.data.sources import load_manifest
 from boxless.errors import BoxlessError, ConfigError, MissingExtraError, NumericsError, RunError
+from boxless.lock import held
 from boxless.pipeline import execute as module
 from boxless.pipeline.context import Run
-from boxless.pipeline.lock import held
 from boxless.pipeline.plan import VERBS, plan
 from boxless.pipeline.record import StepRecord, differences, read_record, to_json
 from boxless.pipeline.step import Step

@@ -45,6 +45,7 @@ VERBS = (
     ("data", "data:app", "Look at a data set, or convert it."),
     ("recipes", "recipes:app", "List, show, copy and check recipes."),
     ("weights", "weights:app", "Convert ImageNet weights of other frameworks."),
+    ("verify", "verify:verify", "Look for damaged files in a run folder or store, and repair it."),
     ("doctor", "doctor:doctor", "Report versions, and what is missing for which part."),
 )
 for _name, _target, _help in VERBS:

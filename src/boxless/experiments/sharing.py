@@ -10,9 +10,9 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from boxless.lock import held
 from boxless.pipeline.context import Run
 from boxless.pipeline.execute import outlook
-from boxless.pipeline.lock import held
 from boxless.pipeline.record import NAME, StepRecord, read_record
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from boxless.errors import RunError, StoreError
 from boxless.inference.student_metadata import StudentMetadata
+from boxless.seals import damage
 
 __all__ = [
     "INPUT",
@@ -87,6 +88,12 @@ def open_student(path: Path, *, threads: int = 0) -> StudentFile:
 
     if not path.is_file():
         raise RunError(f"expected an exported student, but there is no file {path}")
+    fault = damage(path)
+    if fault:
+        raise StoreError(
+            f"{path} is damaged or cut off: {fault}",
+            hint="copy the file again, or export the student again",
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what goes wrong is told below

@@ -14,6 +14,7 @@ from torch import Tensor
 from boxless.errors import ConfigError, unknown_name
 from boxless.models.caffe_model import read_caffemodel
 from boxless.models.pixels import SCHEMES, PixelScheme
+from boxless.seals import damage, repair_hint
 
 ARCHIVES = (".pt", ".pth", ".bin", ".ckpt")
 """PyTorch's own files, read with ``weights_only``: a pickle that may hold nothing but tensors."""
@@ -71,17 +72,25 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
             hint="convert it once with `boxless weights convert`",
         )
     try:
-        state: dict[str, Tensor] = load_file(path)
+        fault = damage(path)
+        state: dict[str, Tensor] = {} if fault else load_file(path)
     except FileNotFoundError as error:
         raise ConfigError(
             f"weights file {path} does not exist", hint="name a safetensors file that exists"
         ) from error
     except (OSError, SafetensorError) as error:
         raise ConfigError(
-            f"{path} is not a readable safetensors file: {error}",
-            hint="copy it again; a file below a run folder is made again by --force with its step",
+            f"{path} is not a readable safetensors file: {error}", hint=_copy_hint(path)
         ) from error
+    if fault:
+        raise ConfigError(
+            f"{path} is not a readable safetensors file: {fault}", hint=_copy_hint(path)
+        )
     return state
+
+
+def _copy_hint(path: Path) -> str:
+    return f"copy it again; below a run folder {repair_hint(path)}"
 
 
 def read_archive(path: Path) -> dict[str, Tensor]:

@@ -6,12 +6,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from boxless.atomic import write_atomically
 from boxless.errors import ConfigError, MissingExtraError, unknown_name
 from boxless.models.backbone import Backbone
 from boxless.models.pixels import LITE_WHEEL, SCHEMES, PixelScheme
 from boxless.models.vgg_weights import from_caffe, take_fc, to_timm_fc
 from boxless.models.weight_files import SCHEME_KEY, WeightFile, read_weight_file
+from boxless.seals import write_sealed
 
 WHEEL_BACKBONE = "tf_efficientnet_lite0"
 
@@ -103,7 +103,7 @@ def convert(source: Path, target: Path, *, backbone: str, pixels: str = "") -> d
     if net.vgg_fc is not None:
         state |= to_timm_fc(net.vgg_fc, net.channels("final"))
     kept = {name: value.contiguous() for name, value in state.items()}
-    write_atomically(target, save(kept, {SCHEME_KEY: stated} if stated else None))
+    write_sealed(target, save(kept, {SCHEME_KEY: stated} if stated else None))
     count = sum(value.numel() for value in kept.values())
     return {
         "tensors": len(kept),

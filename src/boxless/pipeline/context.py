@@ -30,6 +30,8 @@ def advice_for_runs() -> Iterator[None]:
     try:
         yield
     except StoreError as error:
+        if "boxless verify" in error.hint:
+            raise
         raise StoreError(
             error.message,
             hint="run the same command again with --force proposals: it proposes anew and does all"

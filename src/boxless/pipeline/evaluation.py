@@ -12,7 +12,6 @@ from safetensors.numpy import load_file, save
 from torch import Tensor
 from torchvision.ops import nms
 
-from boxless.atomic import write_atomically
 from boxless.data.manifest import Manifest
 from boxless.errors import StoreError
 from boxless.metrics.average_precision import mean_average_precision
@@ -24,6 +23,7 @@ from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.pipeline.methods import compared, student_folder
 from boxless.pipeline.record import read_record
+from boxless.seals import KEY, repair_hint, require_whole, write_sealed
 from boxless.training.batches import whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
@@ -83,11 +83,11 @@ def evaluate(run: Run, folder: Path) -> dict[str, Any]:
                     predictions[f"{arm}.{seed}.{part}"] = predict(
                         run, model, manifest, build.student_view(run.recipe, size), bar
                     )
-    write_atomically(folder / PREDICTIONS, save(predictions))
-    write_atomically(folder / REGIONS, save(regions))
+    write_sealed(folder / PREDICTIONS, save(predictions))
+    write_sealed(folder / REGIONS, save(regions))
     summaries["arms"] = _measure(run, predictions)
     summaries["teacher_fit"] = _teacher_fit(run)
-    write_atomically(folder / ARMS, json.dumps(summaries, indent=1).encode())
+    write_sealed(folder / ARMS, json.dumps(summaries, indent=1).encode())
     return {"test_images": len(run.test)}
 
 
@@ -237,6 +237,7 @@ def load_predictions(folder: Path) -> dict[str, Float32Array]:
 def load_summaries(folder: Path) -> dict[str, Any]:
     """Metrics of a finished evaluation, as `evaluate` wrote them."""
     found: dict[str, Any] = _read(folder / ARMS, lambda path: json.loads(path.read_text("utf-8")))
+    found.pop(KEY, None)
     return found
 
 
@@ -248,11 +249,12 @@ def load_regions(folder: Path) -> dict[str, np.ndarray]:
 
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
     try:
+        require_whole(path)
         return reader(path)
     except (OSError, SafetensorError, ValueError) as error:
         raise StoreError(
             f"{path} is missing or damaged: {str(error)[:200]}",
-            hint="run the same command again with --force evaluate",
+            hint=f"{repair_hint(path)}; or give --force evaluate",
         ) from error
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from boxless.atomic import write_atomically
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
+from boxless.lock import held
 from boxless.pipeline.context import Run
-from boxless.pipeline.lock import held
 from boxless.pipeline.plan import AFTER_TRAINING, VERBS, plan
 from boxless.pipeline.record import NAME, StepRecord, differences, now, read_record, to_json
 from boxless.pipeline.step import Step

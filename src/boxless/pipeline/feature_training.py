@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from boxless.distill.statistics import match_moments
 from boxless.methods import REGIONAL, Features
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector
 from boxless.models.folding import last_convolution
+from boxless.models.weight_files import read_safetensors
 from boxless.pipeline import build, build_methods
 from boxless.pipeline.context import Run
 from boxless.pipeline.levels import adapter_start, feature_levels, keeps_maps
@@ -97,7 +97,7 @@ def _start(
     recipe, config = run.recipe, run.recipe.stage1
     if config.match_statistics:
         kept = "maps" if keeps_maps(recipe) else METHOD_MAPS
-        wanted = load_file(run.folder / kept / MOMENTS)
+        wanted = read_safetensors(run.folder / kept / MOMENTS)
         own = moments(run, model.backbone.eval(), recipe.student.input_size)
         conv = last_convolution(model.backbone)
         match_moments(conv, own, (wanted["mean"], wanted["deviation"]))

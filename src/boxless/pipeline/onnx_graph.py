@@ -11,6 +11,7 @@ from boxless.errors import RunError
 from boxless.inference.student_file import INPUT, MAPS, OUTPUT
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.models.classifier import Classifier
+from boxless.seals import sealed
 
 OPSET = 18
 
@@ -88,4 +89,4 @@ def with_metadata(proto: Any, about: StudentMetadata) -> bytes:
         proto.metadata_props.add(key=key, value=value)
     buffer = io.BytesIO()
     onnx.save(proto, buffer)
-    return buffer.getvalue()
+    return sealed(buffer.getvalue(), ".onnx")

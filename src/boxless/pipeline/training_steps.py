@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from boxless.atomic import write_atomically
 from boxless.config import OptimConfig
 from boxless.data.manifest import Manifest
 from boxless.distill.statistics import watch
@@ -26,6 +25,7 @@ from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.pipeline.levels import keeps_maps, levels_beyond
 from boxless.pipeline.methods import METHOD_MAPS
+from boxless.seals import write_sealed
 from boxless.training.batches import Batch, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
@@ -65,7 +65,7 @@ def keep_maps(
         )
     if recipe.stage1.match_statistics:
         mean, deviation = moments(run, trunk, size)
-        write_atomically(folder / MOMENTS, save({"mean": mean, "deviation": deviation}))
+        write_sealed(folder / MOMENTS, save({"mean": mean, "deviation": deviation}))
     return {"rebuilt": len(damaged)}
 
 

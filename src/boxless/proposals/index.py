@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from boxless.atomic import write_atomically
 from boxless.errors import StoreError
+from boxless.seals import repair_hint
 
 if TYPE_CHECKING:
     from boxless.proposals.proposer import Setting
@@ -152,7 +153,7 @@ def read_index(folder: Path) -> StoreIndex:
             inputs=_parse_inputs(facts["inputs"]),
             shards=tuple(
                 ShardEntry(
-                    file=str(shard["file"]),
+                    file=_plain_name(shard["file"]),
                     bytes=int(shard["bytes"]),
                     sha256=str(shard["sha256"]),
                     image_ids=tuple(map(str, shard["image_ids"])),
@@ -168,7 +169,7 @@ def read_index(folder: Path) -> StoreIndex:
         raise StoreError(
             f"{path} was edited or damaged: expected fingerprint {index.fingerprint} for its "
             f"contents, found {noted}",
-            hint="delete the folder and propose again",
+            hint=repair_hint(path),
         )
     return index
 
@@ -221,6 +222,13 @@ def _parse_inputs(facts: dict[str, Any]) -> StoreInputs:
     )
 
 
+def _plain_name(name: object) -> str:
+    """A store's files lie in its own folder: an index made elsewhere cannot point out of it."""
+    if not isinstance(name, str) or Path(name).name != name or "\\" in name:
+        raise ValueError(f"expected the plain name of a shard, found {name!r}")
+    return name
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         facts = json.loads(path.read_bytes())
@@ -239,5 +247,5 @@ def _damaged(path: Path, error: Exception) -> StoreError:
     return StoreError(
         f"{path} is damaged: expected the JSON of a proposal store, found "
         f"{type(error).__name__}: {error}",
-        hint="delete the folder and propose again",
+        hint=repair_hint(path),
     )

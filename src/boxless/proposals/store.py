@@ -8,8 +8,9 @@ shards hold the boxes of up to about a thousand images each:
     offsets  (images + 1,)               int64, image i owns rows offsets[i]:offsets[i + 1]
     sizes    (images, 2)                 int32, (width, height) of the original image
 
-Shards are memory-mapped, so opening a store reads the index alone. Every lookup checks the boxes it
-returns: a store may come from elsewhere.
+Shards are memory-mapped, so opening a store reads the index alone. The first look into a shard
+reads all of it once, for its checksum, and every lookup checks the boxes it returns: a store may
+come from elsewhere.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from boxless.errors import StoreError
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.index import INDEX_NAME, StoreIndex, file_sha256, read_index
+from boxless.seals import repair_hint
 from boxless.types import Proposals
 
 if TYPE_CHECKING:
@@ -117,13 +119,13 @@ class ProposalStore:
             if not path.is_file():
                 raise StoreError(
                     f"the store {folder} lacks the shard {shard.file} that its {INDEX_NAME} lists",
-                    hint=REBUILD,
+                    hint=repair_hint(path),
                 )
             found = path.stat().st_size
             if found != shard.bytes:
                 raise StoreError(
                     f"the shard {path} is damaged: expected {shard.bytes} bytes, found {found}",
-                    hint=REBUILD,
+                    hint=repair_hint(path),
                 )
         return cls(folder, index)
 
@@ -206,16 +208,25 @@ class ProposalStore:
         Raises:
             StoreError: A checksum differs (the file is damaged) or a box is unusable.
         """
-        for shard in self.index.shards:
-            found = file_sha256(self.folder / shard.file)
-            if found != shard.sha256:
-                raise StoreError(
-                    f"the shard {self.folder / shard.file} is damaged: expected sha256 "
-                    f"{shard.sha256}, found {found}",
-                    hint=REBUILD,
-                )
+        for number in range(len(self.index.shards)):
+            self._require_whole(number)
         for image_id in self:
             self[image_id]
+
+    def _require_whole(self, number: int) -> None:
+        shard = self.index.shards[number]
+        path = self.folder / shard.file
+        try:
+            found = file_sha256(path)
+        except OSError as error:
+            raise StoreError(
+                f"cannot read the shard {path}: {error}", hint=repair_hint(path)
+            ) from error
+        if found != shard.sha256:
+            raise StoreError(
+                f"the shard {path} is damaged: expected sha256 {shard.sha256}, found {found}",
+                hint=repair_hint(path),
+            )
 
     def _why_skipped(self, image_id: str) -> str:
         reason = dict(self.skipped).get(image_id)
@@ -223,6 +234,7 @@ class ProposalStore:
 
     def _shard(self, number: int) -> OpenShard:
         if number not in self._open:
+            self._require_whole(number)
             shard = self.index.shards[number]
             self._open[number] = OpenShard(self.folder / shard.file, len(shard.image_ids))
         return self._open[number]

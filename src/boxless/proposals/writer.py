@@ -7,7 +7,6 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from boxless.atomic import write_atomically
 from boxless.errors import DataError, StoreError
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.index import (
@@ -22,6 +21,7 @@ from boxless.proposals.index import (
     write_inputs,
 )
 from boxless.proposals.store import OpenShard, ProposalStore
+from boxless.seals import require_whole, write_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,7 +134,7 @@ class ProposalWriter:
         }
         # One metadata entry only: safetensors writes several in random order.
         note = json.dumps({"image_ids": [image_id for image_id, _ in found], "skipped": skipped})
-        write_atomically(self._path(number), save(tensors, metadata={"images": note}))
+        write_sealed(self._path(number), save(tensors, metadata={"images": note}))
 
     def finish(self) -> ProposalStore:
         """Write the index and open the store.
@@ -176,6 +176,7 @@ class ProposalWriter:
 def _read_note(path: "Path") -> tuple[tuple[str, ...], Skipped]:
     """Ids and skipped images from a shard's own header."""
     try:
+        require_whole(path)
         with safe_open(path, framework="numpy") as tensors:
             note = json.loads(tensors.metadata()["images"])
         ids = tuple(map(str, note["image_ids"]))

@@ -14,10 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from boxless.atomic import write_atomically
 from boxless.errors import StoreError
+from boxless.seals import require_whole, write_sealed
 from boxless.training.files import CHECKPOINT as NAME
 from boxless.training.optimization import AveragedWeights
+
+_UNUSABLE = (StoreError, OSError, SafetensorError, KeyError, ValueError, RuntimeError, TypeError)
 
 
 @dataclass(slots=True)
@@ -60,7 +62,7 @@ def save_checkpoint(
         "extra": progress.extra,
     }
     packed = {k: torch.as_tensor(v).detach().cpu().contiguous() for k, v in tensors.items()}
-    write_atomically(folder / NAME, save(_separate(packed), {"progress": json.dumps(meta)}))
+    write_sealed(folder / NAME, save(_separate(packed), {"progress": json.dumps(meta)}))
 
 
 def load_checkpoint(
@@ -81,6 +83,7 @@ def load_checkpoint(
     if not path.exists():
         return Progress()
     try:
+        require_whole(path)
         with safe_open(path, "pt") as file:
             meta = json.loads(file.metadata()["progress"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -91,9 +94,10 @@ def load_checkpoint(
         _restore_optimizer(optimizer, _part(tensors, "optimizer."))
         torch.set_rng_state(tensors["rng.cpu"])
         progress = Progress(**meta)
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, TypeError) as error:
+    except _UNUSABLE as error:
+        reason = error.message if isinstance(error, StoreError) else str(error)
         raise StoreError(
-            f"checkpoint {path} cannot be used: {str(error)[:300]}",
+            f"checkpoint {path} cannot be used: {reason[:300]}",
             hint=f"delete {path} to start this step again from its beginning",
         ) from error
     if torch.cuda.is_available() and "rng.cuda" in tensors:

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from boxless.atomic import write_atomically
 from boxless.errors import ConfigError, NumericsError
+from boxless.seals import write_sealed
 from boxless.training.batches import Batch, BatchStream
 from boxless.training.checkpoint import (
     Progress,
@@ -179,7 +179,7 @@ def save_weights(path: Path, module: nn.Module) -> None:
             f"{len(bad)} of {len(state)} trained tensors are not finite, first {bad[0]}",
             hint="lower the learning rate (….optim.lr), or set ….optim.clip_norm to 1",
         )
-    write_atomically(path, save(state))
+    write_sealed(path, save(state))
 
 
 def seed_everything(seed: int) -> None:

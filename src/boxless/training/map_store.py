@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from boxless.atomic import write_atomically
 from boxless.errors import NumericsError, StoreError
 from boxless.models.backbone import Backbone
+from boxless.seals import damage, repair_hint, require_whole, write_sealed
 from boxless.training.batches import Batch, ViewDataset, whole_batches
 from boxless.training.runtime import Runtime
 
@@ -62,7 +62,7 @@ def build_map_store(
                 maps = backbone(backbone.normalize(pixels), tuple(levels))
             kept = {k: v.half().cpu().contiguous() for k, v in maps.items()}
             require_finite(kept, "the teacher's feature map (float16)")
-            write_atomically(path, save(kept))
+            write_sealed(path, save(kept))
         advance(len(rows))
 
 
@@ -79,6 +79,7 @@ class MapStore:
 
     def __init__(self, folder: Path, images: int) -> None:
         self._files = [shard_path(folder, n) for n in range(-(-images // SHARD))]
+        self._whole: set[Path] = set()
         for path in self._files:
             if not path.exists():
                 raise StoreError(
@@ -114,8 +115,7 @@ class MapStore:
         total = squares = torch.zeros(())
         count = 0
         for path in self._files:
-            with safe_open(path, "pt") as file:
-                values = file.get_tensor(level).double()
+            values = self._read(path, level, slice(None)).double()
             total = total + values.sum((0, 2, 3))
             squares = squares + values.square().sum((0, 2, 3))
             count += values[:, 0].numel()
@@ -123,15 +123,17 @@ class MapStore:
         deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
         return (deviation + SPREAD_FLOOR * deviation.mean()).float()
 
-    def _read(self, path: Path, level: str, place: int) -> Tensor:
+    def _read(self, path: Path, level: str, place: int | slice) -> Tensor:
         try:
+            if path not in self._whole:  # all of a shard is looked over once, at its first use
+                require_whole(path)
+                self._whole.add(path)
             with safe_open(path, "pt") as file:
                 values: Tensor = file.get_slice(level)[place]
         except (OSError, SafetensorError) as error:
             raise StoreError(
                 f"teacher maps {path} are damaged: {str(error)[:200]}",
-                hint="run the same command again with --force maps: they are made anew, with all"
-                " that depends on them",
+                hint=repair_hint(path),
             ) from error
         return values
 
@@ -188,10 +190,15 @@ def remove_damaged(folder: Path, pattern: str) -> list[Path]:
     """
     bad = []
     for path in sorted(folder.glob(pattern)):
-        try:
-            with safe_open(path, "pt"):
-                pass
-        except (OSError, SafetensorError):
+        if _is_damaged(path):
             path.unlink()
             bad.append(path)
     return bad
+
+
+def _is_damaged(path: Path) -> bool:
+    try:
+        with safe_open(path, "pt"):
+            return bool(damage(path))
+    except (OSError, SafetensorError):
+        return True

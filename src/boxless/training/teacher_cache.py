@@ -17,9 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from boxless.atomic import write_atomically
 from boxless.errors import StoreError
 from boxless.models.detector import Detector, DetectorOutput
+from boxless.seals import repair_hint, require_whole, write_sealed
 from boxless.training.batches import Batch, ViewDataset, whole_batches
 from boxless.training.map_store import SHARD, MapStore, require_finite
 from boxless.training.runtime import Runtime
@@ -86,7 +86,7 @@ def build_teacher_cache(  # noqa: PLR0913  (all but three have a keyword)
             found = _describe(chosen, outputs[0], placed, knowledge)
             kept = {k: v.float().cpu() for k, v in found.items()}
             require_finite(kept, "the teacher's output")
-            write_atomically(path, save(kept))
+            write_sealed(path, save(kept))
         advance(len(rows))
 
 
@@ -184,11 +184,11 @@ class TeacherCache:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     try:
+        require_whole(path)
         with safe_open(path, "pt") as file:
             yield file
     except (OSError, SafetensorError) as error:
         raise StoreError(
             f"teacher cache {path} is missing or damaged: {str(error)[:200]}",
-            hint="run the same command again with --force cache: it is made anew, with all that"
-            " depends on it",
+            hint=repair_hint(path),
         ) from error

@@ -6,12 +6,12 @@ import sys
 import pytest
 
 from boxless.errors import RunError
-from boxless.pipeline.lock import held
+from boxless.lock import held
 
 HOLD = """
 import sys
 from pathlib import Path
-from boxless.pipeline.lock import held
+from boxless.lock import held
 with held(Path(sys.argv[1])):
     print("ready", flush=True)
     sys.stdin.read()
