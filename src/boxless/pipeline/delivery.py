@@ -193,8 +193,7 @@ def file_probabilities(path: Path, part: Manifest) -> Float32Array:
 def measured_map(path: Path, part: Manifest) -> float:
     """How good a file is on a part of the data: mAP, 0 where no class has a positive."""
     found = file_probabilities(path, part)
-    value = mean_average_precision(found, part.labels, classes=part.classes).value
-    return 0.0 if np.isnan(value) else float(value)
+    return _known(mean_average_precision(found, part.labels, classes=part.classes).value) or 0.0
 
 
 def _own_facts(
@@ -209,13 +208,18 @@ def _own_facts(
     tuned = f1_report(found, labels, threshold=np.array(limits)).of1 if limits else None
     own = {
         "held_out_map": None if run.held_out is None else held_out,
-        "test_map": float(mean_average_precision(found, labels, classes=run.classes).value),
-        "test_f1": None if limits else f1_report(found, labels).of1,
-        "test_f1_tuned": tuned,
+        "test_map": _known(mean_average_precision(found, labels, classes=run.classes).value),
+        "test_f1": None if limits else _known(f1_report(found, labels).of1),
+        "test_f1_tuned": None if tuned is None else _known(tuned),
     }
     metrics = about.metrics and about.metrics.model_copy(update=own)
     source = about.provenance and about.provenance.model_copy(update={"precision": precision})
     return about.model_copy(update={"metrics": metrics, "provenance": source})
+
+
+def _known(value: float) -> float | None:
+    """A figure; None where nothing could be computed."""
+    return None if np.isnan(value) else float(value)
 
 
 def _loaded(path: Path) -> "ModelProto":

@@ -21,7 +21,7 @@ class Int8Plan:
 
     Attributes:
         name: What stays float32, for messages; the last layer and the class maps always do.
-        spared: Share of the convolutions, the first ones, that stay float32: what they round is
+        spared: Share of the layers, the first ones, that stay float32: what they round is
             seen by all that follow, and they hold few weights.
     """
 
@@ -105,7 +105,8 @@ class _Reader:
 
 def _float_nodes(model: Any, plan: Int8Plan) -> list[str]:
     """Names of the nodes that stay float32."""
-    nodes = list(model.graph.node)
-    names = [n.name for n in nodes if n.op_type in ("Gemm", "MatMul") or MAPS in n.output]
-    convolutions = [n.name for n in nodes if n.op_type == "Conv"]
-    return names + convolutions[: round(plan.spared * len(convolutions))]
+    layers = [n for n in model.graph.node if n.op_type in ("Conv", "Gemm", "MatMul")]
+    first = layers[: round(plan.spared * len(layers))]
+    head = [n for n in layers if n.op_type != "Conv"][-1:]
+    maps = [n for n in model.graph.node if MAPS in n.output]
+    return [node.name for node in (*first, *head, *maps)]
