@@ -127,6 +127,12 @@ class TestDamagedRuns:
         done = self.goes_on(preloaded, run_copy)
         done.refused("calibrate/calibration.json", "damaged", "--force calibrate")
 
+    def test_location(self, run_copy, preloaded):
+        reopen(run_copy, "report")
+        cut(run_copy / "locate" / "location.json", 40)
+        done = self.goes_on(preloaded, run_copy)
+        done.refused("locate/location.json", "damaged", "--force locate")
+
     def test_results(self, run_copy):
         (run_copy / "results.json").write_text("{")
         boxless(*train_words(run_copy)).refused("results.json")

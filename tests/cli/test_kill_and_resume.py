@@ -25,6 +25,7 @@ KILLS = {
     "stage2/seed-0": (14,),
     "evaluate": (7,),
     "calibrate": (5,),
+    "locate": (7,),
     "export": (5,),
     "report": (6,),
 }

@@ -16,7 +16,7 @@ from boxless.report.results import read_results
 
 STEPS = (
     "proposals", "teacher", "maps", "cache", "baseline/seed-0", "stage1/seed-0", "stage2/seed-0",
-    "evaluate", "calibrate", "export", "report",
+    "evaluate", "calibrate", "locate", "export", "report",
 )  # fmt: skip
 
 
@@ -188,12 +188,15 @@ def test_more_seeds_add_only_themselves(run_copy, preloaded):
     assert done.code == 0, done.err
     after = contents(run_copy)
     added = {f"{step}/seed-1" for step in ("baseline", "stage1", "stage2")}
-    measured = {"evaluate", "calibrate", "export", "report"}
+    measured = {"evaluate", "calibrate", "locate", "export", "report"}
     assert changed_steps(before, after) == added | measured | {"."}
     assert all((run_copy / step / "weights.safetensors").exists() for step in added)
     results = read_results(run_copy / "results.json")
     assert [seed.seed for seed in results.arms["distilled"].seeds] == [0, 1]
     assert len(results.gain.per_seed) == 2
+    for arm in ("baseline", "distilled"):
+        for name in ("calibration", "looking"):
+            assert all(getattr(seed, name) for seed in results.arms[arm].seeds)
     first = before["stage2/seed-0/weights.safetensors"][1]
     assert after["stage2/seed-1/weights.safetensors"][1] != first
 
@@ -205,6 +208,7 @@ VERBS = {
     "distill": set(STEPS[:7]),
     "evaluate": set(STEPS[:8]),
     "calibrate": set(STEPS[:9]),
+    "locate": set(STEPS[:10]),
     "report": set(STEPS),
 }
 

@@ -1,4 +1,5 @@
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from boxless.inference.location import (
     heat_map,
     largest_part,
     locate,
+    peak,
 )
 
 MASKS = arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9)))
@@ -139,3 +141,33 @@ def test_wrong_input_is_named():
     for wrong in ({"share": 0.0}, {"share": 1.0}, {"shift": 1.0}, {"method": "magic"}):
         with pytest.raises(ConfigError):
             LocationSettings(**wrong)
+
+
+def test_what_every_image_shows_is_taken_off():
+    corners = np.array([[4, 0, 0, 4], [0, 0, 0, 0], [0, 0, 0, 0], [4, 0, 0, 4]], np.float32)
+    thing = np.zeros((4, 4), np.float32)
+    thing[1, 2] = 2
+    background = tuple(tuple(row) for row in corners.tolist())
+    plain, above = LocationSettings(), LocationSettings(background=background)
+    assert peak(corners + thing, (40, 80), plain) == (5, 10)
+    assert peak(corners + thing, (40, 80), above) == (25, 30)
+    np.testing.assert_allclose(
+        heat_map(corners + thing, (40, 80), above), heat_map(thing, (40, 80)), atol=1e-6
+    )
+    (box,) = locate((corners + thing)[None], (40, 80), [0], above)
+    assert box == replace(locate(thing[None], (40, 80), [0])[0], score=box.score)
+    with pytest.raises(ShapeError, match="background"):
+        peak(thing[:2], (40, 80), above)
+    for wrong in (((1.0, 2.0), (1.0,)), ((float("nan"),),)):
+        with pytest.raises(ConfigError, match="background"):
+            LocationSettings(background=wrong)
+
+
+@given(MAPS, st.floats(-0.4, 0.4))
+@settings(max_examples=40)
+def test_the_peak_lies_in_the_image_and_moves_with_the_shift(maps, shift):
+    x, y = peak(maps[0], (100, 60), LocationSettings(shift=shift))
+    plain_x, plain_y = peak(maps[0], (100, 60))
+    assert (x, y) == pytest.approx(
+        (np.clip(plain_x + 100 * shift, 0, 100), np.clip(plain_y + 60 * shift, 0, 60))
+    )

@@ -47,7 +47,8 @@ class LocationSettings:
             raise ConfigError(f"location share must be between 0 and 1, found {self.share}")
         if not abs(self.shift) < 1:
             raise ConfigError(f"location shift must be between -1 and 1, found {self.shift}")
-        if len({len(row) for row in self.background}) > 1 or not np.isfinite(self.cells).all():
+        even = len({len(row) for row in self.background}) <= 1
+        if not even or not np.isfinite(self.cells).all():
             raise ConfigError("location background must be rows of equally many finite numbers")
 
     @property

@@ -5,7 +5,11 @@ from boxless.pipeline.location_step import SHOWN, load_examples, load_location
 from boxless.report.looking_pictures import LookingItem
 from boxless.types import PRESENT
 
-_NAMES = {"teacher": "teacher", "baseline": "without distillation", "distilled": "with"}
+_NAMES = {
+    "teacher": "teacher",
+    "baseline": "without distillation",
+    "distilled": "with distillation",
+}
 
 
 def looking_items(run: Run) -> list[LookingItem]:

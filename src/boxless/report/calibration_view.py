@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from boxless.report import svg
-from boxless.report.arms import Arm, SeedResult, Spread
-from boxless.report.calibration import BeforeAfter, CalibrationFigures, Curve
+from boxless.report.arms import Arm, Spread
+from boxless.report.calibration import BeforeAfter, CalibrationFigures, Curve, SeedCalibration
 from boxless.report.plots import ARM_COLOURS
 from boxless.report.results import BASELINE, DISTILLED, TEACHER, Results
 from boxless.report.tables import TableRow
@@ -48,7 +48,8 @@ def calibration_rows(results: Results) -> list[TableRow]:
     """
     rows = []
     for key, arm in results.arms.items():
-        found = [seed.calibration.test for seed in arm.seeds if _fitted(seed)]
+        fits = [seed.calibration for seed in arm.seeds]
+        found = [fit.test for fit in fits if fit is not None and fit.fitted]
         if not found:
             continue
         cells = []
@@ -61,8 +62,10 @@ def calibration_rows(results: Results) -> list[TableRow]:
     return rows
 
 
-def _fitted(seed: SeedResult) -> bool:
-    return seed.calibration is not None and seed.calibration.fitted
+def _first_fit(arm: Arm) -> SeedCalibration | None:
+    """What was fitted for the first seed; None where nothing was."""
+    found = arm.seeds[0].calibration
+    return found if found is not None and found.fitted else None
 
 
 def _spread(values: list[float]) -> Spread:
@@ -114,7 +117,7 @@ def reliability_plot(results: Results) -> str | None:
     shown: list[tuple[str, Arm]] = [
         (key, results.arms[key])
         for key in (TEACHER, BASELINE, DISTILLED)
-        if key in results.arms and _fitted(results.arms[key].seeds[0])
+        if key in results.arms and _first_fit(results.arms[key]) is not None
     ]
     if not shown:
         return None
@@ -123,7 +126,7 @@ def reliability_plot(results: Results) -> str | None:
         for place, (key, arm) in enumerate(shown):
             axes = figure.add_subplot(1, len(shown), place + 1)
             axes.plot([0, 1], [0, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-            found = arm.seeds[0].calibration
+            found = _first_fit(arm)
             if found is None:
                 continue
             colour = ARM_COLOURS.get(key, svg.OTHER)
