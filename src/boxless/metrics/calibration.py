@@ -13,6 +13,7 @@ from boxless.metrics import temperature, thresholds
 from boxless.metrics.inputs import check_pair
 from boxless.metrics.temperature import apply_temperatures, fit_temperatures
 from boxless.metrics.thresholds import shrunk_thresholds
+from boxless.seals import require_whole
 from boxless.types import Float64Array
 
 FILE_NAME: Final = "calibration.json"
@@ -133,6 +134,7 @@ def load_entries(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """
     path = folder / FILE_NAME
     try:
+        require_whole(path)
         value = json.loads(path.read_text("utf-8"))
         arms: dict[str, list[dict[str, Any]]] = value["arms"]
         for entry in (entry for entries in arms.values() for entry in entries):

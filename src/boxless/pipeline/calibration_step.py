@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from boxless.atomic import write_atomically
 from boxless.data.manifest import Manifest
 from boxless.metrics.calibration import FILE_NAME, Calibration, Fit, fit_calibration
 from boxless.metrics.calibration_error import BINS, Reliability, reliability
@@ -15,6 +14,7 @@ from boxless.metrics.f1 import F1Report, f1_report
 from boxless.metrics.temperature import negative_log_likelihood
 from boxless.pipeline.context import Run
 from boxless.pipeline.evaluation import load_predictions
+from boxless.seals import write_sealed
 from boxless.types import Float32Array, Float64Array
 
 
@@ -32,7 +32,7 @@ def calibrate(run: Run, folder: Path) -> dict[str, Any]:
             held_out = predictions.get(f"{arm}.{seed}.held_out")
             entry = {"seed": int(seed)} | _entry(run, held_out, test)
             arms.setdefault(arm, []).append(entry)
-    write_atomically(folder / FILE_NAME, json.dumps({"schema": 1, "arms": arms}, indent=1).encode())
+    write_sealed(folder / FILE_NAME, json.dumps({"schema": 1, "arms": arms}, indent=1).encode())
     return {"held_out_images": len(run.held_out) if run.held_out else 0}
 
 

@@ -11,7 +11,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from boxless.atomic import write_atomically
 from boxless.data.manifest import Manifest
 from boxless.errors import StoreError
 from boxless.inference.location import LocationSettings
@@ -22,6 +21,7 @@ from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.pipeline.evaluation import PREDICT_BATCH, arm_folders, load_predictions
 from boxless.pipeline.looking import Answers, look, references
+from boxless.seals import require_whole, write_sealed
 from boxless.training.batches import whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
@@ -67,8 +67,8 @@ def locate_arms(run: Run, folder: Path) -> dict[str, Any]:
             found.setdefault(arm, []).append(entry)
     summary = _summary(run, answers) if measured is not None else None
     value = {"schema": 1, "arms": found, "summary": summary}
-    write_atomically(folder / MAPS, save(shown))
-    write_atomically(folder / FILE_NAME, json.dumps(value, indent=1).encode())
+    write_sealed(folder / MAPS, save(shown))
+    write_sealed(folder / FILE_NAME, json.dumps(value, indent=1).encode())
     return {"images": len(measured) if measured else 0}
 
 
@@ -187,6 +187,7 @@ def load_examples(folder: Path) -> dict[str, np.ndarray]:
         StoreError: The file is missing or damaged.
     """
     try:
+        require_whole(folder / MAPS)
         found: dict[str, np.ndarray] = load_file(folder / MAPS)
     except (OSError, SafetensorError) as error:
         raise StoreError(
@@ -204,6 +205,7 @@ def load_looking(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE_NAME
     try:
+        require_whole(path)
         value: dict[str, Any] = json.loads(path.read_text("utf-8"))
         for entry in (entry for entries in value["arms"].values() for entry in entries):
             _ = entry["seed"], entry["settings"]["background"], value["summary"]
