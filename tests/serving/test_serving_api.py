@@ -117,7 +117,7 @@ def test_pages_hold_nothing_of_other_hosts(live):
 
 def test_samples_are_images(live):
     samples = live.get("/samples").json
-    assert len(samples) == 8
+    assert len(samples) == 7
     for sample in samples[:2]:
         image = live.get("/" + sample["url"])
         assert image.headers["content-type"] == "image/jpeg"

@@ -1,18 +1,18 @@
 """The routes of the API."""
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from boxless.serving.labelling import Labeller
 from boxless.serving.metrics import CONTENT_TYPE
 from boxless.serving.observer import notes_of
+from boxless.serving.options import query_parameters, read_options
 from boxless.serving.schemas import (
     FaultAnswer,
     LabelsAnswer,
-    Options,
     PredictAnswer,
     StateAnswer,
 )
@@ -74,14 +74,18 @@ def api(labeller: Labeller, limits: Limits) -> APIRouter:
         response_model=PredictAnswer,
         response_model_exclude_unset=True,
         responses=faults(400, 401, 408, 413, 415, 421, 422, 503),
-        openapi_extra={"requestBody": {"required": True, "content": images}},
+        openapi_extra={
+            "requestBody": {"required": True, "content": images},
+            "parameters": query_parameters(),
+        },
     )
-    async def predict(request: Request, options: Annotated[Options, Query()]) -> Response:
+    async def predict(request: Request) -> Response:
         """Label one image, or several.
 
         Send files in the form field `files`, or one image as the body. Images of one request, and
         of requests that arrive together, are computed together.
         """
+        options = read_options(request.query_params)
         labeller.batcher.check_room()
         uploads = await read_uploads(request, max_files=limits.files)
         notes_of(request.scope).images = len(uploads)
