@@ -80,17 +80,17 @@ def log_config(form: Literal["json", "text"], *, level: str = "INFO") -> dict[st
     """
     formatter = {"json": JsonLines, "text": PlainLines}[form]
     handler = {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}
-    logger = {"handlers": ["line"], "level": level, "propagate": False}
-    quiet = {**logger, "level": "WARNING"}  # the server tells itself when it starts and stops
+    own = {"handlers": ["line"], "level": level, "propagate": False}
+    others = {"handlers": ["line"], "level": "WARNING"}  # uvicorn, Python's warnings, Pillow
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
         "handlers": {"line": handler},
+        "root": others,
         "loggers": {
-            "boxless.serving": logger,
-            "uvicorn": quiet,
-            "asyncio": quiet,
-            "py.warnings": quiet,
+            "boxless.serving": own,
+            "uvicorn": {"level": "WARNING"},  # the server tells itself when it starts and stops
+            "python_multipart": {"level": "ERROR"},  # the answer says what is wrong with a form
         },
     }
