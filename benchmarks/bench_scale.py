@@ -98,8 +98,9 @@ def write_data(case: Case) -> None:
 def write_knowledge(case: Case) -> None:
     """The teacher's cache and maps, as a run writes them."""
     import torch  # noqa: PLC0415 - imported when measured
-    from safetensors.torch import save_file  # noqa: PLC0415
+    from safetensors.torch import save  # noqa: PLC0415
 
+    from boxless.seals import write_sealed  # noqa: PLC0415
     from boxless.training import map_store, teacher_cache  # noqa: PLC0415
 
     for name in ("cache", "maps"):
@@ -108,9 +109,9 @@ def write_knowledge(case: Case) -> None:
     for number, first in enumerate(range(0, case.train, map_store.SHARD)):
         rows = min(map_store.SHARD, case.train - first)
         kept = {k: torch.rand(rows, v) for k, v in {**wide, "objectness": BOXES}.items()}
-        save_file(kept, teacher_cache.shard_path(case.folder / "cache", number))
+        write_sealed(teacher_cache.shard_path(case.folder / "cache", number), save(kept))
         maps = {"final": torch.rand(rows, *MAP).half()}
-        save_file(maps, map_store.shard_path(case.folder / "maps", number))
+        write_sealed(map_store.shard_path(case.folder / "maps", number), save(maps))
 
 
 def manifest(case: Case) -> Any:
@@ -299,6 +300,8 @@ def show(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full size")
+    names = ["2,000 images", *SETS]
+    parser.add_argument("--sets", nargs="+", choices=names, default=names, help="what to measure")
     parser.add_argument("--out", type=Path, default=Path("bench_scale.json"))
     parser.add_argument("--measure", nargs=5, metavar="WORD", help="internal")
     options = parser.parse_args()
@@ -307,10 +310,10 @@ def main() -> None:
         print(json.dumps(measure(job, Case(Path(folder), *map(int, counts)))))
         return
     small = int(SMALL * min(1.0, 10 * options.scale))
-    rows = run_set("2,000 images", small * 3 // 4, small - small * 3 // 4, 80)
+    sizes = {"2,000 images": (small * 3 // 4, small - small * 3 // 4, 80)}
     for name, (train, test, classes) in SETS.items():
-        counts = (int(count * options.scale) for count in (train, test))
-        rows += run_set(name, *counts, classes)
+        sizes[name] = (int(train * options.scale), int(test * options.scale), classes)
+    rows = [row for name in options.sets for row in run_set(name, *sizes[name])]
     show(rows)
     machine = {"machine": platform.processor() or platform.machine(), "scale": options.scale}
     facts = {**machine, "python": platform.python_version(), "rows": rows}

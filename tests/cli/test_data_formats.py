@@ -71,7 +71,7 @@ def test_boxes_of_a_list_are_trained_on(lists, preloaded, tmp_path):
     preloaded(*train_words(tmp_path / "new", *given, spec=spec)).refused("leave the order out")
     wrong = ("--proposals.method", "file", "--proposals.file", lists / "img")
     wrong = (*wrong, "--data.held_out", "0")
-    done = preloaded(*train_words(tmp_path / "new", *wrong, spec=spec))
+    done = preloaded(*train_words(tmp_path / "other", *wrong, spec=spec))
     done.refused("expected a proposal store in", "img")
 
 

@@ -179,7 +179,7 @@ def require_finite(tensors: dict[str, Tensor], what: str) -> None:
 def remove_damaged(folder: Path, pattern: str) -> list[Path]:
     """Delete shards that cannot be read, so that they are built again.
 
-    Their heads are looked at, which tell their lengths: whole contents may be hundreds of GB.
+    All of each shard is read, as its checksum asks; memory does not grow with it.
 
     Args:
         folder: Where the shards lie.
