@@ -24,12 +24,16 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, expected: int | None = None) -> Iterator[BinaryIO]:
+def replacing(
+    path: Path, *, expected: int | None = None, make_folder: bool = True
+) -> Iterator[BinaryIO]:
     """Write a file piece by piece; it replaces the old one when the block ends without an error.
 
     Args:
-        path: Target; its folder is made.
+        path: Target.
         expected: Bytes that will be written, for the message, where that is known.
+        make_folder: Make its folder. Without, a folder that has vanished, as with a network drive,
+            is not made again somewhere else.
 
     Yields:
         The file to write to.
@@ -39,7 +43,8 @@ def replacing(path: Path, *, expected: int | None = None) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             yield file
             file.flush()
@@ -47,6 +52,12 @@ def replacing(path: Path, *, expected: int | None = None) -> Iterator[BinaryIO]:
         temporary.replace(path)
     except OSError as error:
         size = "" if expected is None else f" ({expected:,} bytes)"
+        if not make_folder and not path.parent.is_dir():
+            raise RunError(
+                f"cannot write {path}: its folder has vanished{size}",
+                hint="if it lies on a drive that is gone, bring that back and run the same command"
+                " again: finished work is kept",
+            ) from error
         raise RunError(
             f"cannot write {path}: {error.strerror or error}{size}",
             hint="free some space or make the folder writable, then run the same command again:"

@@ -5,6 +5,7 @@ prints these without a traceback and exits with code 2; anything else is a bug a
 traceback.
 """
 
+import errno
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,31 @@ class StoreError(BoxlessError):
 
 class RunError(BoxlessError):
     """A run folder does not fit the command: changed settings, missing steps, no space."""
+
+
+def system_fault(error: OSError) -> RunError | None:
+    """What the machine refused, as an error for the user; None where it may be a bug.
+
+    Args:
+        error: Raised by the operating system: no space, no permission, a drive that is gone.
+    """
+    if error.errno not in _SYSTEM_FAULTS:
+        return None
+    place = f": {error.filename}" if error.filename else ""
+    return RunError(
+        f"{error.strerror}{place}",
+        hint="mend that and run the same command again: finished work is kept",
+    )
+
+
+_SYSTEM_FAULTS = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE", "ENOTCONN",
+        "EHOSTDOWN", "EHOSTUNREACH", "ETIMEDOUT", "ENODEV", "ENXIO", "EMFILE", "ENFILE",
+    )
+    if hasattr(errno, name)
+)  # fmt: skip
 
 
 class NumericsError(BoxlessError):

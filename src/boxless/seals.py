@@ -28,14 +28,15 @@ def write_sealed(path: Path, data: bytes) -> None:
     """Write a file with a seal, in one step.
 
     Args:
-        path: Ends in ``.safetensors``, ``.json`` or ``.onnx``; its folder is made.
+        path: Ends in ``.safetensors``, ``.json`` or ``.onnx``; its folder must be there.
         data: Content without a seal.
 
     Raises:
-        RunError: The disk is full or the folder cannot be written; nothing was changed.
+        RunError: The disk is full, or the folder cannot be written or has vanished; nothing was
+            changed.
     """
     head, rest = _parts(data, path.suffix)
-    with replacing(path, expected=len(head) + len(rest)) as file:
+    with replacing(path, expected=len(head) + len(rest), make_folder=False) as file:
         file.write(head)
         file.write(rest)
 

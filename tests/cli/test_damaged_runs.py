@@ -112,14 +112,14 @@ class TestDamagedRuns:
         reopen(run_copy, "evaluate")
         cut(run_copy / "stage2" / "seed-0" / "weights.safetensors")
         done = self.goes_on(preloaded, run_copy)
-        done.refused("stage2/seed-0/weights.safetensors is not a readable", "--force")
+        done.refused("stage2/seed-0/weights.safetensors is not a readable", "boxless verify", "--repair")
 
     @pytest.mark.parametrize("file", ["predictions.safetensors", "arms.json"])
     def test_evaluation(self, run_copy, preloaded, file):
         reopen(run_copy, "report")
         cut(run_copy / "evaluate" / file, 40)
         done = self.goes_on(preloaded, run_copy)
-        done.refused(f"evaluate/{file}", "damaged", "boxless verify", "--force evaluate")
+        done.refused(f"evaluate/{file}", "damaged", "boxless verify", "--repair")
 
     def test_calibration(self, run_copy, preloaded):
         reopen(run_copy, "report")

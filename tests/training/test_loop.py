@@ -170,7 +170,74 @@ def test_loss_that_is_not_a_number(tmp_path, runtime):
     with pytest.raises(NumericsError, match="the loss became nan") as caught:
         run(task, tmp_path, runtime, settings())
     assert "clip_norm" in caught.value.hint
+    assert "no checkpoint yet" in caught.value.hint
+    assert "the weight 'classifier.fc.bias' is not finite already" in caught.value.message
     assert not (tmp_path / WEIGHTS).exists()
+
+
+class Spoiled(Interrupted):
+    """A task whose n-th update goes wrong."""
+
+    def __init__(self, task, at, spoil):
+        super().__init__(task, at)
+        self.spoil = spoil
+
+    def losses(self, batch):
+        self.left -= 1
+        return (
+            self.spoil(self, self.task.losses(batch))
+            if self.left < 0
+            else (self.task.losses(batch))
+        )
+
+
+def zero_gradient_root(self, losses):
+    """Finite itself, but the root has no slope at zero."""
+    fc = self.module["classifier"].fc.weight
+    return losses | {"loss": losses["loss"].detach() + (fc - fc.detach()).sum().sqrt()}
+
+
+def test_gradient_that_is_not_a_number(tmp_path, runtime):
+    task = Spoiled(classifier_task(), 2, zero_gradient_root)
+    with pytest.raises(NumericsError, match="the norm of the gradient became") as caught:
+        run(task, tmp_path, runtime, settings())
+    assert "in update 3, images " in caught.value.message
+    assert "first in the gradient of 'classifier.fc.weight'" in caught.value.message
+    assert f"last good checkpoint is of update 2: {tmp_path / NAME}" in caught.value.hint
+
+
+def test_the_layer_is_named(tmp_path, runtime):
+    task = classifier_task()
+    layer = next(n for n, m in task.module.named_modules() if n.endswith("conv_stem"))
+    part = task.module.get_submodule(layer)
+    calls = []
+
+    def overflow(module, inputs, output):
+        calls.append(1)
+        return output * (torch.inf if len(calls) > 2 else 1)
+
+    part.register_forward_hook(overflow)
+    with pytest.raises(NumericsError, match=r"in update 3, images '\d'.*") as caught:
+        run(task, tmp_path, runtime, settings())
+    assert f"the layer {layer!r} gave the first such output" in caught.value.message
+
+
+def test_finite_gradients_are_clipped_as_torch_clips_them(tmp_path, runtime):
+    from torch import nn
+
+    one, two = nn.Linear(3, 2), nn.Linear(3, 2)
+    two.load_state_dict(one.state_dict())
+    pixels = torch.randn(4, 3)
+    for net in (one, two):
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        loss = net(pixels).square().sum()
+        if net is one:
+            runtime.step(loss, net, optimizer, 0.5)
+        else:
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+            optimizer.step()
+    assert torch.equal(one.weight, two.weight)
 
 
 def test_number_of_updates_can_be_given(tmp_path, runtime):

@@ -7,7 +7,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from boxless import __version__
-from boxless.errors import BoxlessError
+from boxless.errors import BoxlessError, system_fault
 
 app = App(
     name="boxless",
@@ -79,3 +79,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    except OSError as error:
+        fault = system_fault(error)
+        if fault is None:
+            raise
+        console.print(f"error: {fault}", markup=False)
+        sys.exit(2)

@@ -103,6 +103,7 @@ def convert(source: Path, target: Path, *, backbone: str, pixels: str = "") -> d
     if net.vgg_fc is not None:
         state |= to_timm_fc(net.vgg_fc, net.channels("final"))
     kept = {name: value.contiguous() for name, value in state.items()}
+    target.parent.mkdir(parents=True, exist_ok=True)
     write_sealed(target, save(kept, {SCHEME_KEY: stated} if stated else None))
     count = sum(value.numel() for value in kept.values())
     return {

@@ -132,6 +132,12 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
             f"step {step.name} stopped: {error.strerror} ({error.filename or folder})",
             hint="mend that and run the same command again: it goes on where it stopped",
         ) from error
+    if not (folder / NAME).exists():
+        raise RunError(
+            f"step {step.name} stopped: the folder {folder} has vanished",
+            hint="if it lies on a drive that is gone, bring that back and run the same command"
+            " again: finished work is kept",
+        )
     record.seconds = record.facts.pop("seconds", time.monotonic() - began)
     record.status, record.finished = "done", now()
     write_atomically(folder / NAME, to_json(record))

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from boxless.errors import DataError, StoreError
+from boxless.lock import held
 from boxless.proposals.index import INDEX_NAME, INPUTS_NAME, StoreInputs
 from boxless.proposals.store import ProposalStore
 from boxless.proposals.workers import MapImages, ProposeOne, image_mapper, worker_count
@@ -58,7 +59,7 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
             is no image.
         StoreError: The folder belongs to other inputs (the field that differs is named) or is
             damaged.
-        RunError: A worker process died.
+        RunError: A worker process died, or another process is filling the store.
     """
     if shard_size < 1 or workers < 0:
         raise DataError(
@@ -75,10 +76,13 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
         return store
     one = ProposeOne(proposer, load_image)
     one.check(records, skip_bad=skip_bad)
-    writer = ProposalWriter(folder, inputs)
-    with image_mapper(one, worker_count(proposer, workers, len(ids))) as outcomes:
-        _fill(writer, records, outcomes, skip_bad=skip_bad, report=report)
-    return writer.finish()
+    with held(folder):
+        if (folder / INDEX_NAME).exists():  # another process has just finished it
+            return _reopen(folder, inputs, skip_bad=skip_bad)
+        writer = ProposalWriter(folder, inputs)
+        with image_mapper(one, worker_count(proposer, workers, len(ids))) as outcomes:
+            _fill(writer, records, outcomes, skip_bad=skip_bad, report=report)
+        return writer.finish()
 
 
 def _fill(

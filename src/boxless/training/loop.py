@@ -8,6 +8,7 @@ Killed at any moment and started again, it ends with the same weights bit for bi
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +25,8 @@ from boxless.training.checkpoint import (
     save_checkpoint,
 )
 from boxless.training.events import EventLog, StepProgress
-from boxless.training.files import WEIGHTS
+from boxless.training.files import CHECKPOINT, WEIGHTS
+from boxless.training.numerics import Moment, explained
 from boxless.training.optimization import (
     AveragedWeights,
     OptimSettings,
@@ -84,11 +86,15 @@ class _State:
         progress = Progress(update, seconds, plateau, self.runtime.state())
         save_checkpoint(folder, self.task.module, self.optimizer, self.average, progress)
 
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Loss parts of a batch."""
+        with self.runtime.autocast():
+            return self.task.losses(batch.to(self.runtime.device))
+
     def update(self, batch: Batch, update: int, value: float, clip: float) -> dict[str, Tensor]:
         """One update at learning rate `value`."""
         set_rate(self.optimizer, value)
-        with self.runtime.autocast():
-            losses = self.task.losses(batch.to(self.runtime.device))
+        losses = self.losses(batch)
         self.runtime.step(losses["loss"], self.task.module, self.optimizer, clip)
         if self.average is not None:
             self.average.update(self.task.module, update)
@@ -122,7 +128,7 @@ def train(
         Updates done and seconds spent, earlier attempts included.
 
     Raises:
-        NumericsError: The loss became infinite or NaN.
+        NumericsError: A loss or gradient became infinite or NaN; says where.
         StoreError: The checkpoint cannot be used.
     """
     total = settings.updates or stream.updates(settings.epochs)
@@ -135,10 +141,12 @@ def train(
     saved = time.monotonic()
     began = saved - progress.seconds
     with StepProgress(title, total, done=progress.update, per=stream.batch_size) as bar:
-        start = progress.update
+        start = done = progress.update
         for update, batch in enumerate(stream.batches(start, total), start):
             value = rate(settings, update, total, state.plateau.drops)
-            losses = state.update(batch, update, value, settings.clip_norm)
+            now = partial(_moment, folder, stream, batch, update, done)
+            with explained(task.module, partial(state.losses, batch), now):
+                losses = state.update(batch, update, value, settings.clip_norm)
             if update % LOG_EVERY == 0 or update + 1 == total:
                 parts = {k: float(v.detach()) for k, v in losses.items()}
                 log.write({"update": update, "epoch": update / per_epoch, "lr": value, **parts})
@@ -148,12 +156,19 @@ def train(
                 task.train_mode()
             if time.monotonic() - saved > checkpoint_seconds and update + 1 < total:
                 state.save(folder, update + 1, time.monotonic() - began)
-                saved = time.monotonic()
+                saved, done = time.monotonic(), update + 1
     log.close()
     if state.average is not None:
         task.module.load_state_dict(state.average.state)
     save_weights(folder / WEIGHTS, task.module)
     return Progress(total, time.monotonic() - began)
+
+
+def _moment(folder: Path, stream: BatchStream, batch: Batch, update: int, done: int) -> Moment:
+    """An update under way, for messages."""
+    records = [stream.dataset.records[row] for row in batch.index.tolist()]
+    checkpoint = folder / CHECKPOINT
+    return Moment(update, records, checkpoint if checkpoint.exists() else None, done)
 
 
 def _require_statistics(module: nn.Module, batch_size: int) -> None:

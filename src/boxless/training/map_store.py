@@ -52,6 +52,7 @@ def build_map_store(
         runtime: Device and precision.
         advance: Told how many images are done.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     for number, first in enumerate(range(0, len(dataset), SHARD)):
         rows = list(range(first, min(first + SHARD, len(dataset))))
         path = shard_path(folder, number)

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from boxless.errors import ConfigError, NumericsError
 
+ADVICE = "lower the learning rate (….optim.lr), or set ….optim.clip_norm to 1"
+
 
 class Runtime:
     """Where and how tensors are computed.
@@ -56,20 +58,20 @@ class Runtime:
             clip: Largest gradient norm; 0 = no clipping.
 
         Raises:
-            NumericsError: The loss is not finite.
+            NumericsError: The loss or the gradient is not finite; nothing was updated.
         """
         if not bool(torch.isfinite(loss.detach())):
-            raise NumericsError(
-                f"the loss became {float(loss.detach())}",
-                hint="lower the learning rate (….optim.lr), or set ….optim.clip_norm to 1;"
-                " the last checkpoint is still good",
-            )
+            raise NumericsError(f"the loss became {float(loss.detach())}", hint=ADVICE)
         self._engine.backward(loss)
         scaler = self._engine.scaler
         if scaler is not None:
             scaler.unscale_(optimizer)
+        trained = [p for p in module.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
+        if scaler is None and not bool(torch.isfinite(norm)):  # a scaler skips such updates itself
+            raise NumericsError(f"the norm of the gradient became {float(norm)}", hint=ADVICE)
         if clip:
-            nn.utils.clip_grad_norm_([p for p in module.parameters() if p.grad is not None], clip)
+            nn.utils.clip_grads_with_norm_(trained, clip, norm)
         if scaler is not None:
             scaler.step(optimizer)
             scaler.update()

@@ -74,6 +74,7 @@ def build_teacher_cache(  # noqa: PLR0913  (all but three have a keyword)
         runtime: Device and precision.
         advance: Told how many images are done.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     for number, first in enumerate(range(0, len(dataset), SHARD)):
         rows = list(range(first, min(first + SHARD, len(dataset))))
         path = shard_path(folder, number)
