@@ -112,7 +112,9 @@ class TestDamagedRuns:
         reopen(run_copy, "evaluate")
         cut(run_copy / "stage2" / "seed-0" / "weights.safetensors")
         done = self.goes_on(preloaded, run_copy)
-        done.refused("stage2/seed-0/weights.safetensors is not a readable", "boxless verify", "--repair")
+        done.refused(
+            "stage2/seed-0/weights.safetensors is not a readable", "boxless verify", "--repair"
+        )
 
     @pytest.mark.parametrize("file", ["predictions.safetensors", "arms.json"])
     def test_evaluation(self, run_copy, preloaded, file):
