@@ -281,6 +281,9 @@ class RunConfig(Section):
     threads: int = Field(0, ge=0, description="CPU threads of torch; 0 = torch's choice")
     checkpoint_seconds: NonNegative = Field(60.0, description="time between checkpoints")
     precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision")
+    leaks: Literal["refuse", "allow"] = Field(
+        "refuse", description="images whose very bytes are in train and in another split"
+    )
 
 
 class Recipe(Section):

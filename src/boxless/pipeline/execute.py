@@ -14,6 +14,7 @@ from boxless.atomic import write_atomically
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
 from boxless.lock import held
 from boxless.pipeline.context import Run
+from boxless.pipeline.leak_check import refuse_leaks
 from boxless.pipeline.plan import AFTER_TRAINING, VERBS, plan
 from boxless.pipeline.record import NAME, StepRecord, differences, now, read_record, to_json
 from boxless.pipeline.step import Step
@@ -56,7 +57,10 @@ def execute(
     _save_settings(run)
     chosen = _needed(steps, until) if only else {step.name for step in steps}
     steps = [step for step in steps if step.name in chosen]
-    _check_networks(run, [s for s in steps if s.name in redo or not _is_done(run, wanted, s)])
+    todo = [s for s in steps if s.name in redo or not _is_done(run, wanted, s)]
+    if any(step.verb not in AFTER_TRAINING for step in todo):
+        refuse_leaks(run)
+    _check_networks(run, todo)
     for name in redo:  # also what lies beyond `until`: it was made from what goes now
         with held(run.folder / name):
             _discard(run.folder / name)

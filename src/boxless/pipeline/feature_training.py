@@ -16,6 +16,7 @@ from boxless.pipeline import build, build_methods
 from boxless.pipeline.context import Run
 from boxless.pipeline.levels import adapter_start, feature_levels, keeps_maps
 from boxless.pipeline.methods import METHOD_MAPS
+from boxless.pipeline.teacher_check import suspicious_loss, warn
 from boxless.pipeline.training_steps import (
     MOMENTS,
     PREDICT_BATCH,
@@ -58,6 +59,7 @@ def train_stage1(
     dataset = run.dataset(run.train, regions=config.regions if features in REGIONAL else 0)
     if not (folder / CHECKPOINT).exists():  # which holds what has been learned since
         _start(run, model, task, dataset, features)
+        warn(suspicious_loss(task, dataset, build.stage1_size(recipe, features), run))
     progress = train(
         task,
         build.stream(

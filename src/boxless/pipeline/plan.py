@@ -124,23 +124,28 @@ def _baseline(name: str, seed: int, size: int, settings: Settings) -> Step:
 def _stage1(seed: int) -> Action:
     def action(run: Run, folder: Path) -> dict[str, Any]:
         from boxless.pipeline.feature_training import train_stage1  # noqa: PLC0415
+        from boxless.pipeline.teacher_check import check_teacher  # noqa: PLC0415
         from boxless.pipeline.training_steps import weights_of  # noqa: PLC0415
 
         teacher = weights_of(run.folder / "teacher")
         features = own_method(run.recipe).features
-        return train_stage1(run, folder, seed, teacher, run.folder / "cache", features)
+        found = check_teacher(run, folder, seed)
+        return found | train_stage1(run, folder, seed, teacher, run.folder / "cache", features)
 
     return action
 
 
 def _stage2(seed: int) -> Action:
     def action(run: Run, folder: Path) -> dict[str, Any]:
+        from boxless.pipeline.teacher_check import check_teacher  # noqa: PLC0415
         from boxless.pipeline.training_steps import train_stage2, weights_of  # noqa: PLC0415
 
         first = weights_of(run.folder / "stage1" / f"seed-{seed}")
         stage1 = first if run.recipe.stage1.enabled else None
         teacher = weights_of(run.folder / "teacher")
-        return train_stage2(run, folder, seed, teacher, run.folder / "cache", stage1)
+        # With stage 1 it was looked at there.
+        found = {} if run.recipe.stage1.enabled else check_teacher(run, folder, seed)
+        return found | train_stage2(run, folder, seed, teacher, run.folder / "cache", stage1)
 
     return action
 
