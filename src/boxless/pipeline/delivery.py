@@ -112,7 +112,7 @@ def deliver(
         found = file_probabilities(small, run.test)
         facts = _own_facts(run, about, found, after, precision)
         content = with_metadata(_loaded(small), facts)
-        tested = [m and m.test_map for m in (about.metrics, facts.metrics)]
+        tested = [m.test_map if m else None for m in (about.metrics, facts.metrics)]
         old = Figures(exact.stat().st_size, first, difference, before, tested[0])
         new = Figures(len(content), second, parity(run, model, small), after, tested[1])
         write_atomically(out, content)
