@@ -9,6 +9,7 @@ largest connected part.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -256,6 +257,7 @@ def _heat(values: Float64Array, shape: tuple[int, int], shift: float) -> Float64
     return np.clip(rows @ scaled @ columns.T, 0, 1)
 
 
+@lru_cache(maxsize=32)
 def _interpolation(cells: int, pixels: int, shift: float) -> Float64Array:
     """(pixels, cells) weights: each pixel's middle between the middles of two cells."""
     place = ((np.arange(pixels) + 0.5) / pixels - shift) * cells - 0.5
@@ -266,6 +268,7 @@ def _interpolation(cells: int, pixels: int, shift: float) -> Float64Array:
     rows = np.arange(pixels)
     np.add.at(weights, (rows, left), 1 - (place - left))
     np.add.at(weights, (rows, right), place - left)
+    weights.flags.writeable = False  # shared by all who ask
     return weights
 
 
