@@ -90,6 +90,18 @@ class TestDataSets:
         done = boxless(*train_words(tmp_path / "run", spec=f"csv:{table}"))
         done.refused("1 of 24 image files are missing", "t.csv:5", "03.jpg", "data check")
 
+    def test_the_same_image_in_train_and_test(self, table, tmp_path, preloaded):
+        photos = table.parent
+        (photos / f"{TRAIN + 1:02}.jpg").write_bytes((photos / "02.jpg").read_bytes())
+        words = train_words(tmp_path / "run", spec=f"csv:{table}", verb="baseline")
+        done = preloaded(*words)
+        told = "in 'train' and in 'test' with the very same bytes: 1 image(s)"
+        done.refused(told, "02.jpg", "19.jpg", "--run.leaks")
+        assert not (tmp_path / "run" / "baseline").exists()
+        done = preloaded(*words, "--run.leaks", "allow")
+        assert done.code == 0, done.err
+        assert f"warning: {told}" in done.err
+
     @pytest.mark.parametrize(("size", "text"), [(0, "empty (0 bytes)"), (900, "truncated")])
     def test_damaged_image_while_proposing(self, table, tmp_path, preloaded, size, text):
         image = table.parent / "03.jpg"

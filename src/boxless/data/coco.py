@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from boxless.data.coco_json import CocoInstances, read_instances
-from boxless.data.image_files import keep_existing
+from boxless.data.image_files import keep_existing, require_inside
 from boxless.data.manifest import Manifest
 from boxless.data.options import split_options
 from boxless.errors import DataError
 from boxless.types import ABSENT, PRESENT, ImageRecord, TrueBox
 
-OPTIONS = ("year", "unlabelled", "missing")
+OPTIONS = ("year", "unlabelled", "missing", "outside")
 YEARS = ("2014", "2017")
 _SPLITS = {"train": "train", "val": "test"}
 
@@ -36,7 +36,8 @@ def read(location: str) -> Manifest:
             and ``instances_val2014.json`` (or 2017), and images in ``train2014``, ``val2014`` or
             ``images/train2014`` and so on. Options: ``year=2014|2017``, needed where both are
             there; ``unlabelled=drop|keep`` for images without any object; ``missing=error|drop``
-            for images without a file.
+            for images without a file; ``outside=refuse|allow`` for file names that lead out of the
+            folder.
 
     Returns:
         Manifest with splits ``train`` and ``test`` (validation images); classes in the order of
@@ -48,12 +49,18 @@ def read(location: str) -> Manifest:
     root, options = split_options("coco", location, OPTIONS)
     files = _annotation_files(root, options.one_of("year", "", *YEARS))
     keep_unlabelled = options.one_of("unlabelled", "drop", "keep") == "keep"
+    allow_outside = options.one_of("outside", "refuse", "allow") == "allow"
     drop_missing = options.one_of("missing", "error", "drop") == "drop"
     records: list[ImageRecord] = []
     notes: list[str] = []
     first: tuple[str, ...] = ()
     for split, path in files.items():
         found = read_instances(path)
+        require_inside(
+            ((name, f"{path}: image {key}") for key, name in found.images.items()),
+            spec=f"coco:{location},outside=allow",
+            allow=allow_outside,
+        )
         classes = tuple(found.categories[key] for key in sorted(found.categories))
         if first and classes != first:
             raise DataError(f"{path}: its categories differ from those of the training file")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from boxless.data.image_files import FolderListings, keep_existing
+from boxless.data.image_files import FolderListings, keep_existing, require_inside
 from boxless.data.manifest import Manifest
 from boxless.data.nus_wide_lists import ListedImage, read_flat, read_official
 from boxless.data.options import Options, split_options
@@ -32,7 +32,7 @@ CONCEPTS: tuple[str, ...] = (
 )  # fmt: skip
 """The 81 concepts, used where there is no ``Concepts81.txt``."""
 
-OPTIONS = ("split", "seed", "unlabelled", "missing", "images", "train", "test")
+OPTIONS = ("split", "seed", "unlabelled", "missing", "images", "train", "test", "outside")
 TRAIN_IMAGES, ALL_IMAGES = 150_000, 209_347
 """Liu et al.'s split; fewer images are split in the same ratio."""
 
@@ -49,7 +49,8 @@ def read(location: str) -> Manifest:
             by the file's name alone. Options: ``split=seeded|lists`` (the lists' own split, the
             default with two flat lists), ``seed=0``, ``unlabelled=drop|keep`` for images without
             a concept, ``missing=error|drop`` for images without a file, ``images=DIR``,
-            ``train=NAME`` and ``test=NAME`` for flat lists of other names.
+            ``outside=refuse|allow`` for listed paths that lead out of it, ``train=NAME`` and
+            ``test=NAME`` for flat lists of other names.
 
     Returns:
         Manifest with splits ``train`` and ``test``, without boxes; ids are the listed paths.
@@ -60,10 +61,16 @@ def read(location: str) -> Manifest:
     root, options = split_options("nus-wide", location, OPTIONS)
     drop_missing = options.one_of("missing", "error", "drop") == "drop"
     keep_unlabelled = options.one_of("unlabelled", "drop", "keep") == "keep"
+    allow_outside = options.one_of("outside", "refuse", "allow") == "allow"
     seed = options.number("seed", 0)
     concepts = _concepts(root if root.is_dir() else root.parent)
     entries, seeded = _entries(root, concepts, options)
     records, notes = _labelled(entries, keep_unlabelled=keep_unlabelled)
+    require_inside(
+        ((record.image_id, record.source) for record in records),
+        spec=f"nus-wide:{location},outside=allow",
+        allow=allow_outside,
+    )
     records = _located(records, _image_folders(root, options))
     existing, missing_note = keep_existing(
         records, drop=drop_missing, spec=f"nus-wide:{location},missing=drop"

@@ -28,7 +28,7 @@ def refuse_leaks(run: Run) -> None:
         shown = "".join(
             f"\n  {one.path} ({one.source}) and {two.path}" for one, two in pairs[:SHOWN]
         )
-        told = f"{len(pairs):,} images of {name!r} are in 'train' too, with the very same bytes:"
+        told = f"in 'train' and in {name!r} with the very same bytes: {len(pairs):,} image(s)"
         if run.recipe.run.leaks == "allow":
             Console(stderr=True).print(f"warning: {told}{shown}", markup=False, soft_wrap=True)
             continue

@@ -224,7 +224,7 @@ def _parse_inputs(facts: dict[str, Any]) -> StoreInputs:
 
 def _plain_name(name: object) -> str:
     """A store's files lie in its own folder: an index made elsewhere cannot point out of it."""
-    if not isinstance(name, str) or Path(name).name != name or "\\" in name:
+    if not isinstance(name, str) or name in ("", "..") or Path(name).name != name or "\\" in name:
         raise ValueError(f"expected the plain name of a shard, found {name!r}")
     return name
 
