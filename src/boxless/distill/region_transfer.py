@@ -14,7 +14,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from boxless.regions.operators import RegionForm, build_region_form, region_form_value
+from boxless.regions.operators import (
+    RegionForm,
+    build_region_form,
+    region_constant,
+    region_form_value,
+)
 from boxless.regions.pooling import pool_regions
 
 Form = Literal["exact", "align", "max"]
@@ -32,6 +37,7 @@ def region_loss(  # noqa: PLR0913  (all but two have a name that cannot be mista
     form: Form = "exact",
     student_size: int = 224,
     teacher_size: int = 672,
+    constant: Tensor | None = None,
 ) -> Tensor:
     """Region loss of one level.
 
@@ -46,15 +52,17 @@ def region_loss(  # noqa: PLR0913  (all but two have a name that cannot be mista
         form: Which computation.
         student_size: Input side of the student in pixels (``max`` only).
         teacher_size: Input side of the teacher in pixels (``max`` only).
+        constant: (N,), the teacher's part of the loss where it is known (``exact`` only); see
+            `teacher_energy`.
 
     Returns:
         Scalar.
     """
-    weights = objectness.masked_fill(~mask, 0).square()
+    weights = region_weights(objectness, mask)
     if form == "exact":
         size = (int(student.shape[-2]), int(student.shape[-1]))
         quadratic = build_region_form(
-            teacher, size, student_boxes, teacher_boxes, weights, bins=bins
+            teacher, size, student_boxes, teacher_boxes, weights, bins=bins, constant=constant
         )
         return form_loss(student, quadratic, mask)
     pooled_teacher = pool_regions(
@@ -65,6 +73,29 @@ def region_loss(  # noqa: PLR0913  (all but two have a name that cannot be mista
     )
     distance = (pooled_teacher - pooled_student).square().flatten(1).sum(1).view_as(weights)
     return _average((weights * distance).sum(1), mask)
+
+
+def region_weights(objectness: Tensor, mask: Tensor) -> Tensor:
+    """Weights (N, R) of the squared distances: s'^2, 0 for padding."""
+    return objectness.masked_fill(~mask, 0).square()
+
+
+def teacher_energy(
+    teacher: Tensor, boxes: Tensor, objectness: Tensor, mask: Tensor, *, bins: int
+) -> Tensor:
+    """The part of the exact loss that knows the teacher alone; equal for all views of an image.
+
+    Args:
+        teacher: (N, C, H, W) teacher map.
+        boxes: (N, R, 4) unit boxes in the teacher's view.
+        objectness: (N, R), s' >= 0.
+        mask: (N, R) bool, False for padding.
+        bins: Bins per side.
+
+    Returns:
+        (N,), to be given to `region_loss` as ``constant``.
+    """
+    return region_constant(teacher, boxes, region_weights(objectness, mask), bins=bins)
 
 
 def form_loss(student: Tensor, quadratic: RegionForm, mask: Tensor) -> Tensor:

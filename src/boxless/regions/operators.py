@@ -10,14 +10,20 @@ built from the boxes, f the map as (cells, channels). A region's part of A is se
     c = <f_T, [ sum_r w_r (Yt'Yt)_r (x) (Xt'Xt)_r ] f_T>
 
 Each bracket is one matrix product of (h h') x R by R x (w w'); after that value and gradient cost
-the same whatever R is. Equal to explicit RoIAlign (sampling ratio 2, aligned) up to rounding.
+the same whatever R is. c is computed on its own (`boxless.regions.energy`): it depends on the
+teacher alone and is the dearest part. Equal to explicit RoIAlign (sampling ratio 2, aligned) up to
+rounding, and computed in full precision also under mixed precision, because the value is a small
+difference of large numbers.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from boxless.regions.energy import pooled_energy
 from boxless.regions.pooling import SAMPLES
 
 
@@ -87,6 +93,7 @@ def build_region_form(
     weights: Tensor,
     *,
     bins: int,
+    constant: Tensor | None = None,
 ) -> RegionForm:
     """Build G, H and c of a batch.
 
@@ -97,22 +104,43 @@ def build_region_form(
         teacher_boxes: (N, R, 4) unit boxes in the teacher's view.
         weights: (N, R) weights w_r >= 0 of the squared distances (s'^2).
         bins: Bins per side of a region.
+        constant: (N,), c where it is known already: see `region_constant`.
 
     Returns:
         The form; its value is ``sum_r w_r || . ||^2``, without 1/2 or 1/R.
     """
     size = (int(teacher.shape[-2]), int(teacher.shape[-1]))
-    ys, xs = _both_axes(student_boxes, student_size, bins)
-    yt, xt = _both_axes(teacher_boxes, size, bins)
-    cells = teacher.flatten(2).transpose(1, 2)
-    cross = _kernel((ys, yt), (xs, xt), weights)
-    own = _kernel((yt, yt), (xt, xt), weights)
-    constant = (cells * torch.bmm(own, cells)).sum((1, 2))
-    return RegionForm(_kernel((ys, ys), (xs, xs), weights), torch.bmm(cross, cells), constant)
+    with _full_precision(teacher):
+        teacher = _at_least_single(teacher)
+        ys, xs = _both_axes(student_boxes, student_size, bins)
+        yt, xt = _both_axes(teacher_boxes, size, bins)
+        if constant is None:
+            constant = pooled_energy(teacher, yt, xt, teacher_boxes, weights)
+        cross = _kernel((ys, yt), (xs, xt), weights)
+        target = torch.bmm(cross, teacher.flatten(2).transpose(1, 2))
+        return RegionForm(_kernel((ys, ys), (xs, xs), weights), target, constant)
+
+
+def region_constant(teacher: Tensor, boxes: Tensor, weights: Tensor, *, bins: int) -> Tensor:
+    """The constant c of a form: it knows the teacher's map alone, whatever the student looks at.
+
+    Args:
+        teacher: (N, C, H, W) teacher map.
+        boxes: (N, R, 4) unit boxes in the teacher's view.
+        weights: (N, R) weights w_r >= 0.
+        bins: Bins per side of a region.
+
+    Returns:
+        (N,) values ``sum_r w_r || A_r f_T ||^2``.
+    """
+    size = (int(teacher.shape[-2]), int(teacher.shape[-1]))
+    with _full_precision(teacher):
+        rows, columns = _both_axes(boxes, size, bins)
+        return pooled_energy(_at_least_single(teacher), rows, columns, boxes, weights)
 
 
 def region_form_value(student: Tensor, form: RegionForm) -> Tensor:
-    """Value of the form for a student map; differentiable in `student`.
+    """Value of the form for a student map; differentiable (once) in `student`.
 
     Args:
         student: (N, C, h, w) student map.
@@ -121,8 +149,37 @@ def region_form_value(student: Tensor, form: RegionForm) -> Tensor:
     Returns:
         (N,) values ``<f, G f> - 2 <f, H> + c`` >= 0 up to rounding.
     """
-    cells = student.flatten(2).transpose(1, 2)
-    return (cells * (torch.bmm(form.gram, cells) - 2 * form.target)).sum((1, 2)) + form.constant
+    with _full_precision(student):
+        cells = _at_least_single(student).flatten(2).transpose(1, 2)
+        value: Tensor = _Quadratic.apply(cells, form.gram, form.target)  # type: ignore[no-untyped-call]
+        return value + form.constant
+
+
+class _Quadratic(torch.autograd.Function):
+    """``<f, G f> - 2 <f, H>``; one matrix product serves value and gradient, as G is symmetric."""
+
+    @staticmethod
+    def forward(ctx: Any, cells: Tensor, gram: Tensor, target: Tensor) -> Tensor:
+        """Values (N,) of maps (N, cells, C)."""
+        half_gradient = torch.baddbmm(target, gram, cells, beta=-1)
+        ctx.save_for_backward(half_gradient)
+        return ((half_gradient - target) * cells).sum((1, 2))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+        """Gradient ``2 (G f - H)``; the form itself is a constant."""
+        (half_gradient,) = ctx.saved_tensors
+        return half_gradient * (2 * upstream)[:, None, None], None, None
+
+
+def _full_precision(like: Tensor) -> torch.autocast:
+    """A context without mixed precision."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def _at_least_single(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def _both_axes(boxes: Tensor, size: tuple[int, int], bins: int) -> tuple[Tensor, Tensor]:
