@@ -74,7 +74,7 @@ def _by_bands(
     features: Tensor, rows: Tensor, columns: Tensor, weights: Tensor, down: int, across: int
 ) -> Tensor:
     """``<f, K f>``; pairs of cells that lie below each other count twice instead of both ways."""
-    lines = features.permute(0, 2, 3, 1)  # (N, H, W, C)
+    lines = features.permute(0, 2, 3, 1).contiguous()  # (N, H, W, C)
     height, width = int(lines.shape[1]), int(lines.shape[2])
     vertical = _band(rows, down) * weights[..., None, None]
     horizontal = _band(columns, across)

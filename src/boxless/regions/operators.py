@@ -60,10 +60,10 @@ def axis_matrices(low: Tensor, high: Tensor, *, size: int, bins: int) -> Tensor:
     start, extent = (low * size - 0.5)[..., None], ((high - low) * size)[..., None]
     points = start + extent * fraction
     inside = (points >= -1) & (points <= size)
+    points = points.clamp(0, size - 1).masked_fill(~inside, -1)  # a cell away from the first
     cells = torch.arange(size, device=low.device, dtype=low.dtype)
-    hat = (1 - (points.clamp(0, size - 1)[..., None] - cells).abs()).clamp(min=0)
-    weights = hat * inside[..., None]
-    return weights.view(*low.shape, bins, SAMPLES, size).mean(-2)
+    hat = (points[..., None] - cells).abs_().neg_().add_(1).clamp_(min=0)
+    return hat.view(*low.shape, bins, SAMPLES, size).sum(-2).div_(SAMPLES)
 
 
 def region_means(features: Tensor, boxes: Tensor, *, bins: int) -> Tensor:
