@@ -36,9 +36,7 @@ class Case:
     def build(self) -> RegionForm:
         """G, H and c from boxes and teacher map."""
         weights = region_weights(self.objectness, self.mask)
-        return build_region_form(
-            self.teacher, (14, 14), self.boxes, self.boxes, weights, bins=BINS
-        )
+        return build_region_form(self.teacher, (14, 14), self.boxes, self.boxes, weights, bins=BINS)
 
     def explicit(self) -> Tensor:
         """Every region pooled by torchvision."""

@@ -12,6 +12,7 @@ from boxless.errors import ConfigError, MissingExtraError
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 Methods = Annotated[str | None, Parameter(negative=())]
+Profile = Annotated[bool, Parameter(negative=())]
 Force = Annotated[list[str] | None, Parameter(negative=(), consume_multiple=False)]
 
 
@@ -23,6 +24,7 @@ def train(
     seeds: int | None = None,
     methods: Methods = None,
     force: Force = None,
+    profile: Profile = False,
 ) -> None:
     """From tags to a distilled, evaluated, exported classifier, in one command.
 
@@ -55,8 +57,12 @@ def train(
         force: A step to do again with all that depends on it (may be given several times):
             proposals, teacher, cache, baseline, stage1, stage2, evaluate, calibrate, locate,
             export, report, a method.
+        profile: Measure where the time of the updates goes, of the steps that are trained now, and
+            show it in the report.
     """
-    run_until("report", spec, overrides, out, recipe, seeds, force, methods=methods)
+    run_until(
+        "report", spec, overrides, out, recipe, seeds, force, methods=methods, profile=profile
+    )
     _show(out)
 
 
@@ -163,6 +169,7 @@ def run_until(
     *,
     only: bool = False,
     methods: str | None = None,
+    profile: bool = False,
 ) -> None:
     """Bring a run folder to a step.
 
@@ -176,6 +183,7 @@ def run_until(
         force: Steps to do again.
         only: Carry out this step alone (and what it needs), not all before it.
         methods: Names of methods to compare, separated by commas, or None for the recipe's.
+        profile: Have training steps measure where their time goes.
     """
     from boxless.cli.overrides import parse_overrides
     from boxless.data.sources import load_manifest
@@ -200,7 +208,7 @@ def run_until(
     manifest = load_manifest(spec)
     if settings.data.skip_bad:
         manifest = without_bad_images(manifest)
-    run = Run(out, spec, settings, manifest)
+    run = Run(out, spec, settings, manifest, profile)
     execute(run, until=verb, force=force or (), only=only)
 
 

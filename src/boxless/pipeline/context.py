@@ -55,12 +55,14 @@ class Run:
         spec: The data set as the user named it.
         recipe: All settings.
         manifest: The data set.
+        profile: Have training steps measure where their time goes.
     """
 
     folder: Path
     spec: str
     recipe: Recipe
     manifest: Manifest
+    profile: bool = False
 
     @cached_property
     def _parts(self) -> tuple[Manifest, Manifest | None]:
@@ -124,7 +126,8 @@ class Run:
         """Device, precision and threads."""
         from boxless.training.runtime import Runtime  # noqa: PLC0415
 
-        return Runtime(precision=self.recipe.run.precision, threads=self.recipe.run.threads)
+        config = self.recipe.run
+        return Runtime(precision=config.precision, threads=config.threads, profile=self.profile)
 
     @cached_property
     def store(self) -> ProposalStore:

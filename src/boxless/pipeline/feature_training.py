@@ -78,7 +78,7 @@ def train_stage1(
             _held_out(run, task, detector, features) if config.optim.schedule == "plateau" else None
         ),
     )
-    return {"seconds": progress.seconds, "updates": progress.update}
+    return progress.facts
 
 
 def _task(

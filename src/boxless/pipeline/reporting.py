@@ -179,7 +179,8 @@ def _steps(run: Run) -> list[dict[str, Any]]:
     for step in plan(run):
         record = read_record(run.folder / step.name)
         if record is not None and step.verb != "report":
-            rows.append({"name": step.name, "seconds": record.seconds, "status": record.status})
+            row = {"name": step.name, "seconds": record.seconds, "status": record.status}
+            rows.append(row | {"profile": record.facts.get("profile")})
     return rows
 
 

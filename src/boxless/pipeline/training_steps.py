@@ -112,11 +112,8 @@ def train_teacher(run: Run, folder: Path) -> Facts:
         checkpoint_seconds=recipe.run.checkpoint_seconds,
         validate=_teacher_loss(run, model) if config.optim.schedule == "plateau" else None,
     )
-    return {
-        "seconds": progress.seconds,
-        "updates": progress.update,
-        "parameters": parameters(model.backbone) + parameters(model.heads[0]),
-    }
+    count = parameters(model.backbone) + parameters(model.heads[0])
+    return progress.facts | {"parameters": count}
 
 
 def _teacher_loss(run: Run, model: Detector) -> Callable[[], float]:
@@ -328,11 +325,7 @@ def train_student(run: Run, folder: Path, course: Course, task: Task, model: Cla
         checkpoint_seconds=recipe.run.checkpoint_seconds,
         validate=_student_loss(run, model, view) if optim.schedule == "plateau" else None,
     )
-    return {
-        "seconds": progress.seconds,
-        "updates": progress.update,
-        "parameters": parameters(model),
-    }
+    return progress.facts | {"parameters": parameters(model)}
 
 
 def parameters(module: torch.nn.Module) -> int:

@@ -56,12 +56,37 @@ class Gain(Part):
     per_class: tuple[Points | None, ...]
 
 
+class Profile(Part):
+    """Where the time of a training step's updates went.
+
+    Attributes:
+        updates: Updates that were measured.
+        milliseconds: Mean of one update by part, such as ``"loader"`` or ``"region loss"``.
+    """
+
+    updates: Count
+    milliseconds: dict[str, Annotated[float, Field(ge=0.0)]]
+
+    @property
+    def total(self) -> float:
+        """Mean milliseconds of a whole update."""
+        return sum(self.milliseconds.values())
+
+
 class Step(Part):
-    """One step of the run: its name, wall time and status (``done``, ``skipped``, ...)."""
+    """One step of the run.
+
+    Attributes:
+        name: Its folder.
+        seconds: Wall time.
+        status: ``done``, ``skipped``, ...
+        profile: Where its time went, or None where that was not measured.
+    """
 
     name: str
     seconds: Seconds
     status: str
+    profile: Profile | None = None
 
 
 class RecallRow(Part):

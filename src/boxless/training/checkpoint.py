@@ -31,12 +31,20 @@ class Progress:
         seconds: Training time spent.
         plateau: State of the plateau schedule.
         extra: State of the runtime.
+        profile: Where the time of the updates went, if that was measured; in no checkpoint.
     """
 
     update: int = 0
     seconds: float = 0.0
     plateau: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    profile: dict[str, object] | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the record of a step that trains keeps of a finished attempt."""
+        known = {"seconds": self.seconds, "updates": self.update}
+        return known if self.profile is None else known | {"profile": self.profile}
 
 
 def save_checkpoint(

@@ -6,7 +6,8 @@ Killed at any moment and started again, it ends with the same weights bit for bi
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from boxless.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from boxless.training.clock import Clock, timed
 from boxless.training.events import EventLog, StepProgress
 from boxless.training.files import CHECKPOINT, WEIGHTS
 from boxless.training.numerics import Moment, explained
@@ -88,8 +90,10 @@ class _State:
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Loss parts of a batch."""
-        with self.runtime.autocast():
-            return self.task.losses(batch.to(self.runtime.device))
+        with timed("transfer"):
+            placed = batch.to(self.runtime.device)
+        with timed("forward"), self.runtime.autocast():
+            return self.task.losses(placed)
 
     def update(self, batch: Batch, update: int, value: float, clip: float) -> dict[str, Tensor]:
         """One update at learning rate `value`."""
@@ -125,7 +129,8 @@ def train(
         validate: Held-out loss, asked once a pass by the plateau schedule.
 
     Returns:
-        Updates done and seconds spent, earlier attempts included.
+        Updates done and seconds spent, earlier attempts included; and where the time of this
+        attempt's updates went, if the runtime was asked to look.
 
     Raises:
         NumericsError: A loss or gradient became infinite or NaN; says where.
@@ -140,9 +145,13 @@ def train(
     _require_statistics(task.module, stream.batch_size)
     saved = time.monotonic()
     began = saved - progress.seconds
-    with StepProgress(title, total, done=progress.update, per=stream.batch_size) as bar:
+    clock = Clock(runtime.device) if runtime.profile else None
+    with (
+        clock.running() if clock else nullcontext(),
+        StepProgress(title, total, done=progress.update, per=stream.batch_size) as bar,
+    ):
         start = done = progress.update
-        for update, batch in enumerate(stream.batches(start, total), start):
+        for update, batch in enumerate(_awaited(stream.batches(start, total)), start):
             value = rate(settings, update, total, state.plateau.drops)
             now = partial(_moment, folder, stream, batch, update, done)
             with explained(task.module, partial(state.losses, batch), now):
@@ -157,11 +166,24 @@ def train(
             if time.monotonic() - saved > checkpoint_seconds and update + 1 < total:
                 state.save(folder, update + 1, time.monotonic() - began)
                 saved, done = time.monotonic(), update + 1
+            if clock is not None:
+                clock.end_update()
     log.close()
     if state.average is not None:
         task.module.load_state_dict(state.average.state)
     save_weights(folder / WEIGHTS, task.module)
-    return Progress(total, time.monotonic() - began)
+    spent = time.monotonic() - began
+    return Progress(total, spent, profile=clock.summary() if clock else None)
+
+
+def _awaited(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Batches as they come; waiting for one is the loader's time."""
+    while True:
+        with timed("loader"):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def _moment(folder: Path, stream: BatchStream, batch: Batch, update: int, done: int) -> Moment:

@@ -7,6 +7,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from boxless.errors import ConfigError, NumericsError
+from boxless.training.clock import timed
 
 ADVICE = "lower the learning rate (….optim.lr), or set ….optim.clip_norm to 1"
 
@@ -18,12 +19,16 @@ class Runtime:
         precision: ``no``, ``fp16`` or ``bf16`` mixed precision.
         threads: CPU threads of torch; 0 leaves torch's choice.
         cpu: Stay on the CPU even where there is a GPU.
+        profile: Have training steps measure where their time goes.
 
     Raises:
         ConfigError: More than one process was started.
     """
 
-    def __init__(self, *, precision: str = "no", threads: int = 0, cpu: bool = False) -> None:
+    def __init__(
+        self, *, precision: str = "no", threads: int = 0, cpu: bool = False, profile: bool = False
+    ) -> None:
+        self.profile = profile
         if threads:
             torch.set_num_threads(threads)
         self._engine: Any = Accelerator(mixed_precision=precision, cpu=cpu)
@@ -62,7 +67,12 @@ class Runtime:
         """
         if not bool(torch.isfinite(loss.detach())):
             raise NumericsError(f"the loss became {float(loss.detach())}", hint=ADVICE)
-        self._engine.backward(loss)
+        with timed("backward"):
+            self._engine.backward(loss)
+        with timed("optimiser"):
+            self._apply(module, optimizer, clip)
+
+    def _apply(self, module: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> None:
         scaler = self._engine.scaler
         if scaler is not None:
             scaler.unscale_(optimizer)

@@ -15,6 +15,7 @@ from boxless.models.detector import Detector, DetectorHead, DetectorOutput
 from boxless.models.pixels import resize_aligned
 from boxless.regions.pooling import floor_boxes, pool_regions, score_weights
 from boxless.training.batches import Batch
+from boxless.training.clock import timed
 from boxless.training.feature_task import FeatureTask
 from boxless.training.map_store import MapStore
 
@@ -140,8 +141,10 @@ class ClassifierTask:
         if isinstance(self.targets, Tensor):
             targets = self.targets[batch.index.cpu()].to(logits.device)
         else:
-            targets = self.targets(batch)
-        soft = self.soft(logits, targets)
+            with timed("teacher"):
+                targets = self.targets(batch)
+        with timed("distillation loss"):
+            soft = self.soft(logits, targets)
         return {"loss": tags + self.soft_weight * soft, "tags": tags, "soft": soft}
 
 
@@ -199,22 +202,29 @@ class RegionTask(FeatureTask):
     def weighted_losses(self, batch: Batch, weights: Tensor) -> dict[str, Tensor]:
         """Region loss of any images, whose s' (N, R) is given."""
         student, teacher = self._maps(batch)
-        parts = {}
-        for level in self.levels:
-            factor = inverse_scale(self.spreads.get(level), teacher[level])
-            parts[level] = region_loss(
-                self.adapters[level](student[level]).float() * factor,
-                teacher[level].float() * factor,
-                *self._boxes(batch, level),
-                weights,
-                batch.mask,
-                bins=self.bins,
-                form=self.form,
-                student_size=self.student_size,
-                teacher_size=self.teacher_size,
-            )
+        with timed("region loss"):
+            parts = {
+                level: self._level_loss(batch, level, student[level], teacher[level], weights)
+                for level in self.levels
+            }
         spread = weights.square().sum() / batch.mask.sum().clamp(min=1)
         return {"loss": torch.stack(list(parts.values())).sum(), **parts, "weight": spread}
+
+    def _level_loss(
+        self, batch: Batch, level: str, student: Tensor, teacher: Tensor, weights: Tensor
+    ) -> Tensor:
+        factor = inverse_scale(self.spreads.get(level), teacher)
+        return region_loss(
+            self.adapters[level](student).float() * factor,
+            teacher.float() * factor,
+            *self._boxes(batch, level),
+            weights,
+            batch.mask,
+            bins=self.bins,
+            form=self.form,
+            student_size=self.student_size,
+            teacher_size=self.teacher_size,
+        )
 
     def gather(self, batch: Batch, fits: dict[str, RidgeStart]) -> None:
         """Every bin of every region is a row, weighted as in the loss."""
@@ -227,7 +237,9 @@ class RegionTask(FeatureTask):
 
     def _maps(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Student's maps before Psi, and the teacher's."""
-        return self.student_maps(batch), self.maps_of(batch, self.levels)
+        with timed("teacher"):
+            theirs = self.maps_of(batch, self.levels)
+        return self.student_maps(batch), theirs
 
     def _boxes(self, batch: Batch, level: str) -> tuple[Tensor, Tensor]:
         """Regions in the student's and in the teacher's map, moved as their cells are."""
