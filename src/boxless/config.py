@@ -26,6 +26,11 @@ class DataConfig(Section):
     seed: int = Field(0, ge=0, description="seed of the held-out split and of the folds")
     limit: int = Field(0, ge=0, description="use only the first N training images; 0 = all")
     skip_bad: bool = Field(False, description="leave out unreadable images instead of stopping")
+    image_cache: Literal["auto", "off", "sized"] = Field(
+        "auto",
+        description="decoded images, kept up to run.cache_gib and then in RUN/images; auto never"
+        " changes a pixel, sized keeps cropped images too as small as their crops allow",
+    )
 
 
 class ProposalsConfig(Section):

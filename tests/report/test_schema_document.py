@@ -10,9 +10,9 @@ from boxless.report import arms, calibration, looking, part, results
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "results-schema.md").read_text("utf-8")
 MODELS = [
     results.Results, results.Data, results.Gain, part.Interval, results.Step, results.Profile,
-    results.Recall, results.RecallRow, arms.Arm, arms.SeedResult, arms.Metrics, arms.F1Table, arms.F1,
-    arms.Localization, arms.Spread, calibration.SeedCalibration, calibration.CalibrationFigures,
-    calibration.BeforeAfter, calibration.CurvePair, calibration.Curve, looking.SeedLooking,
+    results.Recall, results.RecallRow, arms.Arm, arms.SeedResult, arms.Metrics, arms.F1Table,
+    arms.F1, arms.Localization, arms.Spread, calibration.SeedCalibration,
+    calibration.CalibrationFigures, calibration.BeforeAfter, calibration.CurvePair, calibration.Curve, looking.SeedLooking,
     looking.Looking,
 ]  # fmt: skip
 

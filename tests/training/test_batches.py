@@ -10,7 +10,8 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from training_case import IMAGES, REGIONS, SIDE, dataset, picture, propose, records, stream
 
-from boxless.training.batches import Batch, DecodedImages, ViewDataset, whole_batches
+from boxless.data.kept_images import KeptImages
+from boxless.training.batches import Batch, BatchStream, ViewDataset, whole_batches
 from boxless.training.views import View, view_boxes
 
 
@@ -132,30 +133,63 @@ def test_whole_batches_cover_every_image_in_order():
     assert batch.boxes.shape == (IMAGES, 0, 4)
 
 
-@pytest.mark.parametrize(("limit", "expected"), [(0, 2), (10**9, 1), (3000, 2)])
-def test_decoded_images_are_kept_up_to_a_limit(limit, expected):
-    loads = Counter()
+def kept(mode="auto", limit=10**9, folder=None, loads=None):
+    """The data set with images that are kept."""
+    source = dataset(REGIONS)
+    counts = Counter() if loads is None else loads
 
     def load(path):
-        loads[path] += 1
+        counts[path] += 1
         return picture(path)
 
-    images = DecodedImages(load, limit)
-    for _ in range(2):
-        np.testing.assert_array_equal(images("made:1"), picture("made:1"))
-    assert loads["made:1"] == expected
+    source.load = KeptImages(
+        load,
+        [r.path for r in source.records],
+        mode=mode,
+        limit_bytes=limit,
+        folder=folder,
+        size_of=lambda path: picture(path).shape[1::-1],
+    )
+    return source
 
 
-def test_decoded_images_never_exceed_the_limit():
-    size = picture("made:0").nbytes
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("limit", [0, 20_000, 10**9])
+@pytest.mark.parametrize("crop", [0.0, 0.3])
+def test_kept_images_change_no_pixel(tmp_path, workers, limit, crop):
+    """In memory, in a file or not at all; two passes, so that all are looked at again."""
+    plain = BatchStream(dataset(REGIONS), 4, seed=3, sizes=(SIDE,), crop=crop).batches(0, 5)
+    source = kept(limit=limit, folder=tmp_path / "images")
+    stream_of = BatchStream(source, 4, seed=3, sizes=(SIDE,), crop=crop, workers=workers)
+    assert all(same(a, b) for a, b in zip(plain, stream_of.batches(0, 5), strict=True))
+
+
+@pytest.mark.parametrize("crop", [0.0, 0.3])
+def test_an_image_is_decoded_once(tmp_path, crop):
+    for limit, mode in ((10**9, "auto"), (0, "sized")):
+        loads = Counter()
+        source = kept(mode, limit, tmp_path / f"{crop}-{mode}", loads)
+        stream_of = BatchStream(source, 5, seed=3, sizes=(SIDE,), crop=crop)
+        list(stream_of.batches(0, 6))
+        assert set(loads.values()) == {1}
+        assert len(loads) == IMAGES
+
+
+def test_sized_crops_are_close_and_their_boxes_the_same(tmp_path):
+    source = kept("sized", 0, tmp_path)
+    arguments = {"seed": 3, "sizes": (16,), "crop": 0.3}
+    exact = BatchStream(dataset(REGIONS), IMAGES, **arguments).batches(0, 2)
+    for a, b in zip(exact, BatchStream(source, IMAGES, **arguments).batches(0, 2), strict=True):
+        assert all(torch.equal(getattr(a, n), getattr(b, n)) for n in Batch.__slots__[1:])
+        # Noise is the hardest case: the mean difference stays far below its spread.
+        difference = (a.pixels.float() - b.pixels.float()).abs().mean()
+        assert 0 < difference < 0.25 * a.pixels.float().std()
+
+
+def test_loading_processes_fill_one_memory(tmp_path):
+    """What a forked process has decoded, this one need not decode again."""
     loads = Counter()
-
-    def load(path):
-        loads[path] += 1
-        return picture("made:0")
-
-    images = DecodedImages(load, 3 * size + size // 2)
-    for _ in range(2):
-        for n in range(5):
-            images(str(n))
-    assert sum(loads.values()) == 3 + 2 * 2
+    source = kept("auto", 10**9, tmp_path, loads)
+    list(BatchStream(source, 5, seed=3, sizes=(SIDE,), crop=0.3, workers=2).batches(0, 2))
+    list(BatchStream(source, 5, seed=3, sizes=(SIDE,), crop=0.3).batches(0, 2))
+    assert not loads

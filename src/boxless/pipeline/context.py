@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from boxless.config import Recipe
 from boxless.data.images import load_image
+from boxless.data.kept_images import KeptImages
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError, StoreError
 from boxless.proposals.store import ProposalStore
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     # Importing torch takes seconds, which a command that finds all steps done need not wait.
     from numpy.typing import NDArray
 
-    from boxless.training.batches import DecodedImages, ViewDataset
+    from boxless.training.batches import ViewDataset
     from boxless.training.runtime import Runtime
 
 GIB = 1 << 30
@@ -115,11 +116,15 @@ class Run:
         return list(range(first, first + self.recipe.run.seeds))
 
     @cached_property
-    def images(self) -> "DecodedImages":
+    def images(self) -> KeptImages:
         """Image loader with memory."""
-        from boxless.training.batches import DecodedImages  # noqa: PLC0415
-
-        return DecodedImages(load_image, int(self.recipe.run.cache_gib * GIB))
+        return KeptImages(
+            load_image,
+            [record.path for record in self.manifest.records],
+            mode=self.recipe.data.image_cache,
+            limit_bytes=int(self.recipe.run.cache_gib * GIB),
+            folder=self.folder / "images",
+        )
 
     @cached_property
     def runtime(self) -> "Runtime":

@@ -34,5 +34,8 @@ class Step:
 
 
 def pick(run: Run, *prefixes: str) -> Settings:
-    """The dotted settings that begin with one of the prefixes."""
-    return {k: v for k, v in dotted(run.recipe).items() if k.startswith(prefixes)}
+    """The dotted settings that begin with one of the prefixes and may change a result."""
+    found = {k: v for k, v in dotted(run.recipe).items() if k.startswith(prefixes)}
+    if found.get("data.image_cache") != "sized":  # the others give the same pixels
+        found.pop("data.image_cache", None)
+    return found

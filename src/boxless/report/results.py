@@ -65,7 +65,7 @@ class Profile(Part):
     """
 
     updates: Count
-    milliseconds: dict[str, Annotated[float, Field(ge=0.0)]]
+    milliseconds: dict[str, Seconds]
 
     @property
     def total(self) -> float:

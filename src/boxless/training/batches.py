@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from boxless.data.kept_images import KeptImages
 from boxless.errors import BoxlessError, DataError
 from boxless.training.views import (
     WHOLE,
     View,
+    crop_side,
     draw_view,
     view_boxes,
     view_pixels,
@@ -33,7 +35,7 @@ class Batch:
     """One batch of views.
 
     Attributes:
-        pixels: (N, 3, S, S) uint8 RGB.
+        pixels: (N, 3, S, S) uint8 RGB, channels last in memory.
         labels: (N, K) int8 of 1, 0, -1.
         index: (N,) int64 rows of the images in the training set.
         mirrored: (N,) bool.
@@ -61,35 +63,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What to fetch: an image, its view, and the side in pixels."""
+    """What to fetch: an image, its view, the side in pixels, and the side crops are cut from.
+
+    A `crop_side` of 0 says that the view is the whole image.
+    """
 
     index: int
     view: View
     size: int
-
-
-class DecodedImages:
-    """Decoded images kept in memory up to a limit.
-
-    Args:
-        load: Decoder.
-        limit_bytes: Images beyond this are decoded every time.
-    """
-
-    def __init__(self, load: ImageLoader, limit_bytes: int) -> None:
-        self._load, self._left = load, limit_bytes
-        self._kept: dict[str, UInt8Array] = {}
-
-    def __call__(self, path: str) -> UInt8Array:
-        """The decoded image (H, W, 3)."""
-        kept = self._kept.get(path)
-        if kept is not None:
-            return kept
-        image = self._load(path)
-        if image.nbytes <= self._left:
-            self._left -= image.nbytes
-            self._kept[path] = image
-        return image
+    crop_side: int = 0
 
 
 class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, Float32Array]]):
@@ -97,7 +79,7 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
 
     Args:
         records: Images, in the order of `Sample.index`.
-        load: Image decoder.
+        load: Image decoder, or `KeptImages`.
         proposals: Proposals by image id, or None where no regions are needed.
         regions: Regions per image: the best proposals, and the whole image if asked for.
         whole_image: Make the last region the whole image, with score 0.
@@ -123,13 +105,20 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
         self, sample: Sample
     ) -> tuple[UInt8Array, Sample, Float32Array, Float32Array, Float32Array]:
         record = self.records[sample.index]
-        pixels = view_pixels(self._image(record), sample.view, sample.size)
+        pixels = view_pixels(self._image(record, sample), sample.view, sample.size)
         unit, scores = self.unit_boxes(record)
         whole = View(mirrored=sample.view.mirrored)
         return pixels, sample, view_boxes(unit, sample.view), view_boxes(unit, whole), scores
 
-    def _image(self, record: ImageRecord) -> UInt8Array:
+    def reserve(self, size: int, side: int) -> None:
+        """Make room for images that will be looked at again; see `KeptImages.reserve`."""
+        if isinstance(self.load, KeptImages):
+            self.load.reserve(size, side)
+
+    def _image(self, record: ImageRecord, sample: Sample) -> UInt8Array:
         try:
+            if isinstance(self.load, KeptImages):
+                return self.load.source(record.path, sample.size, sample.crop_side)
             return self.load(record.path)
         except DataError as error:
             listed = f" (listed in {record.source})" if record.source else ""
@@ -163,7 +152,7 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
             mask[row, : len(found)] = True
         rows = [s.index for s in samples]
         return Batch(
-            pixels=torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(),
+            pixels=torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2),  # channels last
             labels=torch.tensor([self.records[i].labels for i in rows], dtype=torch.int8),
             index=torch.tensor(rows, dtype=torch.int64),
             mirrored=torch.tensor([s.view.mirrored for s in samples]),
@@ -212,12 +201,14 @@ class BatchStream:
             view = draw_view(
                 seed=self.seed, epoch=epoch, index=index, mirror=self.mirror, crop=self.crop
             )
-            samples.append(Sample(index, view, size))
+            samples.append(Sample(index, view, size, crop_side(size, self.crop)))
         return samples
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """Batches of the updates in [start, stop)."""
         plans = (self.plan(update) for update in range(start, stop))
+        for size in self.sizes:
+            self.dataset.reserve(size, crop_side(size, self.crop))
         yield from _loader(self.dataset, plans, self.workers)
 
 

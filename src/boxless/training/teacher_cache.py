@@ -79,7 +79,9 @@ def build_teacher_cache(  # noqa: PLR0913  (all but three have a keyword)
         rows = list(range(first, min(first + SHARD, len(dataset))))
         path = shard_path(folder, number)
         if not path.exists():
-            (batch,) = whole_batches(dataset, size=size, batch_size=SHARD, rows=rows)
+            # With kept maps the pixels are not looked at.
+            side = size if maps is None else 1
+            (batch,) = whole_batches(dataset, size=side, batch_size=SHARD, rows=rows)
             placed = batch.to(runtime.device)
             with runtime.autocast():
                 outputs = _score(detector, placed, maps, size)

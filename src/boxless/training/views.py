@@ -4,6 +4,7 @@ Every random choice is drawn from ``(seed, epoch, image)``, never from a running
 update of any epoch can be made again on its own: that is what makes resuming exact.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,23 @@ def draw_view(*, seed: int, epoch: int, index: int, mirror: bool, crop: float) -
     width, height = min(1.0, (kept * aspect) ** 0.5), min(1.0, (kept / aspect) ** 0.5)
     left, top = rng.random() * (1 - width), rng.random() * (1 - height)
     return View((left, top, left + width, top + height), mirrored)
+
+
+def crop_side(size: int, crop: float) -> int:
+    """Least side of a whole image whose every crop still has the pixels of a view.
+
+    Args:
+        size: Side of the view.
+        crop: Largest part of the area cut off, as in `draw_view`; 0 = no crop.
+
+    Returns:
+        Pixels; 0 where nothing is cropped.
+    """
+    if crop == 0:
+        return 0
+    kept = 1 - crop
+    least_area_of_square = max(kept / CROP_ASPECT, kept * kept)
+    return math.ceil(size / math.sqrt(least_area_of_square))
 
 
 def view_pixels(image: UInt8Array, view: View, size: int) -> UInt8Array:
