@@ -210,12 +210,14 @@ def read_maps(case: Case) -> int:
 def one_pass(case: Case) -> int:
     """A training epoch's batches: decode, crop, mirror, boxes of the store."""
     from boxless.data.images import load_image  # noqa: PLC0415 - imported when measured
+    from boxless.data.kept_images import KeptImages  # noqa: PLC0415
     from boxless.proposals.store import ProposalStore  # noqa: PLC0415
-    from boxless.training.batches import BatchStream, DecodedImages, ViewDataset  # noqa: PLC0415
+    from boxless.training.batches import BatchStream, ViewDataset  # noqa: PLC0415
 
     train = manifest(case).split("train")
     store = ProposalStore.open(case.folder / "proposals")
-    images = DecodedImages(load_image, 16 << 20)
+    paths = [record.path for record in train.records]
+    images = KeptImages(load_image, paths, limit_bytes=16 << 20)
     data = ViewDataset(train.records, images, proposals=store.__getitem__, regions=BOXES)
     stream = BatchStream(data, batch_size=BATCH, seed=0, sizes=(SIDE,), crop=0.4)
     total = 0

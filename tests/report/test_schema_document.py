@@ -12,8 +12,8 @@ MODELS = [
     results.Results, results.Data, results.Gain, part.Interval, results.Step, results.Profile,
     results.Recall, results.RecallRow, arms.Arm, arms.SeedResult, arms.Metrics, arms.F1Table,
     arms.F1, arms.Localization, arms.Spread, calibration.SeedCalibration,
-    calibration.CalibrationFigures, calibration.BeforeAfter, calibration.CurvePair, calibration.Curve, looking.SeedLooking,
-    looking.Looking,
+    calibration.CalibrationFigures, calibration.BeforeAfter, calibration.CurvePair,
+    calibration.Curve, looking.SeedLooking, looking.Looking,
 ]  # fmt: skip
 
 

@@ -25,6 +25,10 @@ ImageCache = Literal["auto", "off", "sized"]
 Loader = Callable[[str], UInt8Array]
 SizeOf = Callable[[str], tuple[int, int]]
 
+CHUNK = 1024
+SMALLEST = 64 * 1024
+"""Bytes of memory left with which no further images are looked for."""
+
 PROBES = 64
 """Images whose headers are read to tell whether all of them fit in memory as they are."""
 
@@ -119,11 +123,17 @@ class KeptImages:
 
     def _keep_originals(self) -> None:
         """Room for images as they are, the first ones where there is not enough for all."""
-        if self._originals is None and self._left > 0:
-            sizes = np.array(self._sizes(list(self._rows)))
-            sizes[np.cumsum(sizes) > self._left] = 0
-            self._originals = Arena(sizes.tolist())
-            self._left -= int(sizes.sum())
+        if self._originals is not None or self._left <= 0:
+            return
+        paths, capacities = list(self._rows), [0] * len(self._rows)
+        for first in range(0, len(paths), CHUNK):  # headers of what fits, not of all
+            for row, size in enumerate(self._sizes(paths[first : first + CHUNK]), first):
+                if size <= self._left:  # a small one may still fit behind a large one
+                    capacities[row] = size
+                    self._left -= size
+            if self._left < SMALLEST:
+                break
+        self._originals = Arena(capacities)
 
     def _arena(self, capacities: list[int], side: int, square: bool) -> Arena | None:
         need = Arena.bytes_for(capacities)

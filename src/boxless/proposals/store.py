@@ -13,6 +13,7 @@ reads all of it once, for its checksum, and every lookup checks the boxes it ret
 come from elsewhere.
 """
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from boxless.errors import StoreError
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.index import INDEX_NAME, StoreIndex, file_sha256, read_index
 from boxless.seals import repair_hint
-from boxless.types import Proposals
+from boxless.types import Float32Array, Proposals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,6 +51,7 @@ class OpenShard:
             self._offsets = self._tensors.get_tensor("offsets")
             sizes = self._tensors.get_tensor("sizes")
             rows = [self._tensors.get_slice(name).get_shape() for name in ("boxes", "scores")]
+            self._boxes, self._scores = (_mapped(path, name) for name in ("boxes", "scores"))
         except (SafetensorError, OSError) as error:
             raise StoreError(f"cannot read the shard {path}: {error}", hint=REBUILD) from error
         total = int(self._offsets[-1]) if self._offsets.size else -1
@@ -62,17 +64,39 @@ class OpenShard:
                 hint=REBUILD,
             )
         self.sizes = sizes
+        self.checked: set[int] = set()
 
     def __getitem__(self, position: int) -> Proposals:
         """Read the boxes of the image at ``position`` (0-based)."""
         start, stop = (int(edge) for edge in self._offsets[position : position + 2])
         width, height = (int(side) for side in self.sizes[position])
         return Proposals(
-            boxes=self._tensors.get_slice("boxes")[start:stop],
-            scores=self._tensors.get_slice("scores")[start:stop],
+            boxes=self._boxes[start:stop],
+            scores=self._scores[start:stop],
             width=width,
             height=height,
         )
+
+
+def _mapped(path: "Path", name: str) -> Float32Array:
+    """A float32 tensor of a safetensors file as a read-only array on the mapped file.
+
+    `safe_open` reads a slice in about 20 us, this array in one. The file was validated before:
+    https://github.com/huggingface/safetensors#format.
+    """
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(length))[name]
+    if entry["dtype"] != "F32":
+        raise StoreError(
+            f"the shard {path} holds {name} as {entry['dtype']}, expected F32",
+            hint=repair_hint(path),
+        )
+    shape = tuple(entry["shape"])
+    if 0 in shape:
+        return np.zeros(shape, np.float32)
+    start = 8 + length + int(entry["data_offsets"][0])
+    return np.asarray(np.memmap(path, "<f4", mode="r", offset=start, shape=shape))
 
 
 class ProposalStore:
@@ -174,7 +198,9 @@ class ProposalStore:
         number, position = self._places[image_id]
         shard = self._shard(number)
         proposals = shard[position]
-        check_proposals(proposals, image_id, str(shard.path))
+        if position not in shard.checked:  # once: the file is mapped read-only
+            check_proposals(proposals, image_id, str(shard.path))
+            shard.checked.add(position)
         return proposals
 
     def require(self, image_ids: "Iterable[str]", manifest_fingerprint: str) -> None:

@@ -1,0 +1,80 @@
+"""Cost of the whole distilled arm beside the plain arm: same student, same number of updates.
+
+Runs the recipe voc-lite0 up to both arms on a part of the data (scaled down, every cost shrinks
+alike: epochs stay) and adds up what each step took: maps, teacher, cache, stage 1 and stage 2
+against the plain student's training.
+
+    python benchmarks/bench_arm.py [--quick] [--out bench_arm.json]
+"""
+
+import tempfile
+from pathlib import Path
+
+from measure import Figure, parser, publish, voc_mini
+
+from boxless.data.sources import load_manifest
+from boxless.pipeline.context import Run
+from boxless.pipeline.execute import execute
+from boxless.pipeline.record import read_record
+from boxless.recipe_files import load_recipe
+
+CACHE, STAGES = ("maps", "teacher", "cache"), ("stage1/seed-0", "stage2/seed-0")
+PLAIN, PROPOSALS = "baseline/seed-0", "proposals"
+
+
+def measure(folder: Path, spec: str, images: int) -> dict[str, float]:
+    """Seconds of every step of one run."""
+    recipe = load_recipe("voc-lite0", {"data.limit": str(images)})
+    execute(Run(folder, spec, recipe, load_manifest(spec)), until="stage2")
+    found = {}
+    for name in (PROPOSALS, *CACHE, PLAIN, *STAGES):
+        record = read_record(folder / name)
+        if record is None or record.status != "done":
+            raise RuntimeError(f"step {name} is not done")
+        found[name] = record.seconds
+    return found
+
+
+def main() -> None:
+    """Run, add up and publish."""
+    options = parser(__doc__, "arm").parse_args()
+    photos = voc_mini()
+    spec = f"voc:{photos}" if photos and not options.quick else "scenes:train=64,test=8"
+    images = 36 if options.quick else 360
+    rounds = options.rounds or (1 if options.quick else 3)
+    runs = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as name:
+            runs.append(measure(Path(name) / "run", spec, images))
+    stages = [sum(run[name] for name in STAGES) for run in runs]
+    caches = [sum(run[name] for name in ("maps", "cache")) for run in runs]
+    plain = [run[PLAIN] for run in runs]
+
+    def over(parts: list[list[float]]) -> list[float]:
+        sums = [sum(values) for values in zip(*parts, strict=True)]
+        return [a / b for a, b in zip(sums, plain, strict=True)]
+
+    teachers = [run["teacher"] for run in runs]
+    proposals = [run[PROPOSALS] for run in runs]
+    facts = {"images": images, "data": spec.partition(":")[0], "seconds": runs}
+    publish(
+        f"the whole distilled arm beside the plain arm, voc-lite0, {images} images",
+        [
+            Figure(
+                "distilled arm with cache building / plain arm",
+                over([stages, caches]),
+                "lower",
+                1.5,
+                1.2,
+                facts,
+            ),
+            Figure("the same, training of the teacher too", over([stages, caches, teachers])),
+            Figure("the same, proposals too", over([stages, caches, teachers, proposals])),
+            Figure("both stages / plain arm", over([stages])),
+        ],
+        options,
+    )
+
+
+if __name__ == "__main__":
+    main()

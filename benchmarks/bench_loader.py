@@ -1,0 +1,118 @@
+"""Images a second from the loader, against the decode bound: one core's JPEG decoding x cores.
+
+Real photographs where they are at hand, else painted scenes written as JPEGs. The bound is Pillow
+decoding the same files to RGB in one process, times the cores: nothing cropped, resized or batched.
+The loader is what training uses: crops, mirrors, resizing to 224, batches of 32, one process a
+core; once with nothing kept, then in a second pass over images that are kept.
+
+    python benchmarks/bench_loader.py [--quick] [--out bench_loader.json]
+"""
+
+import os
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from measure import Figure, parser, publish, ratio, seconds, voc_mini
+from PIL import Image
+
+from boxless.data.images import load_image
+from boxless.data.kept_images import ImageCache, KeptImages
+from boxless.training.batches import Batch, BatchStream, ViewDataset
+from boxless.types import ImageRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SIDE, BATCH, CROP = 224, 32, 0.4
+
+
+def photographs(folder: Path, limit: int) -> list[str]:
+    """JPEG files."""
+    root = voc_mini()
+    if root is not None:
+        return [str(path) for path in sorted((root / "JPEGImages").glob("*.jpg"))[:limit]]
+    paths = []
+    for n in range(limit):
+        path = folder / f"{n}.jpg"
+        scene = load_image(f"scenes:v1,seed=0,size=320,split=train,index={n}")
+        Image.fromarray(scene).save(path, quality=92)
+        paths.append(str(path))
+    return paths
+
+
+def decode_all(paths: list[str]) -> None:
+    """The bound: to RGB, nothing else."""
+    for path in paths:
+        with Image.open(path) as image:
+            image.convert("RGB")
+
+
+class Loader:
+    """An endless stream of training batches."""
+
+    def __init__(self, paths: list[str], mode: ImageCache, workers: int) -> None:
+        records = [ImageRecord(str(n), path, "train", (1,)) for n, path in enumerate(paths)]
+        kept = KeptImages(load_image, paths, mode=mode, limit_bytes=4 << 30)
+        dataset = ViewDataset(records, kept)
+        self._batches: Iterator[Batch] = BatchStream(
+            dataset, BATCH, seed=0, sizes=(SIDE,), crop=CROP, workers=workers
+        ).batches(0, 10**6)
+        next(self._batches)
+
+    def run(self, batches: int) -> float:
+        """Images a second of the next batches."""
+        start = time.perf_counter()
+        for _ in islice(self._batches, batches):
+            pass
+        return batches * BATCH / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Time and publish."""
+    options = parser(__doc__, "loader").parse_args()
+    torch.set_num_threads(1)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = cores or 1
+    limit, batches = (64, 2) if options.quick else (1500, 40)
+    rounds = options.rounds or (1 if options.quick else 5)
+    with tempfile.TemporaryDirectory() as name:
+        paths = photographs(Path(name), limit)
+        cold, warm = Loader(paths, "off", workers), Loader(paths, "auto", workers)
+        small = Loader(paths, "sized", workers)
+        single = Loader(paths, "off", 0)
+        for loader in (warm, small):
+            loader.run(len(paths) // BATCH + 2 * workers)  # a pass, so that all images are kept
+        decode_all(paths[:50])
+        found: dict[str, list[float]] = {n: [] for n in ("bound", "cold", "warm", "small", "one")}
+        for _ in range(rounds):
+            found["bound"].append(workers * len(paths) / seconds(lambda: decode_all(paths)))
+            found["cold"].append(cold.run(batches))
+            found["warm"].append(warm.run(batches))
+            found["small"].append(small.run(batches))
+            found["one"].append(single.run(max(1, batches // 2)))
+    facts = {"images_per_second": found, "cores": workers, "files": len(paths)}
+    publish(
+        f"loader, {len(paths)} JPEGs to {SIDE} px, {workers} processes",
+        [
+            Figure(
+                "loader / (one core's JPEG decoding x cores), nothing kept",
+                ratio(found["cold"], found["bound"]),
+                "higher",
+                0.8,
+                0.95,
+                facts,
+            ),
+            Figure("the same, images kept as they are", ratio(found["warm"], found["bound"])),
+            Figure("the same, images kept small", ratio(found["small"], found["bound"])),
+            Figure("no loading process, nothing kept / bound", ratio(found["one"], found["bound"])),
+        ],
+        options,
+    )
+
+
+if __name__ == "__main__":
+    main()
