@@ -21,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from defusedxml.ElementTree import parse
+from measure import voc_mini
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -127,12 +128,20 @@ def show(results: list[dict], title: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("voc", type=Path, help="folder with ImageSets, Annotations, JPEGImages")
+    parser.add_argument(
+        "voc", type=Path, nargs="?", help="folder with ImageSets, Annotations, JPEGImages"
+    )
+    parser.add_argument("--quick", action="store_true", help="the same as --images 10")
     parser.add_argument("--images", type=int, default=160)
     parser.add_argument("--skip", type=int, default=100, help="images used to choose settings")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("bench_proposals.json"))
     options = parser.parse_args()
+    options.voc = options.voc or voc_mini()
+    if options.voc is None:
+        print("skipped: no VOC folder named, none below BOXLESS_DATA", file=sys.stderr)
+        return
+    options.images = 10 if options.quick else options.images
     cv2.setNumThreads(1)
     records = read_records(options.voc, options.images, options.skip, options.seed)
     proposers = {

@@ -158,12 +158,14 @@ def show(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full size")
+    parser.add_argument("--quick", action="store_true", help="the same as --scale 0.01")
     parser.add_argument("--out", type=Path, default=Path("bench_readers.json"))
     parser.add_argument("--measure", nargs=2, metavar=("READER", "LOCATION"), help="internal")
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(*options.measure)))
         return
+    options.scale = 0.01 if options.quick else options.scale
     rows = []
     with tempfile.TemporaryDirectory() as name:
         coco, nus = Path(name) / "coco", Path(name) / "nus"

@@ -304,6 +304,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full size")
     names = ["2,000 images", *SETS]
     parser.add_argument("--sets", nargs="+", choices=names, default=names, help="what to measure")
+    parser.add_argument("--quick", action="store_true", help="the same as --scale 0.01")
     parser.add_argument("--out", type=Path, default=Path("bench_scale.json"))
     parser.add_argument("--measure", nargs=5, metavar="WORD", help="internal")
     options = parser.parse_args()
@@ -311,6 +312,7 @@ def main() -> None:
         job, folder, *counts = options.measure
         print(json.dumps(measure(job, Case(Path(folder), *map(int, counts)))))
         return
+    options.scale = 0.01 if options.quick else options.scale
     small = int(SMALL * min(1.0, 10 * options.scale))
     sizes = {"2,000 images": (small * 3 // 4, small - small * 3 // 4, 80)}
     for name, (train, test, classes) in SETS.items():

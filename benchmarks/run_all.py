@@ -1,9 +1,10 @@
 """Run every benchmark in this folder, one after the other, and say which failed.
 
-A benchmark is a script ``bench_NAME.py`` that takes no arguments, prints its numbers and exits with
-0. They share the machine's cores, so they never run at the same time.
+A benchmark is a script ``bench_NAME.py`` that needs no arguments, knows ``--quick``, prints its
+numbers, writes them as ``bench_NAME.json`` and exits with 0. They share the machine's cores, so
+they never run at the same time.
 
-    python benchmarks/run_all.py              all of them
+    python benchmarks/run_all.py [--quick]    all of them
     python benchmarks/run_all.py NAME [NAME]  some of them
     python benchmarks/run_all.py --list       their names and first docstring lines
 """
@@ -44,13 +45,14 @@ def machine() -> str:
     )
 
 
-def run(paths: dict[str, Path]) -> dict[str, int]:
-    """Run benchmarks and return their exit codes by name."""
+def run(paths: dict[str, Path], arguments: Sequence[str] = ()) -> dict[str, int]:
+    """Run benchmarks, each with the same arguments, and return their exit codes by name."""
     codes = {}
     for name, path in paths.items():
         print(f"\n== {name}: {summary(path)}", flush=True)
         start = time.perf_counter()
-        codes[name] = subprocess.run([sys.executable, str(path)], check=False).returncode
+        command = [sys.executable, str(path), *arguments]
+        codes[name] = subprocess.run(command, check=False).returncode
         seconds = time.perf_counter() - start
         print(f"== {name}: exit {codes[name]} after {seconds:.0f} s", flush=True)
     return codes
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
     parser = argparse.ArgumentParser(description="Run the benchmarks of boxless.")
     parser.add_argument("names", nargs="*", help="benchmarks to run; all where none is named")
     parser.add_argument("--list", action="store_true", help="list the benchmarks and stop")
+    parser.add_argument("--quick", action="store_true", help="only see that they work")
     options = parser.parse_args(arguments)
     known = benchmarks(folder)
     unknown = [name for name in options.names if name not in known]
@@ -71,7 +74,8 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
             print(f"{name:20} {summary(path)}")
         return 0
     print(machine())
-    codes = run({name: known[name] for name in options.names or known})
+    chosen = {name: known[name] for name in options.names or known}
+    codes = run(chosen, ["--quick"] if options.quick else [])
     failed = [name for name, code in codes.items() if code]
     print(f"\n{len(codes) - len(failed)} of {len(codes)} benchmarks ran to the end", flush=True)
     if failed:

@@ -64,7 +64,7 @@ class Arena:
             return None
         image: UInt8Array = self._pixels[start : start + height * width * 3]
         if row not in self._checked:
-            if int(found["stamp"]) != stamp or zlib.crc32(image) != int(found["checksum"]):
+            if int(found["stamp"]) != stamp or zlib.crc32(image.data) != int(found["checksum"]):
                 return None
             self._checked.add(row)
         return image.reshape(height, width, 3)
@@ -82,7 +82,7 @@ class Arena:
             return
         self._writable[start : start + image.nbytes] = image.reshape(-1)
         height, width = image.shape[:2]
-        self._headers[row] = (height, width, stamp, zlib.crc32(np.ascontiguousarray(image)))
+        self._headers[row] = (height, width, stamp, zlib.crc32(np.ascontiguousarray(image).data))
 
     def _map(self) -> None:
         self._checked: set[int] = set()
@@ -104,7 +104,12 @@ class Arena:
 
     def __getstate__(self) -> dict[str, Any]:
         """Mappings do not travel to processes that are not forked; files are mapped there anew."""
-        left_behind = {"_writable": None, "_headers": None, "_pixels": None, "_checked": set()}
+        left_behind: dict[str, Any] = {
+            "_writable": None,
+            "_headers": None,
+            "_pixels": None,
+            "_checked": set(),
+        }
         return {**self.__dict__, **left_behind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

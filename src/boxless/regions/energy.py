@@ -15,6 +15,10 @@ from torch import Tensor
 
 from boxless.regions.pooling import SAMPLES
 
+SMALL_PRODUCTS = 8
+"""How much longer a multiplication takes in many small matrix products than in one large one
+(measured on a CPU: 10 x 1,280 by 1,280 x 10 against 61 x 100 by 100 x 1,280)."""
+
 
 def pooled_energy(
     features: Tensor, rows: Tensor, columns: Tensor, boxes: Tensor, weights: Tensor
@@ -43,7 +47,7 @@ def pooled_energy(
     # Multiplications of either way.
     pooling = regions * bins * bins * height * width * channels
     band = (down + 1) * height * width * (width * channels + (across + 1) * regions)
-    if pooling <= band:
+    if pooling <= SMALL_PRODUCTS * band:
         return _by_pooling(features, rows, columns, weights)
     return _by_bands(features, rows, columns, weights, down, across)
 

@@ -151,7 +151,7 @@ def region_form_value(student: Tensor, form: RegionForm) -> Tensor:
     """
     with _full_precision(student):
         cells = _at_least_single(student).flatten(2).transpose(1, 2)
-        value: Tensor = _Quadratic.apply(cells, form.gram, form.target)  # type: ignore[no-untyped-call]
+        value: Tensor = _Quadratic.apply(cells, form.gram, form.target)
         return value + form.constant
 
 
