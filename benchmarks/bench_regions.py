@@ -8,6 +8,7 @@ teacher's pooled regions count for the peer too, as its cached map does for us.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from measure import Figure, interleaved, parser, publish, ratio
@@ -19,24 +20,62 @@ from boxless.regions.operators import RegionForm, build_region_form
 BINS, CHANNELS = 7, 512
 
 
-class Case:
-    """Random maps of one image and boxes in it."""
+@dataclass(frozen=True)
+class Shape:
+    """Sides of both maps, channels, bins a side, regions and images a batch."""
 
-    def __init__(self, regions: int, channels: int) -> None:
+    student: int
+    teacher: int
+    channels: int
+    bins: int
+    regions: int
+    images: int = 1
+
+    @property
+    def map_bytes(self) -> int:
+        """One image's teacher map, float16."""
+        return 2 * self.teacher**2 * self.channels
+
+    @property
+    def form_bytes(self) -> int:
+        """One view's G (float32, it is symmetric: half of it), H (float16) and c."""
+        cells = self.student**2
+        return 2 * cells * (cells + 1) + 2 * cells * self.channels + 4
+
+
+RECIPES = {
+    "voc-lite0": Shape(4, 10, 1280, 1, 61, 16),
+    "demo, stage 1 on": Shape(2, 10, 1280, 2, 61, 16),
+    "coco-vgg16, form = exact": Shape(14, 42, 512, 7, 500, 4),
+}
+"""Stage 1 of the recipes, at their batch size (VGG16: a part of it)."""
+
+
+class Case:
+    """Random maps of a batch and boxes in it."""
+
+    def __init__(self, shape: Shape) -> None:
         generator = torch.Generator().manual_seed(0)
-        self.student = torch.randn(1, channels, 14, 14, generator=generator).requires_grad_()
-        self.teacher = torch.randn(1, channels, 42, 42, generator=generator)
-        low = torch.rand(1, regions, 2, generator=generator) * 0.7
-        sides = 0.05 + 0.6 * torch.rand(1, regions, 2, generator=generator)
+        images, regions = shape.images, shape.regions
+
+        def maps(side: int) -> Tensor:
+            return torch.randn(images, shape.channels, side, side, generator=generator)
+
+        self.shape, self.student = shape, maps(shape.student).requires_grad_()
+        self.teacher = maps(shape.teacher)
+        low = torch.rand(images, regions, 2, generator=generator) * 0.7
+        sides = 0.05 + 0.6 * torch.rand(images, regions, 2, generator=generator)
         self.boxes = torch.cat([low, (low + sides).clamp(max=1)], -1)
-        self.objectness = torch.rand(1, regions, generator=generator)
-        self.mask = torch.ones(1, regions, dtype=torch.bool)
+        self.objectness = torch.rand(images, regions, generator=generator)
+        self.mask = torch.ones(images, regions, dtype=torch.bool)
         self.form = self.build()
 
     def build(self) -> RegionForm:
         """G, H and c from boxes and teacher map."""
         weights = region_weights(self.objectness, self.mask)
-        return build_region_form(self.teacher, (14, 14), self.boxes, self.boxes, weights, bins=BINS)
+        size = (self.shape.student, self.shape.student)
+        boxes, bins = self.boxes, self.shape.bins
+        return build_region_form(self.teacher, size, boxes, boxes, weights, bins=bins)
 
     def explicit(self) -> Tensor:
         """Every region pooled by torchvision."""
@@ -47,7 +86,7 @@ class Case:
             self.boxes,
             self.objectness,
             self.mask,
-            bins=BINS,
+            bins=self.shape.bins,
             form="align",
         )
 
@@ -79,13 +118,30 @@ def agreement(case: Case) -> dict[str, float]:
     }
 
 
+def cache_choice(rounds: int) -> list[Figure]:
+    """What keeping G, H and c instead of teacher maps would save, by recipe."""
+    found = []
+    for name, shape in RECIPES.items():
+        case = Case(shape)
+        spent = interleaved({"build": case.build}, rounds)["build"]
+        facts = {
+            "map_bytes_an_image": shape.map_bytes,
+            "form_bytes_a_view": shape.form_bytes,
+            "images_a_batch": shape.images,
+        }
+        milliseconds = [1000 * t / shape.images for t in spent]
+        found.append(Figure(f"building G, H, c, ms an image: {name}", milliseconds, facts=facts))
+    return found
+
+
 def main() -> None:
     """Time and publish."""
     options = parser(__doc__, "regions").parse_args()
     regions, channels = (60, 64) if options.quick else (500, CHANNELS)
     rounds = options.rounds or (2 if options.quick else 7)
-    case = Case(regions, channels)
-    many, few = Case(20 if options.quick else 2000, channels), Case(100, channels)
+    case = Case(Shape(14, 42, channels, BINS, regions))
+    many = Case(Shape(14, 42, channels, BINS, 20 if options.quick else 2000))
+    few = Case(Shape(14, 42, channels, BINS, 100))
     spent = interleaved(
         {
             "explicit": lambda: case.step(case.explicit),
@@ -131,6 +187,7 @@ def main() -> None:
                 "exact form, built: 2,000 regions / 100 regions",
                 ratio(spent["built, many"], spent["built, few"]),
             ),
+            *cache_choice(rounds),
         ],
         options,
     )
