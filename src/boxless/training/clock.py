@@ -83,6 +83,22 @@ class Clock:
 _running: Clock | None = None
 
 
+@contextmanager
+def measured(device: torch.device, *, wanted: bool) -> Iterator[Clock | None]:
+    """Run a clock within a block, if one is wanted.
+
+    Args:
+        device: Where tensors are computed.
+        wanted: False: nothing is measured.
+    """
+    if not wanted:
+        yield None
+        return
+    clock = Clock(device)
+    with clock.running():
+        yield clock
+
+
 def timed(name: str) -> AbstractContextManager[None]:
     """Charge a block to a part of the running clock, if there is one.
 

@@ -7,7 +7,6 @@ Killed at any moment and started again, it ends with the same weights bit for bi
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,7 @@ from boxless.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from boxless.training.clock import Clock, timed
+from boxless.training.clock import Clock, measured, timed
 from boxless.training.events import EventLog, StepProgress
 from boxless.training.files import CHECKPOINT, WEIGHTS
 from boxless.training.numerics import Moment, explained
@@ -145,13 +144,10 @@ def train(
     _require_statistics(task.module, stream.batch_size)
     saved = time.monotonic()
     began = saved - progress.seconds
-    clock = Clock(runtime.device) if runtime.profile else None
-    with (
-        clock.running() if clock else nullcontext(),
-        StepProgress(title, total, done=progress.update, per=stream.batch_size) as bar,
-    ):
-        start = done = progress.update
-        for update, batch in enumerate(_awaited(stream.batches(start, total)), start):
+    start = done = progress.update
+    bar = StepProgress(title, total, done=start, per=stream.batch_size)
+    with measured(runtime.device, wanted=runtime.profile) as clock, bar:
+        for update, batch in enumerate(_awaited(stream.batches(start, total), clock), start):
             value = rate(settings, update, total, state.plateau.drops)
             now = partial(_moment, folder, stream, batch, update, done)
             with explained(task.module, partial(state.losses, batch), now):
@@ -166,24 +162,23 @@ def train(
             if time.monotonic() - saved > checkpoint_seconds and update + 1 < total:
                 state.save(folder, update + 1, time.monotonic() - began)
                 saved, done = time.monotonic(), update + 1
-            if clock is not None:
-                clock.end_update()
     log.close()
     if state.average is not None:
         task.module.load_state_dict(state.average.state)
     save_weights(folder / WEIGHTS, task.module)
-    spent = time.monotonic() - began
-    return Progress(total, spent, profile=clock.summary() if clock else None)
+    return Progress(total, time.monotonic() - began, profile=clock and clock.summary())
 
 
-def _awaited(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Batches as they come; waiting for one is the loader's time."""
+def _awaited(batches: Iterator[Batch], clock: Clock | None) -> Iterator[Batch]:
+    """Batches as they come; waiting for one is the loader's time, asking for it ends an update."""
     while True:
         with timed("loader"):
             batch = next(batches, None)
         if batch is None:
             return
         yield batch
+        if clock is not None:
+            clock.end_update()
 
 
 def _moment(folder: Path, stream: BatchStream, batch: Batch, update: int, done: int) -> Moment:
