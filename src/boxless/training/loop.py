@@ -166,7 +166,7 @@ def train(
     if state.average is not None:
         task.module.load_state_dict(state.average.state)
     save_weights(folder / WEIGHTS, task.module)
-    return Progress(total, time.monotonic() - began, profile=clock and clock.summary())
+    return Progress(total, time.monotonic() - began, profile=clock.summary() if clock else None)
 
 
 def _awaited(batches: Iterator[Batch], clock: Clock | None) -> Iterator[Batch]:
