@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := runs/demo
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -30,6 +31,19 @@ lint: $(STAMP) ## check format, style, types, layers and dependencies
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
+	@echo "what it is built on: make audit (known vulnerabilities, and the SBOM build/sbom.json)"
+
+audit: $(STAMP) ## look for known vulnerabilities of what is installed; write build/sbom.json
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[audit]'
+	mkdir -p build
+	$(BIN)/cyclonedx-py environment --of JSON -o build/sbom.json $(BIN)/python
+	$(BIN)/pip-audit --local --skip-editable
+
+fuzz: $(STAMP) ## feed every reader with damaged files: make fuzz SECONDS=60 (for each)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[fuzz]'
+	$(BIN)/python fuzz/run.py --seconds $(SECONDS) --out build/fuzz.json
 
 bench: $(STAMP) ## run the benchmarks
 	$(BIN)/python benchmarks/run_all.py

@@ -103,7 +103,7 @@ class Preloaded:
 
     def close(self) -> None:
         self.process.stdin.close()
-        self.process.wait(30)
+        self.process.wait(300)
 
 
 def cut(file: Path, size: int = -100) -> None:

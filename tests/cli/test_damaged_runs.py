@@ -127,13 +127,13 @@ class TestDamagedRuns:
         reopen(run_copy, "report")
         cut(run_copy / "calibrate" / "calibration.json", 40)
         done = self.goes_on(preloaded, run_copy)
-        done.refused("calibrate/calibration.json", "damaged", "--force calibrate")
+        done.refused("calibrate/calibration.json", "damaged", "boxless verify", "--repair")
 
     def test_location(self, run_copy, preloaded):
         reopen(run_copy, "report")
         cut(run_copy / "locate" / "location.json", 40)
         done = self.goes_on(preloaded, run_copy)
-        done.refused("locate/location.json", "damaged", "--force locate")
+        done.refused("locate/location.json", "damaged", "boxless verify", "--repair")
 
     def test_results(self, run_copy):
         (run_copy / "results.json").write_text("{")

@@ -1,0 +1,190 @@
+"""What is fuzzed: every reader of a file that may come from elsewhere, one function a format.
+
+A target takes bytes as the content of a file and reads them the way boxless does. An error of
+`boxless.errors` is a right answer; any other exception, a crash or a hang is a finding.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from safetensors.numpy import save
+
+from boxless.data.authors_list import read as read_list
+from boxless.data.coco_json import read_instances
+from boxless.data.csv import read as read_csv
+from boxless.data.images import ImageLimits, decode_image
+from boxless.data.nus_wide_lists import read_flat
+from boxless.data.voc_xml import read_objects
+from boxless.errors import BoxlessError
+from boxless.pipeline.record import read_record
+from boxless.proposals.box_files import read_boxes
+from boxless.proposals.index import StoreInputs
+from boxless.proposals.store import ProposalStore
+from boxless.proposals.writer import ProposalWriter
+from boxless.recipe_files import load_recipe
+from boxless.seals import damage, sealed
+from boxless.types import Proposals
+
+FOLDER = Path(
+    tempfile.mkdtemp(prefix="boxless-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+)
+LIMITS = ImageLimits(max_pixels=1_000_000)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader and whole files it reads.
+
+    Attributes:
+        read: Reads the content of a file.
+        seeds: Contents to begin with.
+    """
+
+    read: Callable[[bytes], object]
+    seeds: tuple[bytes, ...]
+
+    def __call__(self, data: bytes) -> bool:
+        """Read; returns whether the content was taken.
+
+        Raises:
+            Exception: Anything but an error of boxless is a finding.
+        """
+        try:
+            self.read(data)
+        except BoxlessError as error:
+            assert str(error)
+            return False
+        return True
+
+
+def of_file(name: str, reader: Callable[[Path], object]) -> Callable[[bytes], object]:
+    """A reader of bytes from one of files."""
+
+    def read(data: bytes) -> object:
+        path = FOLDER / name
+        path.write_bytes(data)
+        return reader(path)
+
+    return read
+
+
+def picture(kind: str, mode: str = "RGB") -> bytes:
+    buffer = BytesIO()
+    pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(6, 8, 3)
+    Image.fromarray(pixels).convert(mode).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def store_files() -> tuple[bytes, bytes]:
+    """Index and shard of a small proposal store, which is left in the folder."""
+    folder = FOLDER / "store"
+    shutil.rmtree(folder, ignore_errors=True)
+    writer = ProposalWriter(folder, StoreInputs("grid", {"max_boxes": 3}, "m", 4, ("a", "b")))
+    boxes = np.array([[0, 0, 5, 5], [1, 1, 9, 8]], np.float32)
+    found = Proposals(boxes, np.ones(2, np.float32), 9, 9)
+    writer.write_shard(0, [("a", found), ("b", found)])
+    writer.finish()
+    return (folder / "index.json").read_bytes(), (folder / "shard-00000.safetensors").read_bytes()
+
+
+INDEX, SHARD = store_files()
+
+
+def read_store(data: bytes, name: str) -> None:
+    """Open the store with one of its files replaced, and look at every box."""
+    folder = FOLDER / "store"
+    (folder / "index.json").write_bytes(INDEX)
+    (folder / "shard-00000.safetensors").write_bytes(SHARD)
+    (folder / name).write_bytes(data)
+    store = ProposalStore.open(folder)
+    for image_id in store:
+        _ = store[image_id]
+
+
+def read_weights(path: Path) -> object:
+    from boxless.models.weight_files import read_safetensors
+
+    return read_safetensors(path)
+
+
+def read_caffe(path: Path) -> object:
+    from boxless.models.caffe_model import read_caffemodel
+
+    return read_caffemodel(path)
+
+
+def npz() -> bytes:
+    buffer = BytesIO()
+    np.savez(buffer, **{"a.jpg": np.array([[0, 0, 5, 5, 0.5]])})
+    return buffer.getvalue()
+
+
+def mat() -> bytes:
+    from scipy.io import savemat
+
+    buffer = BytesIO()
+    cells = np.empty(1, object)
+    cells[0] = np.array([[1.0, 1, 5, 5]])
+    savemat(buffer, {"boxes": cells, "images": np.array(["a.jpg"], object)})
+    return buffer.getvalue()
+
+
+COCO = {
+    "images": [{"id": 1, "file_name": "a.jpg"}],
+    "categories": [{"id": 3, "name": "cat"}],
+    "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [0, 0, 2, 2]}],
+}
+XML = (
+    b"<annotation><object><name>cat</name><difficult>0</difficult><bndbox><xmin>1</xmin>"
+    b"<ymin>1</ymin><xmax>5</xmax><ymax>6</ymax></bndbox></object></annotation>"
+)
+RECORD = b'{"name": "a", "settings": {}, "inputs": {}, "status": "done", "seconds": 1.0}'
+RECIPE = (Path(__file__).resolve().parents[1] / "src/boxless/recipes/demo.toml").read_bytes()
+TENSORS = save({"a": np.arange(6, dtype=np.float32)})
+BOXES = b'[{"file_name": "a.jpg", "bbox": [0, 0, 5, 5], "score": 0.5}]'
+
+TARGETS = {
+    "voc": Target(of_file("a.xml", lambda path: read_objects(path, ("cat", "dog"))), (XML,)),
+    "coco": Target(of_file("instances.json", read_instances), (json.dumps(COCO).encode(),)),
+    "csv": Target(
+        of_file("a.csv", lambda path: read_csv(str(path))),
+        (
+            b"path,split,cat\na.jpg,train,1\nb.jpg,test,0\n",
+            b"path,labels,split\na.jpg,cat;dog,train\nb.jpg,,test\n",
+        ),
+    ),
+    "list": Target(
+        of_file("a.txt", lambda path: read_list(f"{path},classes=2")),
+        (b"a.jpg 0 1 0 0 5 5 0.5\nb.jpg 1 1 1 2 3 4 1\n",),
+    ),
+    "nus-wide": Target(
+        of_file("flat.txt", lambda path: list(read_flat(path, ("sky", "sea"), "train"))),
+        (b"a/b.jpg 0 1\nc.jpg 1 1\n",),
+    ),
+    "image": Target(
+        lambda data: decode_image(data, limits=LIMITS),
+        tuple(picture(kind) for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")),
+    ),
+    "boxes.json": Target(of_file("b.json", lambda path: read_boxes(path, "xyxy")), (BOXES,)),
+    "boxes.npz": Target(of_file("b.npz", lambda path: read_boxes(path, "xyxy")), (npz(),)),
+    "boxes.mat": Target(of_file("b.mat", lambda path: read_boxes(path, "xyxy")), (mat(),)),
+    "boxes.csv": Target(
+        of_file("b.csv", lambda path: read_boxes(path, "xyxy")),
+        (b"image_id,x1,y1,x2,y2,score\na.jpg,0,0,5,5,0.5\n",),
+    ),
+    "store index": Target(lambda data: read_store(data, "index.json"), (INDEX,)),
+    "store shard": Target(lambda data: read_store(data, "shard-00000.safetensors"), (SHARD,)),
+    "step record": Target(of_file("step.json", lambda path: read_record(path.parent)), (RECORD,)),
+    "recipe": Target(of_file("r.toml", lambda path: load_recipe(str(path), {})), (RECIPE,)),
+    "seal": Target(of_file("s.safetensors", damage), (sealed(TENSORS, ".safetensors"),)),
+    "weights": Target(of_file("w.safetensors", read_weights), (TENSORS,)),
+    "caffemodel": Target(of_file("v.caffemodel", read_caffe), (b"\xa2\x06\x04\x0a\x02c1",)),
+}
+"""Every target by name."""
