@@ -71,7 +71,8 @@ def main() -> None:
             print(found, file=sys.stderr)
     total = sum(row["executions"] for row in rows.values())
     print(
-        f"in all {total:,} executions, {sum(r['found'] for r in rows.values())} targets with findings"
+        f"in all {total:,} executions; targets with findings:"
+        f" {sum(row['found'] for row in rows.values())}"
     )
     if asked.out:
         asked.out.parent.mkdir(parents=True, exist_ok=True)

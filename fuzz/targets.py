@@ -59,8 +59,7 @@ class Target:
         try:
             self.read(data)
         except BoxlessError as error:
-            assert str(error)
-            return False
+            return not str(error)  # an error says something
         return True
 
 
