@@ -10,9 +10,8 @@ against the plain student's training.
 import tempfile
 from pathlib import Path
 
-from measure import Figure, parser, publish, voc_mini
+from measure import Figure, parser, publish, some_images, voc_mini
 
-from boxless.data.sources import load_manifest
 from boxless.pipeline.context import Run
 from boxless.pipeline.execute import execute
 from boxless.pipeline.record import read_record
@@ -24,8 +23,8 @@ PLAIN, PROPOSALS = "baseline/seed-0", "proposals"
 
 def measure(folder: Path, spec: str, images: int) -> dict[str, float]:
     """Seconds of every step of one run."""
-    recipe = load_recipe("voc-lite0", {"data.limit": str(images)})
-    execute(Run(folder, spec, recipe, load_manifest(spec)), until="stage2")
+    recipe = load_recipe("voc-lite0")
+    execute(Run(folder, spec, recipe, some_images(spec, images)), until="stage2")
     found = {}
     for name in (PROPOSALS, *CACHE, PLAIN, *STAGES):
         record = read_record(folder / name)

@@ -14,10 +14,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from measure import Figure, interleaved, parser, publish, ratio, voc_mini
+from measure import Figure, interleaved, parser, publish, ratio, some_images, voc_mini
 
 from boxless.config import Recipe
-from boxless.data.sources import load_manifest
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.pipeline.execute import execute
@@ -64,9 +63,9 @@ class Arm:
         return self._clock.summary()
 
 
-def prepared(folder: Path, spec: str, recipe: Recipe) -> Run:
+def prepared(folder: Path, spec: str, recipe: Recipe, images: int) -> Run:
     """A run whose teacher is trained and cached."""
-    run = Run(folder, spec, recipe, load_manifest(spec))
+    run = Run(folder, spec, recipe, some_images(spec, images))
     execute(run, until="cache")
     return run
 
@@ -131,12 +130,14 @@ def main() -> None:
     options = parser(__doc__, "distillation").parse_args()
     photos = voc_mini()
     spec = SCENES if photos is None or options.quick else f"voc:{photos}"
-    images = 40 if options.quick else 160
+    images = 40 if options.quick else 96
     rounds = options.rounds or (1 if options.quick else 9)
-    common = {"data.limit": str(images), "teacher.optim.epochs": "0.5"}
+    common = {"teacher.optim.epochs": "0.5"}
     with tempfile.TemporaryDirectory() as name:
-        run = prepared(Path(name) / "cached", spec, load_recipe("voc-lite0", common))
-        along = prepared(Path(name) / "online", spec, load_recipe("voc-lite0", common | ONLINE))
+        run = prepared(Path(name) / "cached", spec, load_recipe("voc-lite0", common), images)
+        along = prepared(
+            Path(name) / "online", spec, load_recipe("voc-lite0", common | ONLINE), images
+        )
         arms = {**cached_arms(run), **online_arms(along)}
         for _ in range(2 if options.quick else len(run.train) // 16 + 1):
             for kind in ("plain", "stage 1", "stage 2"):

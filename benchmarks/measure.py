@@ -17,6 +17,9 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
+from boxless.data.manifest import Manifest
+from boxless.data.sources import load_manifest
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -62,12 +65,28 @@ class Figure:
         }
 
 
+class Clock:
+    """What is counted: wall-clock time or, with ``--cpu``, this process's CPU time."""
+
+    now: Callable[[], float] = staticmethod(time.perf_counter)
+
+    @classmethod
+    def name(cls) -> str:
+        """The clock, for the JSON file."""
+        return "CPU time" if cls.now is time.process_time else "wall-clock time"
+
+
+class _UseCpuTime(argparse.Action):
+    def __call__(self, *_: object) -> None:
+        Clock.now = staticmethod(time.process_time)
+
+
 def seconds(call: Callable[[], Any], repeats: int = 1) -> float:
-    """Wall-clock time of one call, the mean over `repeats` in a row."""
-    start = time.perf_counter()
+    """Time of one call, the mean over `repeats` in a row; see `Clock`."""
+    start = Clock.now()
     for _ in range(repeats):
         call()
-    return (time.perf_counter() - start) / repeats
+    return (Clock.now() - start) / repeats
 
 
 def interleaved(
@@ -104,6 +123,12 @@ def parser(text: str | None, name: str) -> argparse.ArgumentParser:
     """Arguments that every speed benchmark knows."""
     options = argparse.ArgumentParser(description=(text or name).splitlines()[0])
     options.add_argument("--quick", action="store_true", help="a few seconds, to see that it works")
+    options.add_argument(
+        "--cpu",
+        nargs=0,
+        action=_UseCpuTime,
+        help="count CPU time, which other processes disturb less; set OMP_NUM_THREADS=1 with it",
+    )
     options.add_argument("--rounds", type=int, default=0, help="0 = the benchmark's own choice")
     options.add_argument("--out", type=Path, default=Path(f"bench_{name}.json"))
     return options
@@ -127,6 +152,7 @@ def publish(title: str, figures: Sequence[Figure], options: argparse.Namespace) 
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "quick": options.quick,
+        "clock": Clock.name(),
         "machine": machine(),
         "figures": [figure.as_json() for figure in figures],
     }
@@ -154,6 +180,13 @@ def voc_mini() -> Path | None:
     root = Path(os.environ.get("BOXLESS_DATA", "../shared/data"))
     folder = root / "voc-mini" / "VOCdevkit" / "VOC2007"
     return folder.resolve() if folder.is_dir() else None
+
+
+def some_images(spec: str, images: int) -> Manifest:
+    """The first training images of a data set and eight others, so that no step sees more."""
+    manifest = load_manifest(spec)
+    parts = (manifest.split("train").image_ids[images:], manifest.split("test").image_ids[8:])
+    return manifest.without([*parts[0], *parts[1]])
 
 
 def _processor() -> str:

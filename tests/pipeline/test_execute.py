@@ -233,6 +233,7 @@ class TestPlan:
         free = ("run.seeds", "run.workers", "run.cache_gib", "run.threads", "run.checkpoint_")
         free += ("name", "description", "baseline.input_sizes", "baseline.optim")
         free += ("methods", "hinton.", "hint.", "attention.")  # of methods: test_method_plan
+        free += ("data.image_cache",)  # but for "sized", below
         used: set[str] = set()
         for method in ("edge_boxes", "file", "faster_rcnn"):  # each has settings of its own
             changes = {"proposals__method": f'"{method}"', "stage1__enabled": "true"}
@@ -240,6 +241,13 @@ class TestPlan:
                 used |= step.settings.keys()
         missing = [k for k in dotted(load_recipe("demo")) if k not in used]
         assert [key for key in missing if not key.startswith(free)] == []
+
+    def test_only_an_image_cache_that_changes_pixels_is_a_setting(self, tmp_path):
+        plain, off, sized = (
+            [step.settings for step in self.make(tmp_path, data__image_cache=f'"{mode}"')]
+            for mode in ("auto", "off", "sized")
+        )
+        assert plain == off != sized
 
     def test_seeds_do_not_touch_each_other(self, tmp_path):
         one = {s.name: s.settings for s in self.make(tmp_path)}
