@@ -71,7 +71,7 @@ def shared_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
     values, tags = check_pair(probabilities, labels)
     column = logit(values).reshape(-1, 1)
     flat = tags.reshape(-1, 1)
-    return float(1 / _sharpness(column, flat, strength=0.0, centre=1.0)[0])
+    return float(1 / _sharpness(column, flat, strengths=(0.0,), centre=1.0)[0, 0])
 
 
 def fit_temperatures(
@@ -103,20 +103,24 @@ def fit_temperatures(
         shared = shared_temperature(values, tags)
     if not np.isfinite(strength):
         return np.full(values.shape[1], shared)
-    return 1 / _sharpness(logit(values), tags, strength=strength, centre=1 / shared)
+    found = _sharpness(logit(values), tags, strengths=(strength,), centre=1 / shared)
+    return np.asarray(1 / found[0], np.float64)
 
 
 def _sharpness(
-    logits: Float64Array, labels: Int8Array, *, strength: float, centre: float
+    logits: Float64Array, labels: Int8Array, *, strengths: tuple[float, ...], centre: float
 ) -> Float64Array:
-    """Root of the derivative in a, column by column, by halving: it only rises."""
+    """(strengths, K) roots of the derivative in a, by halving: it only rises."""
     known, truth = labels != UNKNOWN, labels == PRESENT
-    low = np.full(logits.shape[1], 1 / HIGHEST)
-    high = np.full(logits.shape[1], 1 / LOWEST)
+    pull = np.array(strengths)[:, None]
+    low = np.full((len(strengths), logits.shape[1]), 1 / HIGHEST)
+    high = np.full_like(low, 1 / LOWEST)
+    weights = known * logits
     for _ in range(_HALVINGS):
         middle = np.sqrt(low * high)
-        slope = (known * logits * (sigmoid(middle * logits) - truth)).sum(axis=0)
-        slope += strength * (middle / centre - 1) / centre
+        # the difference first: two sums of large numbers would leave nothing of a small slope
+        slope = (weights * (sigmoid(middle[:, None] * logits) - truth)).sum(axis=1)
+        slope += pull * (middle / centre - 1) / centre
         low, high = np.where(slope < 0, middle, low), np.where(slope < 0, high, middle)
     return np.asarray(np.sqrt(low * high), np.float64)
 
@@ -143,16 +147,19 @@ def choose_strength(
         ShapeError: If shapes do not fit.
     """
     values, tags = check_pair(probabilities, labels)
+    finite = tuple(strength for strength in strengths if np.isfinite(strength))
+    ordered = [*finite, *(strength for strength in strengths if not np.isfinite(strength))]
     losses = np.zeros(len(strengths))
     for repetition in folds:
         for fold in np.unique(repetition):
             inside = repetition == fold
             fitted = values[~inside], tags[~inside]
             shared = shared_temperature(*fitted)
-            for place, strength in enumerate(strengths):
-                found = fit_temperatures(*fitted, strength=strength, shared=shared)
-                calibrated = apply_temperatures(values[inside], found)
+            found = 1 / _sharpness(logit(fitted[0]), fitted[1], strengths=finite, centre=1 / shared)
+            together = np.full((len(strengths) - len(finite), values.shape[1]), shared)
+            for place, temperatures in enumerate(np.concatenate([found, together])):
+                calibrated = apply_temperatures(values[inside], temperatures)
                 loss = negative_log_likelihood(calibrated, tags[inside])
                 losses[place] += (tags[inside] != UNKNOWN).sum() * np.nan_to_num(loss)
     best = np.flatnonzero(losses <= losses.min() + 1e-12)
-    return max(strengths[place] for place in best)
+    return max(ordered[place] for place in best)
