@@ -56,6 +56,8 @@ regions = 60
 epochs = {epochs}
 [stage2.optim]
 epochs = {epochs}
+[run]
+leaks = "allow"  # the same few pictures again and again
 """
 UPDATES, BATCH, CLASSES = 30, 16, 20
 LINKS = 20_000  # hard links that any file system allows to one file
