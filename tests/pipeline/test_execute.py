@@ -233,7 +233,7 @@ class TestPlan:
         free = ("run.seeds", "run.workers", "run.cache_gib", "run.threads", "run.checkpoint_")
         free += ("name", "description", "baseline.input_sizes", "baseline.optim")
         free += ("methods", "hinton.", "hint.", "attention.")  # of methods: test_method_plan
-        free += ("data.image_cache",)  # but for "sized", below
+        free += ("data.image_cache", "run.leaks")  # the first but for "sized", see below
         used: set[str] = set()
         for method in ("edge_boxes", "file", "faster_rcnn"):  # each has settings of its own
             changes = {"proposals__method": f'"{method}"', "stage1__enabled": "true"}
