@@ -187,7 +187,8 @@ def _put(
     for _ in range(24):
         x, y = draws.between(margin, side - margin), draws.between(margin, side - margin)
         box = _tight_box(shape, x, y, radius, angle)
-        if all(_covered(other.box, box) <= _MAX_COVERED for other in under):
+        inside = min(box) >= 0 and max(box) <= size  # some outlines reach a little past their radius
+        if inside and all(_covered(other.box, box) <= _MAX_COVERED for other in under):
             return Thing(shape, label, x, y, radius, angle, palette, box)
     return None
 
