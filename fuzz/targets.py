@@ -171,7 +171,7 @@ TARGETS = {
         lambda data: decode_image(data, limits=LIMITS),
         tuple(picture(kind) for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")),
     ),
-    "boxes.json": Target(of_file("b.json", lambda path: read_boxes(path, "xyxy")), (BOXES,)),
+    "boxes.json": Target(of_file("b.json", lambda path: read_boxes(path, "auto")), (BOXES,)),
     "boxes.npz": Target(of_file("b.npz", lambda path: read_boxes(path, "xyxy")), (npz(),)),
     "boxes.mat": Target(of_file("b.mat", lambda path: read_boxes(path, "xyxy")), (mat(),)),
     "boxes.csv": Target(

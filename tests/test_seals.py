@@ -117,6 +117,7 @@ def test_files_without_a_seal_pass(tmp_path):
 
 def test_the_message_says_what_to_do(tmp_path):
     path = tmp_path / "cache" / "t.safetensors"
+    path.parent.mkdir()
     write_sealed(path, CONTENTS["plain.safetensors"])
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(StoreError, match=r"t\.safetensors is damaged: its checksum") as caught:

@@ -187,7 +187,7 @@ def _put(
     for _ in range(24):
         x, y = draws.between(margin, side - margin), draws.between(margin, side - margin)
         box = _tight_box(shape, x, y, radius, angle)
-        inside = min(box) >= 0 and max(box) <= size  # some outlines reach a little past their radius
+        inside = min(box) >= 0 and max(box) <= size  # outlines may reach past their radius
         if inside and all(_covered(other.box, box) <= _MAX_COVERED for other in under):
             return Thing(shape, label, x, y, radius, angle, palette, box)
     return None
