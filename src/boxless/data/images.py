@@ -36,8 +36,7 @@ _UPRIGHT = {
 }
 _TURNED = frozenset((5, 6, 7, 8))
 
-# What Pillow's plugins let through when a file is not what its header says.
-_BROKEN = (
+BROKEN_FILE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -49,6 +48,8 @@ _BROKEN = (
     struct.error,
     zlib.error,
 )
+"""What Pillow's plugins let through when a file is not what its header says."""
+
 _opening = threading.Lock()  # warning filters are shared between threads
 
 
@@ -223,7 +224,7 @@ def _opened(
         raise DataError(f"{path}: not an image, or of an unknown format") from None
     except Image.DecompressionBombError:
         raise _too_large(path, "far more", limits.max_pixels) from None
-    except _BROKEN as error:
+    except BROKEN_FILE as error:
         raise DataError(f"{path}: image file is damaged ({_one_line(error)})") from error
 
 
@@ -242,7 +243,7 @@ def _orientation(image: Image.Image) -> int:
     """EXIF orientation 1 to 8; 1 where there is none or the block is damaged."""
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except _BROKEN:
+    except BROKEN_FILE:
         return 1
     return value if isinstance(value, int) else 1
 

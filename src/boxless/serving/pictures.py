@@ -1,11 +1,11 @@
 """What an image file claims to be, read from its header before anything is decoded."""
 
 import io
-import struct
 import warnings
 
 from PIL import Image, UnidentifiedImageError
 
+from boxless.data.images import BROKEN_FILE
 from boxless.serving.faults import RequestError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
@@ -14,17 +14,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 MAX_SCANS = 100
 """A progressive JPEG has about ten; each one costs a pass over the whole image."""
 
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    NotImplementedError,
-    struct.error,
-)
 # The limit below answers instead. Set once: filters are shared by threads.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -54,7 +43,7 @@ def check_picture(data: bytes | bytearray, *, max_pixels: int, file: str | None 
         ) from None
     except Image.DecompressionBombError:
         raise _too_large("far more", max_pixels, file) from None
-    except _BROKEN as error:
+    except BROKEN_FILE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise RequestError(
             422, "damaged_image", f"the image's header is damaged ({reason})", file=file
