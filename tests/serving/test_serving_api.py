@@ -124,15 +124,26 @@ def test_samples_are_images(live):
         assert live.post(image.body, "image/jpeg").status == 200
 
 
+def logged(live, request_id):
+    """The log line of a request: it may be written after the client has its answer."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        for line in live.lines():
+            if line.get("id") == request_id:
+                return line
+        time.sleep(0.02)
+    raise AssertionError(f"no line of {request_id} in the log")
+
+
 def test_logs_are_json_lines(live):
     live.send_files(("a.png", GOOD), **{"X-Request-ID": "find-me"})
-    line = next(line for line in live.lines() if line.get("id") == "find-me")
+    line = logged(live, "find-me")
     assert line["event"] == "request"
     assert (line["method"], line["path"], line["status"]) == ("POST", "/v1/predict", 200)
     assert line["images"] == 1
     assert line["ms"] > 0
     live.send_files(("a.png", b"x"), **{"X-Request-ID": "refused"})
-    line = next(line for line in live.lines() if line.get("id") == "refused")
+    line = logged(live, "refused")
     assert (line["status"], line["code"]) == (415, "unsupported_image")
 
 
