@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 from contextlib import suppress
 from typing import Literal
 
@@ -14,6 +15,7 @@ from boxless.serving.journal import LOGGER, log_config
 from boxless.serving.settings import Limits
 
 _BACKLOG = 2048
+_SWITCH_INTERVAL = 5e-5  # s; the thread that computes waits so long for the interpreter, not 5 ms
 
 
 class _Server(uvicorn.Server):
@@ -55,6 +57,7 @@ def run_server(
         RunError: If the address is in use or not this machine's.
     """
     listener = _listen(host, port)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     logging.captureWarnings(True)  # Pillow's, on images that are a little broken
     config = uvicorn.Config(
         app,
