@@ -135,6 +135,7 @@ def made_boxes(count: int) -> Iterator[Any]:
     """Boxes of each image."""
     import numpy as np  # noqa: PLC0415 - imported when measured
 
+    from boxless.proposals.precision import half, on_lattice  # noqa: PLC0415
     from boxless.types import Proposals  # noqa: PLC0415
 
     rng = np.random.default_rng(1)
@@ -142,8 +143,8 @@ def made_boxes(count: int) -> Iterator[Any]:
     for _ in range(16):
         low = rng.random((BOXES, 2), np.float32) * 40
         boxes = np.concatenate([low, low + 8 + 16 * rng.random((BOXES, 2), np.float32)], 1)
-        scores = np.sort(rng.random(BOXES, np.float32))[::-1]
-        made.append(Proposals(boxes, np.ascontiguousarray(scores), 64, 64))
+        scores = half(np.sort(rng.random(BOXES, np.float32))[::-1])
+        made.append(Proposals(on_lattice(boxes, 64, 64), np.ascontiguousarray(scores), 64, 64))
     return islice(cycle(made), count)
 
 

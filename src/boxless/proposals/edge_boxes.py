@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from boxless.errors import ConfigError, MissingExtraError
+from boxless.proposals.precision import half, on_lattice
 from boxless.proposals.selection import (
     AT_LEAST,
     STAGES,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from boxless.proposals.proposer import Setting
     from boxless.types import Float32Array, UInt8Array
 
-RECIPE = 1  # raise it when a change of code changes boxes: old stores then no longer fit
+RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
 SMALLEST_SEARCHED = 16  # pixels; in a narrower image there is nothing to search
 CANDIDATES = 2  # boxes asked of OpenCV for each box wanted: ordering needs a choice
 CANDIDATE_OVERLAP = 0.75  # IoU above which OpenCV drops the weaker of two candidates
@@ -93,7 +94,7 @@ class EdgeBoxes:
         """See `Proposer.__call__`."""
         height, width = image.shape[:2]
         boxes, scores = self._search(image)
-        boxes = clip(boxes, width, height)
+        boxes = on_lattice(clip(boxes, width, height), width, height)
         usable = large_enough(boxes, smallest_side(self.min_box_size, width, height))
         boxes, scores = boxes[usable], scores[usable]
         order = diverse_order(boxes, STAGES, self.max_boxes)
@@ -125,7 +126,7 @@ class EdgeBoxes:
         sound = np.isfinite(scores) & (scores > 0)
         order = np.argsort(-scores[sound], kind="stable")
         boxes = rescale(boxes[sound][order], width / small[0], height / small[1])
-        return boxes, scores[sound][order]
+        return boxes, half(scores[sound][order])
 
 
 def _as_arrays(found: Any) -> "tuple[Float32Array, Float32Array]":

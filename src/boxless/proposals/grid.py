@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from boxless.errors import ConfigError
+from boxless.proposals.precision import on_lattice
 
 if TYPE_CHECKING:
     from boxless.proposals.proposer import Setting
     from boxless.types import Float32Array, UInt8Array
 
-RECIPE = 1  # raise it when a change of code changes boxes: old stores then no longer fit
+RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
 SHAPES = (1.0, 0.5, 2.0)  # width / height, relative to the image's own shape
 SHRINK = 0.75  # side of a level / side of the coarser level
 STEP = 0.3  # distance of neighbours / their side: neighbours overlap with an IoU of about .54
@@ -72,8 +73,7 @@ def grid_boxes(width: int, height: int, count: int) -> "Float32Array":
         image.
     """
     size = np.array([width, height, width, height], np.float32)
-    boxes: Float32Array = np.minimum(unit_grid(count) * size, size)
-    return boxes
+    return on_lattice(np.minimum(unit_grid(count) * size, size), width, height)
 
 
 @dataclass(frozen=True, slots=True)

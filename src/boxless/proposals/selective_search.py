@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from boxless.errors import ConfigError, MissingExtraError
+from boxless.proposals.precision import half, on_lattice
 from boxless.proposals.selection import (
     AT_LEAST,
     STAGES,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from boxless.proposals.proposer import Setting
     from boxless.types import Float32Array, UInt8Array
 
-RECIPE = 1  # raise it when a change of code changes boxes: old stores then no longer fit
+RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
 SMALLEST_SEARCHED = 16  # pixels; in a narrower image there is nothing to search
 MODES = {"fast": "switchToSelectiveSearchFast", "quality": "switchToSelectiveSearchQuality"}
 
@@ -101,11 +102,11 @@ class SelectiveSearch:
     def __call__(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
         """See `Proposer.__call__`."""
         height, width = image.shape[:2]
-        boxes = clip(self._search(image), width, height)
+        boxes = on_lattice(clip(self._search(image), width, height), width, height)
         boxes = boxes[large_enough(boxes, smallest_side(self.min_box_size, width, height))]
         boxes = boxes[uijlings_order(boxes, self.seed)]
         boxes = boxes[diverse_order(boxes, STAGES, self.max_boxes)]
-        scores = np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32)
+        scores = half(np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32))
         return top_up(boxes, scores, width, height, min(AT_LEAST, self.max_boxes))
 
     def _search(self, image: "UInt8Array") -> "Float32Array":

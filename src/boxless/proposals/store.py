@@ -3,8 +3,8 @@
 A store is a folder: ``index.json`` says what is in it and where it came from, and safetensors
 shards hold the boxes of up to about a thousand images each:
 
-    boxes    (all boxes of the shard, 4) float32
-    scores   (all boxes of the shard,)   float32
+    boxes    (all boxes of the shard, 4) uint16 steps of a lattice, or float32 pixels
+    scores   (all boxes of the shard,)   float16 or float32
     offsets  (images + 1,)               int64, image i owns rows offsets[i]:offsets[i + 1]
     sizes    (images, 2)                 int32, (width, height) of the original image
 
@@ -22,14 +22,16 @@ from safetensors import SafetensorError, safe_open
 from boxless.errors import StoreError
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.index import INDEX_NAME, StoreIndex, file_sha256, read_index
+from boxless.proposals.precision import unpacked_boxes, unpacked_scores
 from boxless.seals import repair_hint
-from boxless.types import Float32Array, Proposals
+from boxless.types import Proposals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 REBUILD = "delete the folder and run `boxless proposals` again"
+_DTYPES = {"U16": "<u2", "F16": "<f2", "F32": "<f4"}  # names of safetensors and of NumPy
 
 
 class OpenShard:
@@ -51,7 +53,8 @@ class OpenShard:
             self._offsets = self._tensors.get_tensor("offsets")
             sizes = self._tensors.get_tensor("sizes")
             rows = [self._tensors.get_slice(name).get_shape() for name in ("boxes", "scores")]
-            self._boxes, self._scores = (_mapped(path, name) for name in ("boxes", "scores"))
+            self._boxes = _mapped(path, "boxes", ("U16", "F32"))
+            self._scores = _mapped(path, "scores", ("F16", "F32"))
         except (SafetensorError, OSError) as error:
             raise StoreError(f"cannot read the shard {path}: {error}", hint=REBUILD) from error
         total = int(self._offsets[-1]) if self._offsets.size else -1
@@ -71,15 +74,15 @@ class OpenShard:
         start, stop = (int(edge) for edge in self._offsets[position : position + 2])
         width, height = (int(side) for side in self.sizes[position])
         return Proposals(
-            boxes=self._boxes[start:stop],
-            scores=self._scores[start:stop],
+            boxes=unpacked_boxes(self._boxes[start:stop], width, height),
+            scores=unpacked_scores(self._scores[start:stop]),
             width=width,
             height=height,
         )
 
 
-def _mapped(path: "Path", name: str) -> Float32Array:
-    """A float32 tensor of a safetensors file as a read-only array on the mapped file.
+def _mapped(path: "Path", name: str, kinds: tuple[str, ...]) -> np.ndarray:
+    """A tensor of a safetensors file as a read-only array on the mapped file.
 
     `safe_open` reads a slice in about 20 us, this array in one. The file was validated before:
     https://github.com/huggingface/safetensors#format.
@@ -87,16 +90,16 @@ def _mapped(path: "Path", name: str) -> Float32Array:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         entry = json.loads(file.read(length))[name]
-    if entry["dtype"] != "F32":
+    if entry["dtype"] not in kinds:
         raise StoreError(
-            f"the shard {path} holds {name} as {entry['dtype']}, expected F32",
+            f"the shard {path} holds {name} as {entry['dtype']}, expected {' or '.join(kinds)}",
             hint=repair_hint(path),
         )
     shape = tuple(entry["shape"])
     if 0 in shape:
-        return np.zeros(shape, np.float32)
+        return np.zeros(shape, _DTYPES[entry["dtype"]])
     start = 8 + length + int(entry["data_offsets"][0])
-    return np.asarray(np.memmap(path, "<f4", mode="r", offset=start, shape=shape))
+    return np.asarray(np.memmap(path, _DTYPES[entry["dtype"]], mode="r", offset=start, shape=shape))
 
 
 class ProposalStore:

@@ -20,6 +20,7 @@ from boxless.proposals.index import (
     write_index,
     write_inputs,
 )
+from boxless.proposals.precision import packed_boxes, packed_scores
 from boxless.proposals.store import OpenShard, ProposalStore
 from boxless.seals import require_whole, write_sealed
 
@@ -123,13 +124,12 @@ class ProposalWriter:
         """
         for image_id, proposals in found:
             check_proposals(proposals, image_id)
-        boxes = [np.zeros((0, 4), np.float32), *(entry.boxes for _, entry in found)]
-        scores = [np.zeros(0, np.float32), *(entry.scores for _, entry in found)]
-        sizes = [(entry.width, entry.height) for _, entry in found]
+        kept = [entry for _, entry in found]
+        sizes = [(entry.width, entry.height) for entry in kept]
         tensors = {
-            "boxes": np.concatenate(boxes).astype(np.float32),
-            "scores": np.concatenate(scores).astype(np.float32),
-            "offsets": np.cumsum([0, *(len(entry) for _, entry in found)], dtype=np.int64),
+            "boxes": packed_boxes(kept),
+            "scores": packed_scores(kept),
+            "offsets": np.cumsum([0, *(len(entry) for entry in kept)], dtype=np.int64),
             "sizes": np.array(sizes, np.int32).reshape(-1, 2),
         }
         # One metadata entry only: safetensors writes several in random order.
