@@ -48,26 +48,28 @@ def api(labeller: Labeller, limits: Limits) -> APIRouter:
         Routes below ``/``.
     """
     router = APIRouter()
-    images = {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["files"],
-                "properties": {
-                    "files": {
-                        "type": "array",
-                        "items": _BINARY,
-                        "minItems": 1,
-                        "maxItems": limits.files,
-                    }
-                },
-                "additionalProperties": False,
-            }
-        },
+    _add_predictions(router, labeller, limits)
+    _add_state(router, labeller)
+    return router
+
+
+def _bodies(limits: Limits) -> dict[str, Any]:
+    """OpenAPI entry of the bodies that are taken."""
+    files = {"type": "array", "items": _BINARY, "minItems": 1, "maxItems": limits.files}
+    form = {
+        "type": "object",
+        "required": ["files"],
+        "properties": {"files": files},
+        "additionalProperties": False,
+    }
+    return {
+        "multipart/form-data": {"schema": form},
         "image/*": {"schema": _BINARY},
         "application/octet-stream": {"schema": _BINARY},
     }
 
+
+def _add_predictions(router: APIRouter, labeller: Labeller, limits: Limits) -> None:
     @router.post(
         "/v1/predict",
         tags=["predictions"],
@@ -75,7 +77,7 @@ def api(labeller: Labeller, limits: Limits) -> APIRouter:
         response_model_exclude_unset=True,
         responses=faults(400, 401, 408, 413, 415, 421, 422, 503),
         openapi_extra={
-            "requestBody": {"required": True, "content": images},
+            "requestBody": {"required": True, "content": _bodies(limits)},
             "parameters": query_parameters(),
         },
     )
@@ -114,6 +116,8 @@ def api(labeller: Labeller, limits: Limits) -> APIRouter:
             }
         )
 
+
+def _add_state(router: APIRouter, labeller: Labeller) -> None:
     @router.get("/healthz", tags=["state"], response_model=StateAnswer, responses=faults(421))
     async def healthz() -> Response:
         """Tell that the process is alive."""
@@ -141,8 +145,6 @@ def api(labeller: Labeller, limits: Limits) -> APIRouter:
     async def metrics() -> Response:
         """Count requests, images, batches and refusals, in the text format of Prometheus."""
         return Response(labeller.metrics.text(), media_type=CONTENT_TYPE)
-
-    return router
 
 
 def _json(values: dict[str, Any], status: int = 200) -> Response:
