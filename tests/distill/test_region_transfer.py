@@ -170,6 +170,11 @@ def test_adapters():
     assert len(list(Adapter(4, 4, kind="conv1x1").parameters())) == 2
 
 
+def test_an_adapter_is_a_1x1_convolution():
+    maps, psi = torch.randn(2, 4, 3, 5), Adapter(4, 6, kind="conv1x1")
+    torch.testing.assert_close(psi(maps), psi.map(maps))
+
+
 def test_inverse_scale_divides_channels():
     spread = torch.tensor([2.0, 0.5, 4.0])
     maps = torch.ones(1, 3, 2, 2)

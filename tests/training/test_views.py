@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from boxless.data.resize import resize_square
 from boxless.training.views import CROP_ASPECT, WHOLE, View, draw_view, view_boxes, view_pixels
 
 SEEDS = st.integers(0, 100_000)
@@ -102,3 +103,14 @@ def test_whole_view_at_its_own_size_is_the_image():
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     np.testing.assert_array_equal(view_pixels(image, WHOLE, 16), image)
     np.testing.assert_array_equal(view_pixels(image, View(mirrored=True), 16), image[:, ::-1])
+
+
+def test_a_crop_is_resized_as_for_predictions_up_to_rounding():
+    image = np.random.default_rng(0).integers(0, 256, (120, 90, 3), np.uint8)
+    window = (10 / 90, 20 / 120, 80 / 90, 110 / 120)
+    for size in (32, 64, 150):
+        found = view_pixels(image, View(window), size).astype(int)
+        expected = resize_square(image[20:110, 10:80], size).astype(int)
+        assert np.abs(found - expected).max() <= 1
+        mirrored = view_pixels(image, View(window, mirrored=True), size)
+        np.testing.assert_array_equal(mirrored, found[:, ::-1])

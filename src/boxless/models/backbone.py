@@ -120,9 +120,10 @@ class Backbone(nn.Module):
         owned = [p for p in self.parameters() if p.requires_grad]
         probe = self._probe().to(self.mean.device)
         training = self.training
-        maps = self.eval()(probe, (level,))  # in training mode BatchNorm would learn the probe
+        with torch.enable_grad():  # whoever builds the network may look at it only
+            maps = self.eval()(probe, (level,))  # in training mode BatchNorm would learn the probe
+            made = torch.autograd.grad(maps[level].sum(), owned, allow_unused=True)
         self.train(training)
-        made = torch.autograd.grad(maps[level].sum(), owned, allow_unused=True)
         if all(gradient is not None for gradient in made):
             raise ConfigError(
                 f"freezing {self.name} up to {level!r} leaves nothing to train",

@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import nn
 
 from boxless.data.resize import resize_square
 from boxless.types import Float32Array, UInt8Array
@@ -88,8 +90,21 @@ def view_pixels(image: UInt8Array, view: View, size: int) -> UInt8Array:
     x1, y1, x2, y2 = view.window
     left, top = min(round(x1 * width), width - 1), min(round(y1 * height), height - 1)
     right, bottom = max(round(x2 * width), left + 1), max(round(y2 * height), top + 1)
-    pixels = resize_square(image[top:bottom, left:right], size)
+    part = image[top:bottom, left:right]
+    pixels = resize_square(part, size) if view.window == WHOLE.window else _resize(part, size)
     return np.ascontiguousarray(pixels[:, ::-1]) if view.mirrored else pixels
+
+
+def _resize(part: UInt8Array, size: int) -> UInt8Array:
+    """As `resize_square`, by torch's vectorised kernel.
+
+    A quarter of the time; values differ by 1 at most, in photographs one in 500. Whole images are
+    resized as they are for predictions, to the bit; a crop is seen once.
+    """
+    planes = torch.from_numpy(np.array(part)).permute(2, 0, 1)[None]
+    resized = nn.functional.interpolate(planes, (size, size), mode="bilinear", antialias=True)
+    pixels: UInt8Array = resized[0].permute(1, 2, 0).numpy()
+    return pixels
 
 
 def view_boxes(unit_boxes: Float32Array, view: View) -> Float32Array:
