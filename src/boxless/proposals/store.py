@@ -50,29 +50,30 @@ class OpenShard:
         try:
             opened: Any = safe_open
             self._tensors = opened(path, framework="numpy")
-            self._offsets = self._tensors.get_tensor("offsets")
+            offsets = self._tensors.get_tensor("offsets")
             sizes = self._tensors.get_tensor("sizes")
             rows = [self._tensors.get_slice(name).get_shape() for name in ("boxes", "scores")]
             self._boxes = _mapped(path, "boxes", ("U16", "F32"))
             self._scores = _mapped(path, "scores", ("F16", "F32"))
         except (SafetensorError, OSError) as error:
             raise StoreError(f"cannot read the shard {path}: {error}", hint=REBUILD) from error
-        total = int(self._offsets[-1]) if self._offsets.size else -1
-        found = (self._offsets.shape, sizes.shape, *map(tuple, rows))
+        total = int(offsets[-1]) if offsets.size else -1
+        found = (offsets.shape, sizes.shape, *map(tuple, rows))
         expected = ((images + 1,), (images, 2), (total, 4), (total,))
-        if found != expected or self._offsets[0] != 0 or (np.diff(self._offsets) < 0).any():
+        if found != expected or offsets[0] != 0 or (np.diff(offsets) < 0).any():
             raise StoreError(
                 f"the shard {path} does not fit its index: expected offsets, sizes, boxes and "
                 f"scores of shapes {expected}, found {found}",
                 hint=REBUILD,
             )
-        self.sizes = sizes
+        self._edges: list[int] = offsets.tolist()  # plain numbers: NumPy's cost a µs each
+        self._sizes: list[tuple[int, int]] = list(map(tuple, sizes.tolist()))
         self.checked: set[int] = set()
 
     def __getitem__(self, position: int) -> Proposals:
         """Read the boxes of the image at ``position`` (0-based)."""
-        start, stop = (int(edge) for edge in self._offsets[position : position + 2])
-        width, height = (int(side) for side in self.sizes[position])
+        start, stop = self._edges[position], self._edges[position + 1]
+        width, height = self._sizes[position]
         return Proposals(
             boxes=unpacked_boxes(self._boxes[start:stop], width, height),
             scores=unpacked_scores(self._scores[start:stop]),
