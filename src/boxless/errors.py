@@ -60,6 +60,17 @@ class RunError(BoxlessError):
     """A run folder does not fit the command: changed settings, missing steps, no space."""
 
 
+class PeerError(BoxlessError):
+    """Another of the processes that train together has ended."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message,
+            hint="its own message tells why; started again, the same command goes on from the last"
+            " checkpoint (torchrun --max-restarts does that by itself)",
+        )
+
+
 def system_fault(error: OSError) -> RunError | None:
     """What the machine refused, as an error for the user; None where it may be a bug.
 

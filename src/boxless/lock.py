@@ -6,6 +6,7 @@ may be worked on at the same time.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +20,12 @@ except ImportError:  # not a POSIX system: no locks
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, *, patience: float = 0) -> Iterator[None]:
     """Keep other processes off a folder.
 
     Args:
         folder: A step's or a store's; made if it does not exist.
+        patience: Seconds to wait for another process that holds it.
 
     Raises:
         RunError: Another process holds it, and is named where the system tells; or the folder
@@ -43,7 +45,7 @@ def held(folder: Path) -> Iterator[None]:
         return
     try:
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(opened, patience)
         except BlockingIOError as error:
             raise RunError(
                 f"{folder} is being worked on by another process{_who(opened)}",
@@ -54,6 +56,19 @@ def held(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(opened)
+
+
+def _take(opened: int, patience: float) -> None:
+    end = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _who(opened: int) -> str:

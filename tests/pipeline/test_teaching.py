@@ -41,6 +41,7 @@ def batch(seed=0):
         scores=torch.rand(2, R, generator=generator),
         mask=torch.ones(2, R, dtype=torch.bool),
         windows=torch.tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(2, 1),
+        everyone=torch.tensor([1, 0]),
     )
 
 

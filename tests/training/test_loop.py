@@ -232,7 +232,7 @@ def test_finite_gradients_are_clipped_as_torch_clips_them(tmp_path, runtime):
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
         loss = net(pixels).square().sum()
         if net is one:
-            runtime.step(loss, net, optimizer, 0.5)
+            runtime.step({"loss": loss}, net, optimizer, 0.5)
         else:
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 0.5)

@@ -7,7 +7,8 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from boxless import __version__
-from boxless.errors import BoxlessError, system_fault
+from boxless.errors import BoxlessError, ConfigError, PeerError, system_fault
+from boxless.launched import launched, quiet_unless_first
 
 app = App(
     name="boxless",
@@ -63,7 +64,10 @@ def main(arguments: list[str] | None = None) -> None:
     # Fewer spinning threads when commands share a machine; a user's own setting wins.
     os.environ.setdefault("KMP_BLOCKTIME", "1")
     try:
-        app(arguments, exit_on_error=False, print_error=False)
+        console.quiet = launched().rank > 0
+        _refuse_several(sys.argv[1:] if arguments is None else arguments)
+        with quiet_unless_first():
+            app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         console.print(f"[bold red]error:[/] {error}", markup=True)
         console.print(
@@ -71,6 +75,9 @@ def main(arguments: list[str] | None = None) -> None:
         )
         sys.exit(2)
     except BoxlessError as error:
+        if console.quiet and not isinstance(error, PeerError):  # it has something of its own to say
+            console.quiet = False
+            console.print(f"{launched()}: ", end="")
         console.print("[bold red]error:[/] ", end="")
         console.print(str(error), markup=False)
         sys.exit(2)
@@ -85,3 +92,14 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         console.print(f"error: {fault}", markup=False)
         sys.exit(2)
+
+
+def _refuse_several(words: list[str]) -> None:
+    """Only what trains is done by several processes together."""
+    names = {name: target.startswith("train:") for name, target, _ in VERBS}
+    verb, count = words[0] if words else "", launched().count
+    if count > 1 and not names.get(verb, True):
+        raise ConfigError(
+            f"`boxless {verb}` was started in {count} processes, but runs in one",
+            hint="start it without torchrun or accelerate launch",
+        )

@@ -1,14 +1,19 @@
 """``boxless train`` and the verbs of its steps."""
 
 import json
+import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from boxless.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from boxless.pipeline.context import Run
+    from boxless.training.processes import Processes
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 Methods = Annotated[str | None, Parameter(negative=())]
@@ -185,10 +190,44 @@ def run_until(
         methods: Names of methods to compare, separated by commas, or None for the recipe's.
         profile: Have training steps measure where their time goes.
     """
+    from boxless.launched import launched
+    from boxless.pipeline.execute import execute
+
+    def load(processes: "Processes | None" = None) -> "Run":
+        return _run(spec, tokens, out, recipe, seeds, methods, profile, processes)
+
+    if launched().count == 1:
+        execute(load(), until=verb, force=force or (), only=only)
+        return
+    _refuse_forced_restarts(force or [])
+    require_training()
+    from boxless.pipeline.follow import execute_together
+    from boxless.training.processes import joined
+
+    with joined() as processes:
+        execute_together(
+            processes,
+            lambda: load(processes),
+            until=verb,
+            force=tuple(force or ()),
+            only=only,
+        )
+
+
+def _run(
+    spec: str,
+    tokens: tuple[str, ...],
+    out: Path,
+    recipe: str,
+    seeds: int | None,
+    methods: str | None,
+    profile: bool,
+    processes: "Processes | None",
+) -> "Run":
+    """The run that the words of a command name; see `run_until`."""
     from boxless.cli.overrides import parse_overrides
     from boxless.data.sources import load_manifest
     from boxless.pipeline.context import Run
-    from boxless.pipeline.execute import execute
     from boxless.pipeline.readable import without_bad_images
     from boxless.recipe_files import load_recipe
 
@@ -208,8 +247,7 @@ def run_until(
     manifest = load_manifest(spec)
     if settings.data.skip_bad:
         manifest = without_bad_images(manifest)
-    run = Run(out, spec, settings, manifest, profile)
-    execute(run, until=verb, force=force or (), only=only)
+    return Run(out, spec, settings, manifest, profile, processes)
 
 
 def require_training() -> None:
@@ -223,10 +261,25 @@ def require_training() -> None:
             raise MissingExtraError(package, "train")
 
 
+def _refuse_forced_restarts(force: list[str]) -> None:
+    """A launcher that starts a command again would throw a forced step away again."""
+    restarts = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")
+    if restarts != "0" and set(force) - {"report"}:
+        raise ConfigError(
+            f"--force with --max-restarts {restarts}: each restart would throw away what the last"
+            " attempt has done",
+            hint="give --force without --max-restarts, for as long as the step takes to begin; then"
+            " the same command without --force goes on",
+        )
+
+
 def _show(out: Path) -> None:
+    from boxless.launched import launched
     from boxless.report.results import read_results
     from boxless.report.tables import methods_table, results_table
 
+    if launched().rank:
+        return
     console = Console()
     results = read_results(out / "results.json")
     console.print(results_table(results))

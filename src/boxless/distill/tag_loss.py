@@ -46,7 +46,13 @@ def clamped_log(probability: Tensor) -> Tensor:
     return cast("Tensor", _ClampedLog.apply(probability))
 
 
-def detector_loss(probabilities: Tensor, labels: Tensor, include: Tensor | None = None) -> Tensor:
+def detector_loss(
+    probabilities: Tensor,
+    labels: Tensor,
+    include: Tensor | None = None,
+    *,
+    images: float | None = None,
+) -> Tensor:
     """Teacher loss: cross-entropy of summed region scores with the tags.
 
     ``L = -1/N sum_n sum_k [ y log max(p, 1e-4) + (1 - y) log max(1 - p, 1e-4) ]``
@@ -55,6 +61,7 @@ def detector_loss(probabilities: Tensor, labels: Tensor, include: Tensor | None 
         probabilities: (N, K) in [0, 1].
         labels: (N, K) of 1, 0, -1.
         include: (N,) bool; images left out count neither in the sum nor in N (cross-fitting).
+        images: What the sum is divided by; None = the number of images that are included.
 
     Returns:
         Scalar; 0 if no image is included.
@@ -64,8 +71,9 @@ def detector_loss(probabilities: Tensor, labels: Tensor, include: Tensor | None 
         known = known & include[:, None]
     positive = labels == 1
     terms = torch.where(positive, clamped_log(probabilities), clamped_log(1 - probabilities))
-    count = len(labels) if include is None else int(include.sum())
-    return -(terms * known).sum() / max(count, 1)
+    if images is None:
+        images = len(labels) if include is None else int(include.sum())
+    return -(terms * known).sum() / (images or 1)
 
 
 def tag_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from boxless.data.images import load_image
 from boxless.data.kept_images import KeptImages
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError, StoreError
+from boxless.launched import launched
 from boxless.proposals.store import ProposalStore
 from boxless.types import Proposals
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from boxless.training.batches import ViewDataset
+    from boxless.training.processes import Processes
     from boxless.training.runtime import Runtime
 
 GIB = 1 << 30
@@ -57,6 +59,7 @@ class Run:
         recipe: All settings.
         manifest: The data set.
         profile: Have training steps measure where their time goes.
+        processes: Those that train together; None = this one alone.
     """
 
     folder: Path
@@ -64,6 +67,12 @@ class Run:
     recipe: Recipe
     manifest: Manifest
     profile: bool = False
+    processes: "Processes | None" = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process does what one alone has to do."""
+        return self.processes is None or self.processes.leads
 
     @cached_property
     def _parts(self) -> tuple[Manifest, Manifest | None]:
@@ -122,7 +131,7 @@ class Run:
             load_image,
             [record.path for record in self.manifest.records],
             mode=self.recipe.data.image_cache,
-            limit_bytes=int(self.recipe.run.cache_gib * GIB),
+            limit_bytes=int(self.recipe.run.cache_gib * GIB) // launched().local_count,
             folder=self.folder / "images",
         )
 
@@ -132,7 +141,12 @@ class Run:
         from boxless.training.runtime import Runtime  # noqa: PLC0415
 
         config = self.recipe.run
-        return Runtime(precision=config.precision, threads=config.threads, profile=self.profile)
+        return Runtime(
+            precision=config.precision,
+            threads=config.threads,
+            profile=self.profile,
+            processes=self.processes,
+        )
 
     @cached_property
     def store(self) -> ProposalStore:

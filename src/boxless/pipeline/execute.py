@@ -24,6 +24,9 @@ from boxless.training.files import CHECKPOINT
 RUN_FILES = ("recipe.toml", "results.json", "report.html")
 """Files that lie in the run folder itself."""
 
+LOADERS = 30.0
+"""Seconds that loading processes may outlive the one that a launcher has just started again."""
+
 
 def execute(
     run: Run, *, until: str = "report", force: Iterable[str] = (), only: bool = False
@@ -50,7 +53,7 @@ def execute(
     redo = _forced(steps, forced_verbs)
     places = [place for place, step in enumerate(steps) if step.verb == until]
     steps = steps[: max(places, default=len(steps)) + 1]
-    wanted = _expected_records(run, steps)
+    wanted = expected_records(run, steps)
     _refuse_changes(run, steps, wanted, redo)
     for name in RUN_FILES:  # the folder may be the user's own: touch no other names
         _sweep(run.folder, name)
@@ -75,7 +78,7 @@ def execute(
             (folder / CHECKPOINT).unlink(missing_ok=True)  # killed just before it was removed
             console.print(f"[dim]{step.name}: done already ({done.seconds:.0f} s)[/]")
             continue
-        with held(folder):
+        with held(folder, patience=LOADERS if run.processes is not None else 0):
             if not _is_done(run, wanted, step):  # another process may just have done it
                 _carry_out(run, step, done or wanted[step.name], folder, console)
 
@@ -105,7 +108,7 @@ def outlook(run: Run) -> list[Outlook]:
         RunError: Settings or data changed since a step was done; each difference is listed.
     """
     steps = plan(run)
-    wanted = _expected_records(run, steps)
+    wanted = expected_records(run, steps)
     _refuse_changes(run, steps, wanted, set())
     return [Outlook(step, wanted[step.name], _is_done(run, wanted, step)) for step in steps]
 
@@ -125,6 +128,10 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
     began = time.monotonic()
     try:
         with _missing_packages():
+            if step.trains and run.processes is not None:
+                run.processes.tell(
+                    json.dumps({"step": step.name, "fingerprint": record.fingerprint})
+                )
             record.facts = step.action(run, folder)
     except NumericsError as error:
         hint = f"{error.hint}; the command then names the --force that a changed setting needs"
@@ -194,7 +201,7 @@ def _sweep(folder: Path, name: str = "*") -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _expected_records(run: Run, steps: list[Step]) -> dict[str, StepRecord]:
+def expected_records(run: Run, steps: list[Step]) -> dict[str, StepRecord]:
     """What each step's record must say now, by name."""
     records: dict[str, StepRecord] = {}
     for step in steps:

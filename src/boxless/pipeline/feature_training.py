@@ -57,7 +57,7 @@ def train_stage1(
     task = _task(run, model, detector, cache, features)
     run.runtime.place(task.module)
     dataset = run.dataset(run.train, regions=config.regions if features in REGIONAL else 0)
-    if not (folder / CHECKPOINT).exists():  # which holds what has been learned since
+    if run.leads and not (folder / CHECKPOINT).exists():  # which holds what has been learned since
         _start(run, model, task, dataset, features)
         warn(suspicious_loss(task, dataset, build.stage1_size(recipe, features), run))
     progress = train(

@@ -66,7 +66,7 @@ def _first_phase(run: Run, name: str, method: Method, seed: int) -> Step:
         teacher = weights_of(run.folder / "teacher")
         return train_stage1(run, folder, seed, teacher, run.folder / "cache", features)
 
-    return Step(name, features, {**settings, "seed": seed}, needs, action)
+    return Step(name, features, {**settings, "seed": seed}, needs, action, trains=True)
 
 
 def _student(run: Run, name: str, method: Method, seed: int, first: str | None) -> Step:
@@ -89,7 +89,7 @@ def _student(run: Run, name: str, method: Method, seed: int, first: str | None) 
     if first is not None:
         needs.append(first)
     return Step(name=student_folder(name, seed), verb=name, settings={**settings, "seed": seed},
-                needs=tuple(needs), action=_train(name, seed, first))  # fmt: skip
+                needs=tuple(needs), action=_train(name, seed, first), trains=True)  # fmt: skip
 
 
 def _train(name: str, seed: int, first: str | None) -> Action:

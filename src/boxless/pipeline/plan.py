@@ -55,7 +55,7 @@ def _shared_steps(run: Run) -> list[Step]:
     proposals = Step("proposals", "proposals", _proposal_settings(run), (), _proposals)
     kept = _keeps_maps(run)
     before = ("maps",) if kept and frozen else ()
-    training = Step("teacher", "teacher", teacher, ("proposals", *before), _teacher)
+    training = Step("teacher", "teacher", teacher, ("proposals", *before), _teacher, trains=True)
     cache = Step("cache", "cache", cache_settings, ("teacher", *kept), _cache)
     maps = [_maps_step(run)] if kept else []
     first, second = (maps, [training]) if frozen else ([training], maps)
@@ -105,10 +105,11 @@ def _student_steps(run: Run) -> list[Step]:
             first = (f"stage1{tail}",)
             settings = {**common, **stage1, **teaching, "seed": seed}
             needs = ("teacher", "cache", *_keeps_maps(run))
-            steps.append(Step(*first, "stage1", settings, needs, _stage1(seed)))
+            steps.append(Step(*first, "stage1", settings, needs, _stage1(seed), trains=True))
         settings = {**common, **stage2, **teaching, "seed": seed}
         needs = ("teacher", "cache", *first)
-        steps.append(Step(f"stage2{tail}", "stage2", settings, needs, _stage2(seed)))
+        second = f"stage2{tail}"
+        steps.append(Step(second, "stage2", settings, needs, _stage2(seed), trains=True))
     return steps
 
 
@@ -118,7 +119,7 @@ def _baseline(name: str, seed: int, size: int, settings: Settings) -> Step:
 
         return train_baseline(run, folder, seed, size)
 
-    return Step(name, "baseline", {**settings, "seed": seed}, (), action)
+    return Step(name, "baseline", {**settings, "seed": seed}, (), action, trains=True)
 
 
 def _stage1(seed: int) -> Action:

@@ -23,6 +23,7 @@ class Step:
         needs: Names of the steps whose results it reads.
         action: Does it.
         cheap: Done again without asking when its inputs changed.
+        trains: All processes of a run work on it together; the first does any other by itself.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Step:
     needs: tuple[str, ...]
     action: Action
     cheap: bool = False
+    trains: bool = False
 
 
 def pick(run: Run, *prefixes: str) -> Settings:

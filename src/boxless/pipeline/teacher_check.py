@@ -48,7 +48,7 @@ def check_teacher(run: Run, folder: Path, seed: int) -> dict[str, Any]:
     Returns:
         ``teacher_check`` with what was measured and ``warnings``; nothing for other seeds.
     """
-    if seed != run.seeds[0] or (folder / CHECKPOINT).exists():
+    if seed != run.seeds[0] or not run.leads or (folder / CHECKPOINT).exists():
         return {}
     cache = TeacherCache(run.folder / "cache", len(run.train))
     doubts = doubts_about(cache.probabilities.numpy(), cache.objectness.numpy(), run.train.labels)

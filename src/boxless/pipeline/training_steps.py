@@ -162,16 +162,19 @@ def held_out_loss(
             "schedule = 'plateau' watches held-out images, but data.held_out is 0",
             hint="set data.held_out to 0.1, or schedule to 'cosine'",
         )
-    dataset = run.dataset(part, regions=regions)
+    dataset, images = run.dataset(part, regions=regions), len(part)
+    rows = run.runtime.processes.part(range(images))
 
     @torch.no_grad()
     def measure() -> float:
         model.eval()
         total = 0.0
         workers = run.recipe.run.workers
-        for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):
+        for batch in whole_batches(
+            dataset, size=size, batch_size=PREDICT_BATCH, rows=rows, workers=workers
+        ):
             total += float(loss_of(batch.to(run.runtime.device))) * len(batch.index)
-        return total / len(part)
+        return run.runtime.total(total) / images
 
     return measure
 

@@ -5,7 +5,7 @@ The images form one endless stream, shuffled anew for every pass; update u takes
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from boxless.data.kept_images import KeptImages
-from boxless.errors import BoxlessError, DataError
+from boxless.errors import BoxlessError, ConfigError, DataError
 from boxless.training.views import (
     WHOLE,
     View,
@@ -44,6 +44,7 @@ class Batch:
         scores: (N, R) float32 proposal scores.
         mask: (N, R) bool, False for padding.
         windows: (N, 4) float32 unit box of the view in the uncropped image, mirrored alike.
+        everyone: (B,) int64, `index` of the whole batch where several processes have a part each.
     """
 
     pixels: Tensor
@@ -55,6 +56,12 @@ class Batch:
     scores: Tensor
     mask: Tensor
     windows: Tensor
+    everyone: Tensor
+
+    @property
+    def share(self) -> float:
+        """Part of the whole batch that these images are, in (0, 1]."""
+        return len(self.index) / len(self.everyone)
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
@@ -151,16 +158,18 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
         for row, found in enumerate(boxes):
             mask[row, : len(found)] = True
         rows = [s.index for s in samples]
+        index = torch.tensor(rows, dtype=torch.int64)
         return Batch(
             pixels=torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2),  # channels last
             labels=torch.tensor([self.records[i].labels for i in rows], dtype=torch.int8),
-            index=torch.tensor(rows, dtype=torch.int64),
+            index=index,
             mirrored=torch.tensor([s.view.mirrored for s in samples]),
             boxes=_pad(boxes, count),
             whole_boxes=_pad(whole, count),
             scores=_pad(scores, count),
             mask=mask,
             windows=torch.from_numpy(np.stack([view_window(s.view) for s in samples])),
+            everyone=index,
         )
 
 
@@ -176,6 +185,8 @@ class BatchStream:
         mirror: Flip with probability 1/2.
         crop: Largest part of the area cut off.
         workers: Loading processes; 0 = this one.
+        rank: Number of this process among those that train together.
+        processes: How many there are; each gets every so many-th image of a batch.
     """
 
     dataset: ViewDataset
@@ -185,19 +196,38 @@ class BatchStream:
     mirror: bool = True
     crop: float = 0.0
     workers: int = 0
+    rank: int = 0
+    processes: int = 1
+
+    def part(self, rank: int, processes: int) -> "BatchStream":
+        """The part of one of several processes.
+
+        Raises:
+            ConfigError: There are more processes than images in a batch.
+        """
+        if processes > self.batch_size:
+            raise ConfigError(
+                f"batch_size = {self.batch_size} leaves some of {processes} processes without an"
+                " image: it counts the images of all processes together",
+                hint=f"set ….optim.batch_size to {processes} or more, or start fewer processes",
+            )
+        return replace(self, rank=rank, processes=processes)
 
     def updates(self, epochs: float) -> int:
         """Number of updates that make up `epochs` passes."""
         return max(1, round(epochs * len(self.dataset) / self.batch_size))
 
-    def plan(self, update: int) -> list[Sample]:
-        """The samples of one update."""
+    def images(self, update: int) -> list[tuple[int, int]]:
+        """Pass and row of every image of one update, of all processes."""
         count, first = len(self.dataset), update * self.batch_size
+        passes = (divmod(place, count) for place in range(first, first + self.batch_size))
+        return [(epoch, int(_order(self.seed, epoch, count)[place])) for epoch, place in passes]
+
+    def plan(self, update: int) -> list[Sample]:
+        """The samples of one update, of this process."""
         size = int(np.random.default_rng([self.seed, 1, update]).choice(self.sizes))
         samples = []
-        for position in range(first, first + self.batch_size):
-            epoch, place = divmod(position, count)
-            index = int(_order(self.seed, epoch, count)[place])
+        for epoch, index in self.images(update)[self.rank :: self.processes]:
             view = draw_view(
                 seed=self.seed, epoch=epoch, index=index, mirror=self.mirror, crop=self.crop
             )
@@ -209,7 +239,13 @@ class BatchStream:
         plans = (self.plan(update) for update in range(start, stop))
         for size in self.sizes:
             self.dataset.reserve(size, crop_side(size, self.crop))
-        yield from _loader(self.dataset, plans, self.workers)
+        found = _loader(self.dataset, plans, self.workers)
+        if self.processes == 1:
+            yield from found
+            return
+        for update, batch in zip(range(start, stop), found, strict=True):
+            everyone = torch.tensor([index for _, index in self.images(update)])
+            yield replace(batch, everyone=everyone)
 
 
 def whole_batches(

@@ -15,9 +15,10 @@ WARM = 2
 
 PARTS = (
     "loader", "transfer", "forward", "teacher", "region loss", "distillation loss", "backward",
-    "optimiser", "rest",
+    "exchange", "optimiser", "rest",
 )  # fmt: skip
-"""Names of the parts, in the order of an update; ``rest`` is logging, averages and checkpoints."""
+"""Names of the parts, in the order of an update; ``exchange`` is adding up the gradients of several
+processes, ``rest`` is logging, averages and checkpoints."""
 
 
 class Clock:

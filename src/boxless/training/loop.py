@@ -1,8 +1,9 @@
 """The training loop. Teacher, baseline and both stages all run through `train`, top to bottom.
 
 A step is a pure function of its task, its data, its settings and its seed: order and views of
-images come from the update's number, random layers from the generator kept in the checkpoint.
-Killed at any moment and started again, it ends with the same weights bit for bit (on one machine).
+images come from the update's number, random layers from the generator kept in the checkpoint (of
+several processes: from the update's number too). Killed at any moment and started again, it ends
+with the same weights bit for bit (on one machine, with the same number of processes).
 """
 
 import time
@@ -16,7 +17,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from boxless.errors import ConfigError, NumericsError
+from boxless.errors import ConfigError, NumericsError, StoreError
 from boxless.seals import write_sealed
 from boxless.training.batches import Batch, BatchStream
 from boxless.training.checkpoint import (
@@ -37,6 +38,7 @@ from boxless.training.optimization import (
     set_rate,
 )
 from boxless.training.runtime import Runtime
+from boxless.training.synced_norm import synced_norms
 
 LOG_EVERY = 10
 
@@ -77,6 +79,13 @@ class _State:
     def load(self, folder: Path) -> Progress:
         """Restore the last checkpoint, if there is one."""
         progress = load_checkpoint(folder, self.task.module, self.optimizer, self.average)
+        count = self.runtime.processes.count
+        if self.runtime.total(progress.update) != count * progress.update:
+            raise StoreError(
+                f"the {count} processes do not read the same checkpoint in {folder}; this one's is"
+                f" of update {progress.update}",
+                hint="the run folder must lie on a drive that all machines share",
+            )
         self.runtime.restore(progress.extra)
         self.plateau = Plateau(self.plateau.patience, **progress.plateau)
         return progress
@@ -94,14 +103,67 @@ class _State:
         with timed("forward"), self.runtime.autocast():
             return self.task.losses(placed)
 
+    def losses_alone(self, batch: Batch) -> dict[str, Tensor]:
+        """Loss parts of a batch, while no other process computes any."""
+        with self.runtime.processes.apart():
+            return self.losses(batch)
+
     def update(self, batch: Batch, update: int, value: float, clip: float) -> dict[str, Tensor]:
-        """One update at learning rate `value`."""
+        """One update at learning rate `value`; the losses of all processes."""
         set_rate(self.optimizer, value)
-        losses = self.losses(batch)
-        self.runtime.step(losses["loss"], self.task.module, self.optimizer, clip)
+        losses = self.runtime.step(
+            self.losses(batch), self.task.module, self.optimizer, clip, share=batch.share
+        )
         if self.average is not None:
             self.average.update(self.task.module, update)
         return losses
+
+
+@dataclass(slots=True)
+class _Keeper:
+    """Writes events, checkpoints and weights; where several processes train, the first alone."""
+
+    state: _State
+    folder: Path
+    pause: float
+    log: EventLog | None
+    began: float
+    saved: float
+    done: int
+
+    @classmethod
+    def begin(cls, state: _State, folder: Path, pause: float) -> "_Keeper":
+        """Go on from the last checkpoint, if there is one; the next comes after `pause` seconds."""
+        progress, now = state.load(folder), time.monotonic()
+        leads = state.runtime.processes.leads
+        log = EventLog(folder, update=progress.update) if leads else None
+        return cls(state, folder, pause, log, now - progress.seconds, now, progress.update)
+
+    @property
+    def seconds(self) -> float:
+        """Training time spent, in all attempts."""
+        return time.monotonic() - self.began
+
+    def note(self, update: int, losses: dict[str, Tensor], **more: float) -> None:
+        """Log an update."""
+        if self.log is not None:
+            parts = {k: float(v) for k, v in losses.items()}
+            self.log.write({"update": update, **more, **parts})
+
+    def save_if_due(self, update: int) -> None:
+        """Write a checkpoint after `update` updates, if it is time."""
+        if self.log is not None and time.monotonic() - self.saved > self.pause:
+            self.state.save(self.folder, update, self.seconds)
+            self.saved, self.done = time.monotonic(), update
+
+    def finish(self) -> None:
+        """Keep the trained weights: the averaged ones, if they were averaged."""
+        module, average = self.state.task.module, self.state.average
+        if average is not None:
+            module.load_state_dict(average.state)
+        if self.log is not None:
+            self.log.close()
+            save_weights(self.folder / WEIGHTS, module)
 
 
 def train(
@@ -122,7 +184,8 @@ def train(
         stream: Where batches come from.
         settings: Optimiser and schedule.
         folder: Receives checkpoint, events and at the end ``weights.safetensors``.
-        runtime: Device and precision.
+        runtime: Device and precision, and the processes that train together: each takes its part of
+            every batch, and the first writes the files.
         title: Shown beside the progress bar.
         checkpoint_seconds: Time between checkpoints.
         validate: Held-out loss, asked once a pass by the plateau schedule.
@@ -132,41 +195,41 @@ def train(
         attempt's updates went, if the runtime was asked to look.
 
     Raises:
+        ConfigError: There are more processes than images in a batch.
         NumericsError: A loss or gradient became infinite or NaN; says where.
+        PeerError: Another process has ended.
         StoreError: The checkpoint cannot be used.
     """
+    processes = runtime.processes
+    stream = stream.part(processes.rank, processes.count)
     total = settings.updates or stream.updates(settings.epochs)
     per_epoch = stream.updates(1)
+    processes.agree(title)  # the first may have had more to prepare
+    processes.start_alike(task.module)
     state = _State.begin(task, settings, runtime)
-    progress = state.load(folder)
-    log = EventLog(folder, update=progress.update)
+    keeper = _Keeper.begin(state, folder, checkpoint_seconds)
     task.train_mode()
     _require_statistics(task.module, stream.batch_size)
-    saved = time.monotonic()
-    began = saved - progress.seconds
-    start = done = progress.update
+    start = keeper.done
     bar = StepProgress(title, total, done=start, per=stream.batch_size)
-    with measured(runtime.device, wanted=runtime.profile) as clock, bar:
+    synced = synced_norms(task.module, processes)
+    with measured(runtime.device, wanted=runtime.profile) as clock, synced, bar:
         for update, batch in enumerate(_awaited(stream.batches(start, total), clock), start):
             value = rate(settings, update, total, state.plateau.drops)
-            now = partial(_moment, folder, stream, batch, update, done)
-            with explained(task.module, partial(state.losses, batch), now):
+            now = partial(_moment, folder, stream, batch, update, keeper.done)
+            processes.reseed(stream.seed, update)
+            with explained(task.module, partial(state.losses_alone, batch), now):
                 losses = state.update(batch, update, value, settings.clip_norm)
             if update % LOG_EVERY == 0 or update + 1 == total:
-                parts = {k: float(v.detach()) for k, v in losses.items()}
-                log.write({"update": update, "epoch": update / per_epoch, "lr": value, **parts})
-            bar.advance(note=f"loss {float(losses['loss'].detach()):.4g}")
+                keeper.note(update, losses, epoch=update / per_epoch, lr=value)
+            bar.advance(note=f"loss {float(losses['loss']):.4g}")
             if validate is not None and (update + 1) % per_epoch == 0:
                 state.plateau.see(validate())
                 task.train_mode()
-            if time.monotonic() - saved > checkpoint_seconds and update + 1 < total:
-                state.save(folder, update + 1, time.monotonic() - began)
-                saved, done = time.monotonic(), update + 1
-    log.close()
-    if state.average is not None:
-        task.module.load_state_dict(state.average.state)
-    save_weights(folder / WEIGHTS, task.module)
-    return Progress(total, time.monotonic() - began, profile=clock.summary() if clock else None)
+            if update + 1 < total:
+                keeper.save_if_due(update + 1)
+    keeper.finish()
+    return Progress(total, keeper.seconds, profile=clock.summary() if clock else None)
 
 
 def _awaited(batches: Iterator[Batch], clock: Clock | None) -> Iterator[Batch]:

@@ -1,13 +1,16 @@
 """Device, precision and threads. The only file that knows accelerate."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from boxless.errors import ConfigError, NumericsError
+from boxless.errors import ConfigError, NumericsError, PeerError
+from boxless.launched import launched
 from boxless.training.clock import timed
+from boxless.training.processes import Processes
 
 ADVICE = "lower the learning rate (….optim.lr), or set ….optim.clip_norm to 1"
 
@@ -20,23 +23,30 @@ class Runtime:
         threads: CPU threads of torch; 0 leaves torch's choice.
         cpu: Stay on the CPU even where there is a GPU.
         profile: Have training steps measure where their time goes.
+        processes: Those that train together; None = this one alone.
 
     Raises:
-        ConfigError: More than one process was started.
+        ConfigError: More than one process was started, for work that is one's.
     """
 
     def __init__(
-        self, *, precision: str = "no", threads: int = 0, cpu: bool = False, profile: bool = False
+        self,
+        *,
+        precision: str = "no",
+        threads: int = 0,
+        cpu: bool = False,
+        profile: bool = False,
+        processes: Processes | None = None,
     ) -> None:
-        self.profile = profile
+        if processes is None and launched().count > 1:
+            raise ConfigError(
+                f"{launched().count} processes were started for what one does",
+                hint="start it without torchrun or accelerate launch",
+            )
+        self.profile, self.processes = profile, processes or Processes()
         if threads:
             torch.set_num_threads(threads)
         self._engine: Any = Accelerator(mixed_precision=precision, cpu=cpu)
-        if self._engine.num_processes > 1:
-            raise ConfigError(
-                f"{self._engine.num_processes} processes were started; boxless trains in one",
-                hint="start it without torchrun or accelerate launch",
-            )
 
     @property
     def device(self) -> torch.device:
@@ -52,25 +62,60 @@ class Runtime:
         return self._engine.autocast()
 
     def step(
-        self, loss: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer, clip: float
-    ) -> None:
+        self,
+        losses: Mapping[str, Tensor],
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        clip: float,
+        *,
+        share: float = 1.0,
+    ) -> dict[str, Tensor]:
         """Backward pass, optional clipping, update, gradients cleared.
 
         Args:
-            loss: Scalar.
+            losses: Scalars, means over this process's images; ``loss`` is minimised.
             module: What is trained.
             optimizer: Its optimiser.
             clip: Largest gradient norm; 0 = no clipping.
+            share: Part of the whole batch that this process has.
+
+        Returns:
+            The losses of the whole batch, detached.
 
         Raises:
             NumericsError: The loss or the gradient is not finite; nothing was updated.
+            PeerError: That of another process is not, or it has ended.
         """
-        if not bool(torch.isfinite(loss.detach())):
-            raise NumericsError(f"the loss became {float(loss.detach())}", hint=ADVICE)
-        with timed("backward"):
-            self._engine.backward(loss)
+        own = {name: value.detach() for name, value in losses.items()}
+        if not self.processes.several:
+            _require_finite(own["loss"], "the loss")
+            with timed("backward"):
+                self._engine.backward(losses["loss"])
+        else:
+            with timed("backward"):
+                self._engine.backward(losses["loss"] * share)
+            with timed("exchange"):
+                own = self._exchange(own, module, share)
         with timed("optimiser"):
             self._apply(module, optimizer, clip)
+        return own
+
+    def _exchange(
+        self, own: Mapping[str, Tensor], module: nn.Module, share: float
+    ) -> dict[str, Tensor]:
+        """Add up the gradients of all processes, and their losses behind them, in one sum."""
+        grads = [p.grad for p in module.parameters() if p.grad is not None]
+        shares = [value.to(grads[0]).reshape(1) * share for value in own.values()]
+        packed = self.processes.add(torch.cat([g.reshape(-1) for g in grads] + shares))
+        losses = dict(zip(own, packed[-len(own) :].clone(), strict=True))
+        # With fp16 the scaler looks at the gradients, and skips the update in every process.
+        faulty = packed[: -len(own)] if self._engine.scaler is None else packed.new_zeros(1)
+        if not bool(torch.isfinite(losses["loss"]) & torch.isfinite(faulty).all()):
+            _require_finite(own["loss"], "the loss")
+            _require_finite(nn.utils.get_total_norm(grads), "the norm of the gradient")
+            raise PeerError("the loss or gradient of another process is not finite")
+        _spread(packed, grads)
+        return losses
 
     def _apply(self, module: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> None:
         scaler = self._engine.scaler
@@ -78,8 +123,8 @@ class Runtime:
             scaler.unscale_(optimizer)
         trained = [p for p in module.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
-        if scaler is None and not bool(torch.isfinite(norm)):  # a scaler skips such updates itself
-            raise NumericsError(f"the norm of the gradient became {float(norm)}", hint=ADVICE)
+        if scaler is None:  # which skips such updates itself
+            _require_finite(norm, "the norm of the gradient")
         if clip:
             nn.utils.clip_grads_with_norm_(trained, clip, norm)
         if scaler is not None:
@@ -88,6 +133,11 @@ class Runtime:
         else:
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
+    def total(self, value: float) -> float:
+        """Sum of a number over all processes."""
+        packed = torch.tensor([value], dtype=torch.float64, device=self.device)
+        return float(self.processes.add(packed))
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must keep of the runtime."""
@@ -98,3 +148,16 @@ class Runtime:
         """Take over a state of `state`."""
         if "scaler" in state and self._engine.scaler is not None:
             self._engine.scaler.load_state_dict(state["scaler"])
+
+
+def _require_finite(value: Tensor, what: str) -> None:
+    if not bool(torch.isfinite(value)):
+        raise NumericsError(f"{what} became {float(value)}", hint=ADVICE)
+
+
+def _spread(packed: Tensor, grads: Sequence[Tensor]) -> None:
+    """Copy the beginning of a vector into gradients of any layout."""
+    first = 0
+    for grad in grads:
+        grad.copy_(packed[first : first + grad.numel()].view(grad.shape))
+        first += grad.numel()

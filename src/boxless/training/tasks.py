@@ -73,12 +73,20 @@ class TeacherTask:
         outputs = self._outputs(batch, heads)
         parts = []
         for head, output in enumerate(outputs):
-            probabilities = output.image_probabilities()
-            include = None
-            if head and self.folds is not None:
-                include = (self.folds[batch.index.cpu()] != head - 1).to(probabilities.device)
-            parts.append(detector_loss(probabilities.float(), batch.labels, include))
+            probabilities = output.image_probabilities().float()
+            if head == 0 or self.folds is None:
+                parts.append(detector_loss(probabilities, batch.labels))
+                continue
+            include = self._seen(self.folds, head, batch.index).to(probabilities.device)
+            # Of all processes: a mean over the images that this head sees of the whole batch.
+            images = batch.share * int(self._seen(self.folds, head, batch.everyone).sum())
+            parts.append(detector_loss(probabilities, batch.labels, include, images=images))
         return {"loss": torch.stack(parts).sum(), "tags": parts[0]}
+
+    @staticmethod
+    def _seen(folds: Tensor, head: int, rows: Tensor) -> Tensor:
+        """(N,) bool: images that a head of a fold may train on."""
+        return folds[rows.cpu()] != head - 1
 
     def _outputs(self, batch: Batch, heads: tuple[int, ...]) -> list[DetectorOutput]:
         detector = self.detector
