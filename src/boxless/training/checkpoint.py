@@ -113,6 +113,15 @@ def load_checkpoint(
     return progress
 
 
+def saved_update(folder: Path) -> int:
+    """Updates done at the last checkpoint; 0 where there is none that can be read."""
+    try:
+        with safe_open(folder / NAME, "pt") as file:
+            return int(json.loads(file.metadata()["progress"])["update"])
+    except _UNUSABLE:
+        return 0
+
+
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():

@@ -24,6 +24,7 @@ from boxless.training.checkpoint import (
     Progress,
     load_checkpoint,
     save_checkpoint,
+    saved_update,
 )
 from boxless.training.clock import Clock, measured, timed
 from boxless.training.events import EventLog, StepProgress
@@ -129,7 +130,7 @@ class _Keeper:
     log: EventLog | None
     began: float
     saved: float
-    done: int
+    start: int
 
     @classmethod
     def begin(cls, state: _State, folder: Path, pause: float) -> "_Keeper":
@@ -154,7 +155,7 @@ class _Keeper:
         """Write a checkpoint after `update` updates, if it is time."""
         if self.log is not None and time.monotonic() - self.saved > self.pause:
             self.state.save(self.folder, update, self.seconds)
-            self.saved, self.done = time.monotonic(), update
+            self.saved = time.monotonic()
 
     def finish(self) -> None:
         """Keep the trained weights: the averaged ones, if they were averaged."""
@@ -210,13 +211,13 @@ def train(
     keeper = _Keeper.begin(state, folder, checkpoint_seconds)
     task.train_mode()
     _require_statistics(task.module, stream.batch_size)
-    start = keeper.done
+    start = keeper.start
     bar = StepProgress(title, total, done=start, per=stream.batch_size)
     synced = synced_norms(task.module, processes)
     with measured(runtime.device, wanted=runtime.profile) as clock, synced, bar:
         for update, batch in enumerate(_awaited(stream.batches(start, total), clock), start):
             value = rate(settings, update, total, state.plateau.drops)
-            now = partial(_moment, folder, stream, batch, update, keeper.done)
+            now = partial(_moment, folder, stream, batch, update)
             processes.reseed(stream.seed, update)
             with explained(task.module, partial(state.losses_alone, batch), now):
                 losses = state.update(batch, update, value, settings.clip_norm)
@@ -244,11 +245,12 @@ def _awaited(batches: Iterator[Batch], clock: Clock | None) -> Iterator[Batch]:
             clock.end_update()
 
 
-def _moment(folder: Path, stream: BatchStream, batch: Batch, update: int, done: int) -> Moment:
+def _moment(folder: Path, stream: BatchStream, batch: Batch, update: int) -> Moment:
     """An update under way, for messages."""
     records = [stream.dataset.records[row] for row in batch.index.tolist()]
     checkpoint = folder / CHECKPOINT
-    return Moment(update, records, checkpoint if checkpoint.exists() else None, done)
+    saved = checkpoint if checkpoint.exists() else None
+    return Moment(update, records, saved, saved_update(folder))
 
 
 def _require_statistics(module: nn.Module, batch_size: int) -> None:

@@ -159,7 +159,7 @@ def joined() -> Iterator[Processes]:
         return
     device = _device(own)
     with _peers():
-        store, _, _ = next(rendezvous("env://", timeout=PATIENCE))
+        store = _store(own)
         distributed.init_process_group(
             "gloo" if device is None else "nccl",
             store=store,
@@ -180,6 +180,13 @@ def joined() -> Iterator[Processes]:
                 processes.tell(FAILED)
         raise
     distributed.destroy_process_group()
+
+
+def _store(own: Launched) -> Any:
+    """The launcher's store; torchrun keeps one for all attempts, and words of the last with it."""
+    whole, _, _ = next(rendezvous("env://", timeout=PATIENCE))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return distributed.PrefixStore(f"boxless-{attempt}-{own.count}", whole)
 
 
 def _device(own: Launched) -> torch.device | None:

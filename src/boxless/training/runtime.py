@@ -110,9 +110,11 @@ class Runtime:
         losses = dict(zip(own, packed[-len(own) :].clone(), strict=True))
         # With fp16 the scaler looks at the gradients, and skips the update in every process.
         faulty = packed[: -len(own)] if self._engine.scaler is None else packed.new_zeros(1)
-        if not bool(torch.isfinite(losses["loss"]) & torch.isfinite(faulty).all()):
+        finite = bool(torch.isfinite(losses["loss"]))
+        if not finite or not bool(torch.isfinite(faulty).all()):
             _require_finite(own["loss"], "the loss")
-            _require_finite(nn.utils.get_total_norm(grads), "the norm of the gradient")
+            if finite:  # else the fault came here from another process, by BatchNorm's statistics
+                _require_finite(nn.utils.get_total_norm(grads), "the norm of the gradient")
             raise PeerError("the loss or gradient of another process is not finite")
         _spread(packed, grads)
         return losses
