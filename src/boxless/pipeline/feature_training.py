@@ -57,9 +57,10 @@ def train_stage1(
     task = _task(run, model, detector, cache, features)
     run.runtime.place(task.module)
     dataset = run.dataset(run.train, regions=config.regions if features in REGIONAL else 0)
-    if run.leads and not (folder / CHECKPOINT).exists():  # which holds what has been learned since
+    if not (folder / CHECKPOINT).exists():  # which holds what has been learned since
         _start(run, model, task, dataset, features)
-        warn(suspicious_loss(task, dataset, build.stage1_size(recipe, features), run))
+        if run.leads:
+            warn(suspicious_loss(task, dataset, build.stage1_size(recipe, features), run))
     progress = train(
         task,
         build.stream(
@@ -95,7 +96,11 @@ def _task(
 def _start(
     run: Run, model: Classifier, task: AnyTask, dataset: ViewDataset, features: Features
 ) -> None:
-    """Matched statistics and a fitted Psi, where they are asked for."""
+    """Matched statistics and a fitted Psi, where they are asked for.
+
+    Of several processes all match, which may add a bias, and the first fits: `train` hands its
+    weights on.
+    """
     recipe, config = run.recipe, run.recipe.stage1
     if config.match_statistics:
         kept = "maps" if keeps_maps(recipe) else METHOD_MAPS
@@ -103,7 +108,8 @@ def _start(
         own = moments(run, model.backbone.eval(), recipe.student.input_size)
         conv = last_convolution(model.backbone)
         match_moments(conv, own, (wanted["mean"], wanted["deviation"]))
-    if isinstance(task, FeatureTask) and adapter_start(recipe, features) == "ridge":
+    fits = isinstance(task, FeatureTask) and adapter_start(recipe, features) == "ridge"
+    if isinstance(task, FeatureTask) and fits and run.leads:
         with StepProgress("fit of Psi", len(dataset)) as bar:
             task.start_adapters(
                 _counted(run, dataset, build.stage1_size(recipe, features), bar),

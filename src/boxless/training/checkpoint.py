@@ -32,6 +32,7 @@ class Progress:
         plateau: State of the plateau schedule.
         extra: State of the runtime.
         profile: Where the time of the updates went, if that was measured; in no checkpoint.
+        processes: How many trained together in this attempt; in no checkpoint.
     """
 
     update: int = 0
@@ -39,11 +40,14 @@ class Progress:
     plateau: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     profile: dict[str, object] | None = None
+    processes: int = 1
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the record of a step that trains keeps of a finished attempt."""
-        known = {"seconds": self.seconds, "updates": self.update}
+        known: dict[str, Any] = {"seconds": self.seconds, "updates": self.update}
+        if self.processes > 1:
+            known["processes"] = self.processes
         return known if self.profile is None else known | {"profile": self.profile}
 
 

@@ -230,7 +230,8 @@ def train(
             if update + 1 < total:
                 keeper.save_if_due(update + 1)
     keeper.finish()
-    return Progress(total, keeper.seconds, profile=clock.summary() if clock else None)
+    profile = clock.summary() if clock else None
+    return Progress(total, keeper.seconds, profile=profile, processes=processes.count)
 
 
 def _awaited(batches: Iterator[Batch], clock: Clock | None) -> Iterator[Batch]:
