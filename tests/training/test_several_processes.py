@@ -47,7 +47,7 @@ def assert_close(first, second):
     one, two = load_file(first / WEIGHTS), load_file(second / WEIGHTS)
     assert one.keys() == two.keys()
     for key, value in one.items():
-        torch.testing.assert_close(two[key], value, rtol=2e-4, atol=2e-5, msg=key)
+        torch.testing.assert_close(two[key], value, rtol=1e-4, atol=1e-5, msg=key)
 
 
 def assert_same(first, second):

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from boxless.errors import ConfigError, PeerError
@@ -186,7 +187,7 @@ def _store(own: Launched) -> Any:
     """The launcher's store; torchrun keeps one for all attempts, and words of the last with it."""
     whole, _, _ = next(rendezvous("env://", timeout=PATIENCE))
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return distributed.PrefixStore(f"boxless-{attempt}-{own.count}", whole)
+    return PrefixStore(f"boxless-{attempt}-{own.count}", whole)
 
 
 def _device(own: Launched) -> torch.device | None:
