@@ -157,7 +157,7 @@ class _Keeper:
             self.state.save(self.folder, update, self.seconds)
             self.saved = time.monotonic()
 
-    def finish(self) -> None:
+    def finish(self, total: int, clock: Clock | None) -> Progress:
         """Keep the trained weights: the averaged ones, if they were averaged."""
         module, average = self.state.task.module, self.state.average
         if average is not None:
@@ -165,6 +165,8 @@ class _Keeper:
         if self.log is not None:
             self.log.close()
             save_weights(self.folder / WEIGHTS, module)
+        profile, count = clock.summary() if clock else None, self.state.runtime.processes.count
+        return Progress(total, self.seconds, profile=profile, processes=count)
 
 
 def train(
@@ -192,7 +194,7 @@ def train(
         validate: Held-out loss, asked once a pass by the plateau schedule.
 
     Returns:
-        Updates done and seconds spent, earlier attempts included; and where the time of this
+        Updates done and seconds spent, earlier attempts included, and where the time of this
         attempt's updates went, if the runtime was asked to look.
 
     Raises:
@@ -211,9 +213,8 @@ def train(
     keeper = _Keeper.begin(state, folder, checkpoint_seconds)
     task.train_mode()
     _require_statistics(task.module, stream.batch_size)
-    start = keeper.start
+    start, synced = keeper.start, synced_norms(task.module, processes)
     bar = StepProgress(title, total, done=start, per=stream.batch_size)
-    synced = synced_norms(task.module, processes)
     with measured(runtime.device, wanted=runtime.profile) as clock, synced, bar:
         for update, batch in enumerate(_awaited(stream.batches(start, total), clock), start):
             value = rate(settings, update, total, state.plateau.drops)
@@ -229,9 +230,7 @@ def train(
                 task.train_mode()
             if update + 1 < total:
                 keeper.save_if_due(update + 1)
-    keeper.finish()
-    profile = clock.summary() if clock else None
-    return Progress(total, keeper.seconds, profile=profile, processes=processes.count)
+    return keeper.finish(total, clock)
 
 
 def _awaited(batches: Iterator[Batch], clock: Clock | None) -> Iterator[Batch]:
