@@ -20,8 +20,9 @@ from boxless.engines.engine import SHARED_FILES, Answer, Unit
 from boxless.engines.local import available_cores, one_opencv_thread
 from boxless.errors import BoxlessError, ConfigError, DataError, MissingExtraError, RunError
 
-WAVE = 2048
-"""Units that are handed to the cluster together; their results are fetched as they come."""
+LEAST_WAVE, WAVE_PER_CORE = 256, 32
+"""Units that are handed to the cluster together: few enough to lie in its memory, enough to keep
+its cores busy while the last ones of them are waited for."""
 
 OBJECT_STORE = 512 * 1024**2
 """Bytes of shared memory of a cluster that is started here; units and results are small."""
@@ -42,7 +43,7 @@ class RayEngine:
         workers: Units worked on at the same time; 0: as many as the cluster has cores.
     """
 
-    images_per_unit = 32
+    images_per_unit = 64
     elsewhere = True
 
     def __init__(self, ray: Any, workers: int = 0) -> None:
@@ -51,7 +52,9 @@ class RayEngine:
     def map(self, function: Callable[[Unit], Answer], units: Iterable[Unit]) -> Iterator[Answer]:
         """See `boxless.engines.engine.Engine.map`."""
         left = iter(units)
-        while wave := list(islice(left, WAVE)):
+        cores = int(self._ray.cluster_resources().get("CPU", 1))
+        size = max(LEAST_WAVE, WAVE_PER_CORE * cores)
+        while wave := list(islice(left, size)):
             with _ray_faults(self._ray):
                 for row in self._answers(function, wave).iter_rows():
                     answer = row["answer"].value
@@ -67,8 +70,7 @@ class RayEngine:
         data = self._ray.data.from_items(rows, override_num_blocks=len(rows))
         data.context.execution_options.preserve_order = True
         data.context.enable_progress_bars = False
-        # A lost node costs the tasks on it one of their attempts: never give up for that.
-        return data.map(work, compute=compute, num_cpus=1, max_retries=-1)
+        return data.map(work, compute=compute, num_cpus=1)
 
 
 @contextmanager
@@ -94,7 +96,7 @@ def ray_engine(address: str = "", workers: int = 0) -> Iterator[RayEngine]:
         import ray.data  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError("ray", "ray") from error
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     if ray.is_initialized():
         yield RayEngine(ray, workers)
         return

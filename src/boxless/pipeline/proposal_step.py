@@ -43,13 +43,14 @@ def extract_proposals(run: Run, folder: Path) -> dict[str, Any]:
     config = run.recipe.proposals
     proposer = make_proposer(config.method, **proposer_settings(config))
     load = load_outline if config.method == "file" else load_image
-    with ExtractionProgress("proposals") as progress, advice_for_runs():
+    with run.engine() as engine, ExtractionProgress("proposals") as progress, advice_for_runs():
         store = extract(
             run.manifest.records,
             proposer,
             folder / "store",
             manifest_fingerprint=run.manifest.fingerprint,
             load_image=load,
+            engine=engine,
             skip_bad=run.recipe.data.skip_bad,
             progress=progress,
         )
