@@ -1,7 +1,7 @@
 """``boxless predict``: label images with an exported student."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from boxless.inference.prediction import Prediction
     from boxless.inference.predictor import Predictor
     from boxless.inference.result_files import ResultWriter
+    from boxless.storage.paths import AnyPath, RemotePath
 
 Format = Literal["table", "json", "csv", "parquet", "coco"]
 _FORMATS: dict[str, Format] = {
@@ -22,13 +23,13 @@ _FORMATS: dict[str, Format] = {
 
 
 def predict(
-    model: Path,
+    model: str,
     images: list[str],
     *,
     top: int | None = None,
     threshold: float | None = None,
     format: Format | None = None,  # noqa: A002  (the name of the option)
-    out: Path | None = None,
+    out: str | None = None,
     boxes: bool = False,
     draw: Path | None = None,
     heat_map: bool = False,
@@ -51,14 +52,17 @@ def predict(
 
         boxless predict student.onnx 'photos/**/*.jpg' --out labels.csv
 
+        boxless predict student.onnx s3://bucket/photos --out s3://bucket/labels.csv
+
     Args:
         model: Exported student (.onnx), or a run folder.
-        images: Image files, folders to search for images, or patterns such as '**/*.jpg'.
+        images: Image files, folders to search for images, or patterns such as '**/*.jpg'; paths, or
+            addresses in a store such as s3://bucket/photos.
         top: Show this many labels, the most probable ones, whatever their thresholds.
         threshold: One threshold for all classes, instead of the file's own.
         format: table (terminal), json (one object a line), csv, parquet, or coco; by default what
             the suffix of --out says, else table.
-        out: File to write to, instead of the terminal; replaced in one step at the end.
+        out: File or object to write to, instead of the terminal; replaced in one step at the end.
         boxes: Say also where the labels were seen.
         draw: Folder for annotated pictures.
         heat_map: Lay the heat map of the most probable label over each picture.
@@ -72,8 +76,10 @@ def predict(
     """
     from boxless.engines.engine import engine_beyond
     from boxless.inference.predictor import Predictor
+    from boxless.storage.paths import place
 
-    kind = _kind("json" if json and format is None else format, out)
+    target = None if out is None else place(out)
+    kind = _kind("json" if json and format is None else format, target)
     _check(top, threshold, draw, heat_map=heat_map)
     predictor = Predictor.load(model, threads=threads)
     if threshold is not None:
@@ -84,7 +90,7 @@ def predict(
     drawn = None if draw is None else _artist(draw, failures, heat_map=heat_map)
     with ExitStack() as stack:
         chosen = stack.enter_context(engine_beyond(engine, address=ray_address))
-        writer = _writer(kind, out, predictor, stack)
+        writer = _writer(kind, target, predictor, stack)
         quiet = out is None and sys.stdout.isatty()
         advance = stack.enter_context(_progress(len(found), quiet=quiet))
 
@@ -105,7 +111,7 @@ def predict(
     _report(failures, total=len(found))
 
 
-def _kind(kind: Format | None, out: Path | None) -> Format:
+def _kind(kind: Format | None, out: "AnyPath | None") -> Format:
     from boxless.errors import ConfigError
 
     if kind is None:
@@ -146,11 +152,14 @@ def _find(words: list[str], failures: list[tuple[str, str]]) -> list[str]:
     """Files as given, folders searched to the bottom, patterns resolved."""
     from boxless.errors import DataError
     from boxless.inference.images import find_images, match_images
+    from boxless.storage.paths import RemotePath, is_url
 
     found: list[str] = []
     for word in words:
         try:
-            if Path(word).is_dir():
+            if is_url(word):
+                found += map(str, _find_remote(RemotePath(word)))
+            elif Path(word).is_dir():
                 found += map(str, find_images(Path(word)))
             elif not Path(word).exists() and any(sign in word for sign in "*?["):
                 found += map(str, match_images(word))
@@ -159,6 +168,15 @@ def _find(words: list[str], failures: list[tuple[str, str]]) -> list[str]:
         except DataError as error:
             failures.append((word, error.message))
     return found
+
+
+def _find_remote(word: "RemotePath") -> "Sequence[AnyPath]":
+    """An object, those below a folder, or those that a pattern fits."""
+    from boxless.inference.images import find_images, match_images
+
+    if any(sign in word.url for sign in "*?["):
+        return match_images(word.url)
+    return [word] if word.is_file() else find_images(word)
 
 
 def _labelled(
@@ -197,7 +215,7 @@ def _artist(
 
 
 def _writer(
-    kind: Format, out: Path | None, predictor: "Predictor", stack: ExitStack
+    kind: Format, out: "AnyPath | None", predictor: "Predictor", stack: ExitStack
 ) -> "ResultWriter":
     from boxless.atomic import replacing
     from boxless.cli.predict_table import Table

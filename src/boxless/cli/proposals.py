@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from boxless.proposals.proposer import BoxSource
     from boxless.proposals.recall import RecallTable
     from boxless.proposals.store import ProposalStore
+    from boxless.storage.paths import AnyPath
     from boxless.types import UInt8Array
 
 app = App(name="proposals", help="Propose regions for every image and measure their recall.")
@@ -26,11 +27,11 @@ app = App(name="proposals", help="Propose regions for every image and measure th
 def proposals(
     spec: str,
     *,
-    out: Path | None = None,
+    out: str | None = None,
     method: ProposalMethod = "edge_boxes",
     max_boxes: int = 500,
     size: int | None = None,
-    file: Path | None = None,
+    file: str | None = None,
     order: Order = "auto",
     outside: Outside = "refuse",
     detector: str = "fasterrcnn_resnet50_fpn",
@@ -60,7 +61,8 @@ def proposals(
 
     Args:
         spec: Data set, as FORMAT:PATH.
-        out: Folder of the store; by default proposals/NAME-METHOD.
+        out: Folder of the store, also in a store of objects (s3://bucket/boxes); by default
+            proposals/NAME-METHOD.
         method: edge_boxes follows the edges in the picture; selective_search_fast and _quality
             merge alike pixels into regions; grid is the same fixed set of boxes for every image,
             and needs nothing installed; faster_rcnn runs a detector on weights of yours; file
@@ -85,11 +87,12 @@ def proposals(
     from boxless.data.sources import load_manifest
     from boxless.engines.engine import engine_beyond
     from boxless.proposals.recall import COUNTS, recall_table
+    from boxless.storage.paths import place
 
     options = ProposalOptions(max_boxes, size, file, order, outside, detector, detector_weights)
     proposer = options.proposer(method)
     manifest = load_manifest(spec)
-    folder = out or Path("proposals") / f"{manifest.name}-{method}"
+    folder = place(out or f"proposals/{manifest.name}-{method}")
     with engine_beyond(engine, address=ray_address, workers=workers) as chosen:
         store, rate = _extract(
             manifest,
@@ -111,7 +114,7 @@ app.command("boxless.cli.compare:compare", name="compare", help="Set methods sid
 def _extract(
     manifest: "Manifest",
     proposer: "BoxSource",
-    folder: Path,
+    folder: "AnyPath",
     *,
     load: "Callable[[str], UInt8Array]",
     workers: int,

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from boxless.inference.student_file import (
     find_student,
     open_student,
 )
+from boxless.storage.paths import AnyPath, place
 from boxless.types import Float32Array, UInt8Array
 
 _LOADERS = 4  # threads that decode while the network computes
@@ -83,11 +83,12 @@ class Predictor:
         self._student = student
 
     @classmethod
-    def load(cls, path: str | Path, *, threads: int = 0) -> "Predictor":
+    def load(cls, path: str | AnyPath, *, threads: int = 0) -> "Predictor":
         """Open a student.
 
         Args:
-            path: ONNX file, or a run folder with ``export/student.onnx``.
+            path: ONNX file, or a run folder with ``export/student.onnx``; a path, or a URL such as
+                ``s3://bucket/student.onnx``.
             threads: Threads that one batch is computed with; 0 takes all cores.
 
         Returns:
@@ -97,10 +98,10 @@ class Predictor:
             RunError: If there is no such file.
             StoreError: If it is damaged or no student that boxless exported.
         """
-        return cls(open_student(find_student(Path(path)), threads=threads))
+        return cls(open_student(find_student(place(path)), threads=threads))
 
     @property
-    def path(self) -> Path:
+    def path(self) -> AnyPath:
         """The ONNX file."""
         return self._student.path
 

@@ -15,10 +15,10 @@ from boxless.proposals.writer import ProposalWriter, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
-    from pathlib import Path
 
     from boxless.engines.engine import Engine
     from boxless.proposals.proposer import BoxSource
+    from boxless.storage.paths import AnyPath
     from boxless.types import ImageRecord, UInt8Array
 
 SHARD_SIZE = 1024
@@ -27,7 +27,7 @@ SHARD_SIZE = 1024
 def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but three have a keyword)
     records: "Sequence[ImageRecord]",
     proposer: "BoxSource",
-    folder: "Path",
+    folder: "AnyPath",
     *,
     manifest_fingerprint: str,
     load_image: "Callable[[str], UInt8Array]",
@@ -187,7 +187,7 @@ def _skip(record: "ImageRecord", reason: str, *, skip_bad: bool) -> tuple[str, s
     )
 
 
-def _reopen(folder: "Path", inputs: StoreInputs, *, skip_bad: bool) -> ProposalStore:
+def _reopen(folder: "AnyPath", inputs: StoreInputs, *, skip_bad: bool) -> ProposalStore:
     store = ProposalStore.open(folder)
     difference = store.index.inputs.difference(inputs)
     if difference:
