@@ -4,14 +4,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from boxless.data.images import BadImage, find_bad_images
 from boxless.data.manifest import Manifest
-from boxless.storage.files import file_size
-from boxless.storage.paths import place
+from boxless.storage.files import file_size, read_file
 from boxless.types import ABSENT, PRESENT, UNKNOWN, ImageRecord
 
 
@@ -168,8 +166,7 @@ def _duplicates(manifest: Manifest) -> tuple[list[tuple[str, ...]], int]:
 
 def _digest(path: str) -> bytes | None:
     try:
-        with place(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        return hashlib.sha256(read_file(path)).digest()
     except OSError:
         return None  # listed among the bad images
 

@@ -9,7 +9,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
-from boxless.storage.files import file_size, look_ahead
+from boxless.storage.files import file_size, look_ahead, read_file
 from boxless.storage.paths import place
 from boxless.types import ImageRecord
 
@@ -65,7 +65,6 @@ def _tail(path: str) -> bytes | None:
 
 def _whole(path: str) -> bytes | None:
     try:
-        with place(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        return hashlib.sha256(read_file(path)).digest()
     except OSError:
         return None

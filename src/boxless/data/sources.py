@@ -49,8 +49,8 @@ def load_manifest(spec: str) -> Manifest:
         if is_url(rest) and prefix != "csv":
             raise DataError(
                 f"{prefix}: reads folders of this machine, found the address {rest}",
-                hint="only csv: reads from a store, as in csv:s3://BUCKET/tags.csv; its rows may name"
-                " images there (`boxless data convert` turns any data set into such a table)",
+                hint="only csv: reads from a store, as in csv:s3://BUCKET/tags.csv, and its rows"
+                " may name images there (`boxless data convert` makes such a table)",
             )
         return READERS[prefix](rest)
     if Path(spec).expanduser().exists():

@@ -9,13 +9,13 @@ this process; nothing of that is ever read from a file.
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from boxless import __version__
 from boxless.engines.engine import SHARED_FILES, Answer, Unit
 from boxless.engines.local import available_cores, one_opencv_thread
 from boxless.errors import BoxlessError, ConfigError, DataError, MissingExtraError, RunError
@@ -65,7 +65,7 @@ class RayEngine:
     def _answers(self, function: Callable[[Any], Any], units: list[Any]) -> Any:
         """A Ray Data set of the answers; nothing has been computed yet."""
         rows = [{"unit": Parcel(unit)} for unit in units]
-        work = _work(function, __version__)
+        work = _work(function, _version())
         compute = self._ray.data.TaskPoolStrategy(size=self._workers or None)
         data = self._ray.data.from_items(rows, override_num_blocks=len(rows))
         data.context.execution_options.preserve_order = True
@@ -151,9 +151,9 @@ def _work(function: Callable[[Any], Any], version: str) -> Callable[[dict[str, A
 
     def work(row: dict[str, Any]) -> dict[str, Any]:
         answer: Any
-        if version != __version__:
+        if version != _version():
             answer = RunError(
-                f"a Ray worker has boxless {__version__}, but this command is boxless {version}",
+                f"a Ray worker has boxless {_version()}, but this command is boxless {version}",
                 hint="install the same version on every node",
             )
             return {"answer": Parcel(answer)}
@@ -165,6 +165,11 @@ def _work(function: Callable[[Any], Any], version: str) -> Callable[[dict[str, A
         return {"answer": Parcel(answer)}
 
     return work
+
+
+def _version() -> str:
+    """Version of this process's boxless (the package's front door lies above this room)."""
+    return str(sys.modules["boxless"].__version__)
 
 
 def _with_advice(error: BoxlessError) -> BoxlessError:

@@ -47,7 +47,8 @@ def match_images(pattern: str) -> list[AnyPath]:
     """Images that a pattern matches, sorted.
 
     Args:
-        pattern: Path or URL, as of a shell: ``*``, ``?``, ``[…]``; ``**`` goes down through folders.
+        pattern: Path or URL, as of a shell: ``*``, ``?``, ``[…]``; ``**`` goes down through
+            folders.
 
     Raises:
         DataError: There are none.
@@ -83,7 +84,7 @@ def as_sources(images: Source | Iterable[Source]) -> Iterator[Source]:
         images = [cast("Source", images)]
     for source in cast("Iterable[Source]", images):
         if isinstance(source, str | Path) and Path(source).is_dir():
-            yield from find_images(Path(source))
+            yield from map(str, find_images(Path(source)))
         else:
             yield source
 

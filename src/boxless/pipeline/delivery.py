@@ -22,8 +22,8 @@ from boxless.pipeline.export import PARITY_LIMIT, best_seed, best_student, parit
 from boxless.pipeline.onnx_graph import onnx_bytes, with_metadata
 from boxless.pipeline.quantization import INT8_PLANS, prepare_graph, to_float16, to_int8
 from boxless.pipeline.student_facts import student_metadata
-from boxless.training.events import StepProgress
 from boxless.storage.paths import AnyPath
+from boxless.training.events import StepProgress
 from boxless.types import Float32Array
 
 if TYPE_CHECKING:

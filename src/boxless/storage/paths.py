@@ -170,7 +170,8 @@ class RemotePath:
                     f"cannot list {self.url}: there is no such bucket or folder",
                     hint="look for a typing error in the address",
                 ) from error
-            return sorted(RemotePath(str(system.unstrip_protocol(name))) for name in found)
+            start = self.url.rstrip("/").removesuffix(inner.lstrip("/"))  # s3://
+            return sorted(RemotePath(start + str(name).lstrip("/")) for name in found)
 
 
 AnyPath = Path | RemotePath

@@ -60,7 +60,8 @@ class MapShards:
             maps = backbone(backbone.normalize(pixels), self.levels)
         kept = {k: v.half().cpu().contiguous() for k, v in maps.items()}
         require_finite(kept, "the teacher's feature map (float16)")
-        return save(kept)
+        content: bytes = save(kept)
+        return content
 
 
 def build_map_store(

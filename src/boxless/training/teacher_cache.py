@@ -83,7 +83,8 @@ class KnowledgeShards:
         found = _describe(chosen, outputs[0], placed, self.knowledge)
         kept = {k: v.float().cpu() for k, v in found.items()}
         require_finite(kept, "the teacher's output")
-        return save(kept)
+        content: bytes = save(kept)
+        return content
 
 
 def build_teacher_cache(
