@@ -88,7 +88,7 @@ def test_unknown_stores_and_missing_packages_are_named(monkeypatch):
     pytest.importorskip("fsspec")
     with pytest.raises(ConfigError, match="nonsense"):
         RemotePath("nonsense://bucket/x").exists()
-    monkeypatch.setitem(__import__("sys").modules, "fsspec.core", None)
+    monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
     with pytest.raises(MissingExtraError, match="fsspec"):
         RemotePath("s3://bucket/x").exists()
 

@@ -1,8 +1,10 @@
 """Label images on an engine: the student travels to its workers, predictions come back."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +13,7 @@ from boxless.errors import BoxlessError, ConfigError, DataError
 from boxless.inference.prediction import Prediction
 from boxless.inference.predictor import Predictor
 from boxless.inference.student_metadata import StudentMetadata
+from boxless.storage.paths import is_url
 
 Batches = list[Sequence[str]]
 
@@ -68,17 +71,17 @@ def stream_elsewhere(
     if batch_size < 1:
         raise ConfigError(f"batch_size must be at least 1, found {batch_size}")
     size = predictor.batch_size(batch_size)
-    batches = [paths[start : start + size] for start in range(0, len(paths), size)]
+    places = [path if is_url(path) else os.path.abspath(path) for path in paths]  # noqa: PTH100
+    batches = [places[start : start + size] for start in range(0, len(places), size)]
     per = max(1, engine.images_per_unit // size)
     units = [batches[start : start + per] for start in range(0, len(batches), per)]
     work = LabelBatches(predictor.path.read_bytes(), predictor.metadata, boxes, threads)
-    for unit, answers in zip(units, engine.map(work, units), strict=True):
-        for batch, found in zip(unit, answers, strict=True):
-            for path, answer in zip(batch, found, strict=True):
-                if isinstance(answer, BoxlessError):
-                    on_error(path, _seen_here(predictor, path, answer))
-                else:
-                    yield answer
+    found = chain.from_iterable(chain.from_iterable(engine.map(work, units)))
+    for path, answer in zip(paths, found, strict=True):
+        if isinstance(answer, BoxlessError):
+            on_error(path, _seen_here(predictor, path, answer))
+        else:
+            yield replace(answer, path=path, source=path)  # as it was given
 
 
 def _seen_here(predictor: Predictor, path: str, answer: BoxlessError) -> BoxlessError:

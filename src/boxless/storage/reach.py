@@ -26,11 +26,13 @@ def reached(url: str) -> Iterator[tuple[Any, str]]:
         RunError: It refuses, or cannot be reached.
     """
     try:
-        from fsspec.core import url_to_fs  # noqa: PLC0415  (optional)
+        from fsspec import get_filesystem_class  # noqa: PLC0415  (optional)
     except ImportError as error:
         raise MissingExtraError("fsspec", "cloud") from error
     try:
-        yield url_to_fs(url)
+        kind = get_filesystem_class(url.partition("://")[0])
+        # Not by fsspec's own `url_to_fs`, to which "::" in a name means a chain of stores.
+        yield kind(**kind._get_kwargs_from_urls(url)), kind._strip_protocol(url)
     except (FileNotFoundError, BoxlessError):
         raise
     except ImportError as error:
