@@ -123,7 +123,9 @@ def _connect(ray: Any, place: str, workers: int) -> None:
             return
         _require_listening(place)
         ray.init(address=place, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except BoxlessError:
+        raise
+    except Exception as error:  # Ray has many, down to Exception itself
         raise RunError(
             f"cannot use the Ray cluster {place!r}: {' '.join(str(error).split())[:300]}",
             hint="start one with `ray start --head`, join it from other machines with `ray start"
