@@ -10,6 +10,17 @@ HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parents[1] / "src"
 
 
+def patiently(start):
+    """Start something of Ray's, which gives up after 30 s: too few on a busy machine."""
+    for attempts_left in (2, 1, 0):
+        try:
+            return start()
+        except Exception:
+            if not attempts_left:
+                raise
+    return None
+
+
 @pytest.fixture(scope="session")
 def cluster():
     """Two nodes of one core each; the first is this process's, the second may be killed."""
@@ -20,8 +31,10 @@ def cluster():
     places = [str(SOURCE), str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
     before, os.environ["PYTHONPATH"] = os.environ.get("PYTHONPATH"), os.pathsep.join(places)
     node = {"num_cpus": 1, "object_store_memory": 100 * 1024**2}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    cluster.add_node(**node)
+    cluster = patiently(
+        lambda: Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    )
+    patiently(lambda: cluster.add_node(**node))
     try:
         yield cluster
     finally:
