@@ -144,7 +144,7 @@ def rates(costs: Costs, rounds: int) -> Iterator[tuple[float, float, float]]:
 def main() -> None:
     """Measure and publish."""
     options = parser(__doc__, "engines").parse_args()
-    images = 32 if options.quick else 640
+    images = 32 if options.quick else 320
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -161,7 +161,7 @@ def main() -> None:
             Figure(f"{title}, CPU ms an image", [cpu_ms(call, images)])
             for title, call in steps.items()
         ]
-        local, ray, limit = zip(*rates(costs, 1 if options.quick else 3), strict=True)
+        local, ray, limit = zip(*rates(costs, 1 if options.quick else 2), strict=True)
         figures += [
             Figure(f"edge_boxes, images/s, {WORKERS} local processes", local),
             Figure(f"edge_boxes, images/s, Ray with {WORKERS} cores", ray),

@@ -63,7 +63,7 @@ def survived(
 def main() -> None:
     """Kill, compare and publish."""
     options = parser(__doc__, "node_kills").parse_args()
-    rounds = options.rounds or (1 if options.quick else 20)
+    rounds = options.rounds or (1 if options.quick else 10)
     chance = random.Random(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
