@@ -68,8 +68,8 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def write_data(folder: Path, images: int) -> str:
-    """A table of images and tags, and the images; its name for `boxless train`."""
+def write_data(folder: Path, images: int) -> None:
+    """A table of images and tags, and the images."""
     rng = np.random.default_rng(0)
     sources = []
     for n in range(1 + images // LINKS):
@@ -85,7 +85,6 @@ def write_data(folder: Path, images: int) -> str:
         )
         lines.append(f"{place.relative_to(folder)},{'train' if n < images else 'test'},{tags}")
     (folder / "tags.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return f"csv:{folder / 'tags.csv'}"
 
 
 def measure(images: int, folder: Path) -> dict[str, Any]:
@@ -93,7 +92,7 @@ def measure(images: int, folder: Path) -> dict[str, Any]:
     recipe = folder / "recipe.toml"
     recipe.write_text(RECIPE.format(epochs=UPDATES * BATCH / images), encoding="utf-8")
     start = time.perf_counter()
-    manifest = load_manifest(write_data(folder, images))
+    manifest = load_manifest(f"csv:{folder / 'tags.csv'}")
     peaks = {"manifest": peak_mib()}
     run = Run(folder / "run", "csv:", load_recipe(str(recipe)), manifest)
     for verb in ("proposals", "maps", "teacher", "cache", "baseline", "stage1", "stage2"):
@@ -105,6 +104,7 @@ def measure(images: int, folder: Path) -> dict[str, Any]:
 def in_own_process(images: int) -> dict[str, Any]:
     """`measure` in a new process."""
     with tempfile.TemporaryDirectory() as folder:
+        write_data(Path(folder), images)
         command = [sys.executable, __file__, "--measure", str(images), folder]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])

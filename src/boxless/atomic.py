@@ -2,22 +2,25 @@
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from boxless.errors import RunError
+from boxless.storage.paths import AnyPath, RemotePath, require_local
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: AnyPath, data: bytes) -> None:
     """Replace a file in one step: temporary file in the same folder, flushed to disk, renamed.
 
     Args:
-        path: Target; its folder is made.
+        path: Target, a file or an object; its folder is made.
         data: Content.
 
     Raises:
-        RunError: The disk is full or the folder cannot be written; nothing was changed.
+        RunError: The disk is full, or the folder or store cannot be written; nothing was changed.
+        ConfigError: It is the address of an object where that will not do.
     """
     with replacing(path, expected=len(data)) as file:
         file.write(data)
@@ -25,12 +28,12 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(
-    path: Path, *, expected: int | None = None, make_folder: bool = True
+    path: AnyPath, *, expected: int | None = None, make_folder: bool = True
 ) -> Iterator[BinaryIO]:
     """Write a file piece by piece; it replaces the old one when the block ends without an error.
 
     Args:
-        path: Target.
+        path: Target; an object is written to a temporary file first.
         expected: Bytes that will be written, for the message, where that is known.
         make_folder: Make its folder. Without, a folder that has vanished, as with a network drive,
             is not made again somewhere else.
@@ -39,8 +42,17 @@ def replacing(
         The file to write to.
 
     Raises:
-        RunError: The disk is full or the folder cannot be written; nothing was changed.
+        RunError: The disk is full, or the folder or store cannot be written; nothing was changed.
+        ConfigError: It is the address of an object where that will not do.
     """
+    if isinstance(path, RemotePath):
+        with tempfile.TemporaryDirectory(prefix="boxless-") as folder:
+            copy = Path(folder) / path.name
+            with copy.open("wb") as file:
+                yield file
+            path.replace_with(copy)
+        return
+    require_local(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         if make_folder:

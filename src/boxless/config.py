@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from boxless.engines.engine import EngineName
 from boxless.method_config import AttentionConfig, HintConfig, HintonConfig, check_names
 from boxless.proposal_methods import ProposalMethod
 from boxless.recipe_checks import check_sections
@@ -285,6 +286,15 @@ class RunConfig(Section):
     cache_gib: NonNegative = Field(2.0, description="memory for decoded images, GiB")
     threads: int = Field(0, ge=0, description="CPU threads of torch; 0 = torch's choice")
     checkpoint_seconds: NonNegative = Field(60.0, description="time between checkpoints")
+    engine: EngineName = Field(
+        "local",
+        description="where proposals, maps and the teacher cache are computed; ray = a Ray cluster",
+    )
+    ray_address: str = Field(
+        "",
+        description="ray: the cluster, as HOST:PORT or auto; '' = that of RAY_ADDRESS, else a new"
+        " one of this machine alone",
+    )
     precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision")
     leaks: Literal["refuse", "allow"] = Field(
         "refuse", description="images whose very bytes are in train and in another split"

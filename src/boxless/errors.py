@@ -50,6 +50,10 @@ class MissingExtraError(BoxlessError):
             f"this needs the package {package!r}, which is not installed",
             hint=f"pip install 'boxless[{extra}]'",
         )
+        self._given = package, extra
+
+    def __reduce__(self) -> "tuple[type[MissingExtraError], tuple[str, str]]":
+        return MissingExtraError, self._given  # errors travel between processes
 
 
 class StoreError(BoxlessError):

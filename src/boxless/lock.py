@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from boxless.errors import RunError
+from boxless.storage.paths import AnyPath, RemotePath, require_local
 
 try:
     import fcntl
@@ -20,17 +21,22 @@ except ImportError:  # not a POSIX system: no locks
 
 
 @contextmanager
-def held(folder: Path, *, patience: float = 0) -> Iterator[None]:
+def held(folder: AnyPath, *, patience: float = 0) -> Iterator[None]:
     """Keep other processes off a folder.
 
     Args:
-        folder: A step's or a store's; made if it does not exist.
+        folder: A step's or a store's; made if it does not exist. Stores of objects have no locks.
         patience: Seconds to wait for another process that holds it.
 
     Raises:
+        ConfigError: It is an address where that will not do.
         RunError: Another process holds it, and is named where the system tells; or the folder
             cannot be made.
     """
+    if isinstance(folder, RemotePath):
+        yield
+        return
+    require_local(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         opened = os.open(folder, os.O_RDONLY) if fcntl is not None else -1

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from boxless.atomic import replacing
 from boxless.errors import StoreError
+from boxless.storage.paths import AnyPath
 
 KEY = "seal"
 """Key of the seal in a file's metadata, or in a JSON object."""
@@ -24,7 +25,7 @@ _NEAR = 256  # bytes at the beginning of a file among which the seal stands
 _PIECE = 1 << 20
 
 
-def write_sealed(path: Path, data: bytes) -> None:
+def write_sealed(path: AnyPath, data: bytes) -> None:
     """Write a file with a seal, in one step.
 
     Args:
@@ -90,7 +91,7 @@ def require_whole(path: Path) -> None:
         raise StoreError(f"{path} is damaged: {fault}", hint=repair_hint(path))
 
 
-def repair_hint(path: Path) -> str:
+def repair_hint(path: AnyPath) -> str:
     """What to do about a damaged file of a run folder or store.
 
     Args:

@@ -11,8 +11,13 @@ from boxless.distill.objectness import objectness
 from boxless.errors import StoreError
 from boxless.training import map_store, teacher_cache
 from boxless.training.batches import whole_batches
-from boxless.training.map_store import MapStore, build_map_store, remove_damaged
-from boxless.training.teacher_cache import Knowledge, TeacherCache, build_teacher_cache
+from boxless.training.map_store import MapShards, MapStore, build_map_store, remove_damaged
+from boxless.training.teacher_cache import (
+    Knowledge,
+    KnowledgeShards,
+    TeacherCache,
+    build_teacher_cache,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -25,24 +30,14 @@ KNOWLEDGE = Knowledge(0.5, 0.5, lambda scores, batch: objectness(scores, batch.s
 
 
 def build(folder, runtime, detector, *, folds=None, maps=None, advance=lambda _: None):
-    build_teacher_cache(
-        detector.eval(),
-        dataset(REGIONS),
-        folder,
-        size=SIDE,
-        maps=maps,
-        folds=folds,
-        knowledge=KNOWLEDGE,
-        runtime=runtime,
-        advance=advance,
-    )
+    work = KnowledgeShards(detector.eval(), SIDE, maps, folds, KNOWLEDGE, lambda: runtime)
+    build_teacher_cache(dataset(REGIONS), folder, work, advance=advance)
     return TeacherCache(folder, IMAGES)
 
 
 def maps_of(folder, runtime, detector, levels=(LEVEL, "final")):
-    build_map_store(
-        detector.eval().backbone, dataset(), folder, size=SIDE, levels=levels, runtime=runtime
-    )
+    work = MapShards(detector.eval().backbone, SIDE, levels, lambda: runtime)
+    build_map_store(dataset(), folder, work)
     return MapStore(folder, IMAGES)
 
 

@@ -25,7 +25,7 @@ def compare(
     out: Path | None = None,
     max_boxes: int = 500,
     size: int | None = None,
-    file: Path | None = None,
+    file: str | None = None,
     order: Order = "auto",
     outside: Outside = "refuse",
     detector: str = "fasterrcnn_resnet50_fpn",

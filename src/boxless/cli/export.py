@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 def export(
     run: Path,
     *,
-    out: Path | None = None,
+    out: str | None = None,
     quantize: Literal["int8"] | None = None,
     fp16: bool = False,
     limit: float = 1.0,
@@ -32,7 +32,7 @@ def export(
 
     Args:
         run: Run folder.
-        out: The ONNX file to write.
+        out: The ONNX file to write, also in a store of objects (s3://bucket/student.onnx).
         quantize: int8: a quarter of the size, and faster; ranges are taken from training images.
         fp16: Half of the size; no faster on most processors.
         limit: Most points of mAP that a smaller file may lose.
@@ -57,9 +57,10 @@ def export(
     opened = open_run(run, data=data)
     if out is not None:
         from boxless.pipeline.delivery import deliver
+        from boxless.storage.paths import place
 
         precision = quantize or ("float16" if fp16 else "float32")
-        _show(deliver(opened, out, precision=precision, limit=limit / 100), out)
+        _show(deliver(opened, place(out), precision=precision, limit=limit / 100), out)
     if hub is not None:
         from boxless.pipeline.hub_folder import write_hub_folder
 
@@ -79,7 +80,7 @@ def _require_run(run: Path) -> None:
     )
 
 
-def _show(delivery: "Delivery", out: Path) -> None:
+def _show(delivery: "Delivery", out: str) -> None:
     from rich.console import Console
     from rich.table import Table
 

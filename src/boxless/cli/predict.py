@@ -1,15 +1,20 @@
 """``boxless predict``: label images with an exported student."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from boxless.engines.engine import EngineName
+
 if TYPE_CHECKING:
+    from boxless.engines.engine import Engine
+    from boxless.errors import BoxlessError
     from boxless.inference.prediction import Prediction
     from boxless.inference.predictor import Predictor
     from boxless.inference.result_files import ResultWriter
+    from boxless.storage.paths import AnyPath, RemotePath
 
 Format = Literal["table", "json", "csv", "parquet", "coco"]
 _FORMATS: dict[str, Format] = {
@@ -18,19 +23,21 @@ _FORMATS: dict[str, Format] = {
 
 
 def predict(
-    model: Path,
+    model: str,
     images: list[str],
     *,
     top: int | None = None,
     threshold: float | None = None,
     format: Format | None = None,  # noqa: A002  (the name of the option)
-    out: Path | None = None,
+    out: str | None = None,
     boxes: bool = False,
     draw: Path | None = None,
     heat_map: bool = False,
     json: bool = False,
     batch_size: int = 16,
     threads: int = 0,
+    engine: EngineName = "local",
+    ray_address: str = "",
 ) -> None:
     """Label images with an exported student.
 
@@ -45,59 +52,66 @@ def predict(
 
         boxless predict student.onnx 'photos/**/*.jpg' --out labels.csv
 
+        boxless predict student.onnx s3://bucket/photos --out s3://bucket/labels.csv
+
     Args:
         model: Exported student (.onnx), or a run folder.
-        images: Image files, folders to search for images, or patterns such as '**/*.jpg'.
+        images: Image files, folders to search for images, or patterns such as '**/*.jpg'; paths, or
+            addresses in a store such as s3://bucket/photos.
         top: Show this many labels, the most probable ones, whatever their thresholds.
         threshold: One threshold for all classes, instead of the file's own.
         format: table (terminal), json (one object a line), csv, parquet, or coco; by default what
             the suffix of --out says, else table.
-        out: File to write to, instead of the terminal; replaced in one step at the end.
+        out: File or object to write to, instead of the terminal; replaced in one step at the end.
         boxes: Say also where the labels were seen.
         draw: Folder for annotated pictures.
         heat_map: Lay the heat map of the most probable label over each picture.
         json: Short for --format json.
         batch_size: Images computed together; changes speed and memory, not the labels.
-        threads: Threads that one batch is computed with; 0 takes all cores.
+        threads: Threads that one batch is computed with; 0 takes all cores (with ray: 1 a worker).
+        engine: local, or ray: on a Ray cluster, whose machines all see the images under the same
+            paths. The results are the same.
+        ray_address: Cluster, as HOST:PORT or auto; by default that of RAY_ADDRESS, else a new one
+            of this machine alone.
     """
-    from boxless.errors import BoxlessError, ConfigError
+    from boxless.engines.engine import engine_beyond
     from boxless.inference.predictor import Predictor
+    from boxless.storage.paths import place
 
-    kind = _kind("json" if json and format is None else format, out)
+    target = None if out is None else place(out)
+    kind = _kind("json" if json and format is None else format, target)
     _check(top, threshold, draw, heat_map=heat_map)
     predictor = Predictor.load(model, threads=threads)
     if threshold is not None:
         predictor = predictor.with_threshold(threshold)
     failures: list[tuple[str, str]] = []
-
-    def failed(source: object, error: BoxlessError) -> None:
-        failures.append((str(source), error.message))
-
     found = _find(images, failures)
     located = boxes or kind == "coco" or (draw is not None and predictor.has_maps)
-    drawn = None if draw is None else _artist(draw, heat_map=heat_map)
+    drawn = None if draw is None else _artist(draw, failures, heat_map=heat_map)
     with ExitStack() as stack:
-        writer = _writer(kind, out, predictor, stack)
-        watched = _watched(found, quiet=out is None and sys.stdout.isatty())
-        for prediction in predictor.stream(
-            watched, boxes=located, batch_size=batch_size, on_error=failed
-        ):
+        chosen = stack.enter_context(engine_beyond(engine, address=ray_address))
+        writer = _writer(kind, target, predictor, stack)
+        quiet = out is None and sys.stdout.isatty()
+        advance = stack.enter_context(_progress(len(found), quiet=quiet))
+
+        def unreadable(source: object, error: "BoxlessError") -> None:
+            failures.append((str(source), error.message))
+            advance()
+
+        labelled = _labelled(chosen, predictor, found, threads)
+        stream = labelled(boxes=located, batch_size=batch_size, on_error=unreadable)
+        for prediction in stream:
             writer.write(_chosen(prediction, top, ranked=threshold is None))
-            if drawn is None:
-                continue
-            try:
+            advance()
+            if drawn is not None:
                 drawn(prediction)
-            except ConfigError:
-                raise
-            except BoxlessError as error:
-                failed(prediction.path, error)
         for path, reason in failures:
             writer.failed(path, reason)
         writer.close()
     _report(failures, total=len(found))
 
 
-def _kind(kind: Format | None, out: Path | None) -> Format:
+def _kind(kind: Format | None, out: "AnyPath | None") -> Format:
     from boxless.errors import ConfigError
 
     if kind is None:
@@ -138,11 +152,14 @@ def _find(words: list[str], failures: list[tuple[str, str]]) -> list[str]:
     """Files as given, folders searched to the bottom, patterns resolved."""
     from boxless.errors import DataError
     from boxless.inference.images import find_images, match_images
+    from boxless.storage.paths import RemotePath, is_url
 
     found: list[str] = []
     for word in words:
         try:
-            if Path(word).is_dir():
+            if is_url(word):
+                found += map(str, _find_remote(RemotePath(word)))
+            elif Path(word).is_dir():
                 found += map(str, find_images(Path(word)))
             elif not Path(word).exists() and any(sign in word for sign in "*?["):
                 found += map(str, match_images(word))
@@ -153,22 +170,52 @@ def _find(words: list[str], failures: list[tuple[str, str]]) -> list[str]:
     return found
 
 
-def _artist(folder: Path, *, heat_map: bool) -> "Callable[[Prediction], None]":
+def _find_remote(word: "RemotePath") -> "Sequence[AnyPath]":
+    """An object, those below a folder, or those that a pattern fits."""
+    from boxless.inference.images import find_images, match_images
+
+    if any(sign in word.url for sign in "*?["):
+        return match_images(word.url)
+    return [word] if word.is_file() else find_images(word)
+
+
+def _labelled(
+    engine: "Engine | None", predictor: "Predictor", paths: list[str], threads: int
+) -> "Callable[..., Iterator[Prediction]]":
+    """The way to label images here, or on an engine."""
+    from functools import partial
+
+    from boxless.inference.elsewhere import stream_elsewhere
+
+    if engine is None:
+        return partial(predictor.stream, paths)
+    return partial(stream_elsewhere, engine, predictor, paths, threads=threads or 1)
+
+
+def _artist(
+    folder: Path, failures: list[tuple[str, str]], *, heat_map: bool
+) -> "Callable[[Prediction], None]":
     """A function that draws a prediction into a folder, under a name not used before."""
+    from boxless.errors import BoxlessError, ConfigError
     from boxless.inference.drawing import free_name, save_picture
 
     used: set[str] = set()
 
     def draw(prediction: "Prediction") -> None:
         heat = prediction.labels[0].name if heat_map else None
-        picture = prediction.draw(heat=heat)
-        save_picture(picture, free_name(folder, Path(prediction.path or "image"), used))
+        try:
+            picture = prediction.draw(heat=heat)
+            save_picture(picture, free_name(folder, Path(prediction.path or "image"), used))
+        except ConfigError:
+            raise
+        except BoxlessError as error:
+            failures.append((str(prediction.path), error.message))
 
     return draw
 
 
 def _writer(
-    kind: Format, out: Path | None, predictor: "Predictor", stack: ExitStack
+    kind: Format, out: "AnyPath | None", predictor: "Predictor", stack: ExitStack
 ) -> "ResultWriter":
     from boxless.atomic import replacing
     from boxless.cli.predict_table import Table
@@ -180,8 +227,9 @@ def _writer(
     return open_writer(kind, file, predictor.classes)
 
 
-def _watched(paths: list[str], *, quiet: bool) -> Iterator[str]:
-    """Show progress on the terminal where the results go elsewhere."""
+@contextmanager
+def _progress(images: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show progress on the terminal where the results go elsewhere; yields what counts an image."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -200,11 +248,13 @@ def _watched(paths: list[str], *, quiet: bool) -> Iterator[str]:
     )
     off = quiet or not sys.stderr.isatty()
     with Progress(*columns, console=Console(stderr=True), disable=off) as progress:
-        task = progress.add_task("labelling", total=len(paths), rate="")
-        for path in paths:
-            yield path
+        task = progress.add_task("labelling", total=images, rate="")
+
+        def advance() -> None:
             speed = progress.tasks[0].speed
             progress.update(task, advance=1, rate=f"{speed:.1f} images/s" if speed else "")
+
+        yield advance
 
 
 def _report(failures: Iterable[tuple[str, str]], *, total: int) -> None:

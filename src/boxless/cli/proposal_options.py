@@ -31,7 +31,7 @@ class ProposalOptions:
 
     max_boxes: int
     size: int | None
-    file: Path | None
+    file: str | None
     order: Order
     outside: Outside
     detector: str
@@ -51,7 +51,7 @@ class ProposalOptions:
         given: dict[str, Setting | None] = {
             "max_boxes": self.max_boxes,
             "size": self.size,
-            "file": str(self.file) if self.file else None,
+            "file": self.file,
             "order": self.order,
             "outside": self.outside,
             "architecture": self.detector,

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from boxless.cli.proposal_options import Order, Outside, ProposalOptions, image_loader
+from boxless.engines.engine import EngineName
 from boxless.proposal_methods import ProposalMethod
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from boxless.data.manifest import Manifest
+    from boxless.engines.engine import Engine
     from boxless.proposals.proposer import BoxSource
     from boxless.proposals.recall import RecallTable
     from boxless.proposals.store import ProposalStore
+    from boxless.storage.paths import AnyPath
     from boxless.types import UInt8Array
 
 app = App(name="proposals", help="Propose regions for every image and measure their recall.")
@@ -24,16 +27,18 @@ app = App(name="proposals", help="Propose regions for every image and measure th
 def proposals(
     spec: str,
     *,
-    out: Path | None = None,
+    out: str | None = None,
     method: ProposalMethod = "edge_boxes",
     max_boxes: int = 500,
     size: int | None = None,
-    file: Path | None = None,
+    file: str | None = None,
     order: Order = "auto",
     outside: Outside = "refuse",
     detector: str = "fasterrcnn_resnet50_fpn",
     detector_weights: Path | None = None,
     workers: int = 0,
+    engine: EngineName = "local",
+    ray_address: str = "",
     skip_bad: bool = False,
     json: bool = False,
 ) -> None:
@@ -56,7 +61,8 @@ def proposals(
 
     Args:
         spec: Data set, as FORMAT:PATH.
-        out: Folder of the store; by default proposals/NAME-METHOD.
+        out: Folder of the store, also in a store of objects (s3://bucket/boxes); by default
+            proposals/NAME-METHOD.
         method: edge_boxes follows the edges in the picture; selective_search_fast and _quality
             merge alike pixels into regions; grid is the same fixed set of boxes for every image,
             and needs nothing installed; faster_rcnn runs a detector on weights of yours; file
@@ -71,19 +77,32 @@ def proposals(
         detector: Network of torchvision's (method faster_rcnn).
         detector_weights: Its weights, .safetensors or .pth (method faster_rcnn).
         workers: Processes; 0 takes all cores.
+        engine: local, or ray: on a Ray cluster, whose machines all see the images under the same
+            paths. The bytes are the same.
+        ray_address: Cluster, as HOST:PORT or auto; by default that of RAY_ADDRESS, else a new one
+            of this machine alone.
         skip_bad: Leave unreadable images out instead of stopping at the first one.
         json: Print the result as JSON.
     """
     from boxless.data.sources import load_manifest
+    from boxless.engines.engine import engine_beyond
     from boxless.proposals.recall import COUNTS, recall_table
+    from boxless.storage.paths import place
 
     options = ProposalOptions(max_boxes, size, file, order, outside, detector, detector_weights)
     proposer = options.proposer(method)
     manifest = load_manifest(spec)
-    folder = out or Path("proposals") / f"{manifest.name}-{method}"
-    store, rate = _extract(
-        manifest, proposer, folder, load=image_loader(method), workers=workers, skip_bad=skip_bad
-    )
+    folder = place(out or f"proposals/{manifest.name}-{method}")
+    with engine_beyond(engine, address=ray_address, workers=workers) as chosen:
+        store, rate = _extract(
+            manifest,
+            proposer,
+            folder,
+            load=image_loader(method),
+            workers=workers,
+            engine=chosen,
+            skip_bad=skip_bad,
+        )
     counts = (*(count for count in COUNTS if count < max_boxes), max_boxes)
     table = recall_table(store, manifest.records, counts=counts) if manifest.has_boxes else None
     (_print_json if json else _print_text)(store, rate, table)
@@ -95,10 +114,11 @@ app.command("boxless.cli.compare:compare", name="compare", help="Set methods sid
 def _extract(
     manifest: "Manifest",
     proposer: "BoxSource",
-    folder: Path,
+    folder: "AnyPath",
     *,
     load: "Callable[[str], UInt8Array]",
     workers: int,
+    engine: "Engine | None",
     skip_bad: bool,
 ) -> "tuple[ProposalStore, float | None]":
     """Fill the store; its images a second, or None if all were there already."""
@@ -113,6 +133,7 @@ def _extract(
             manifest_fingerprint=manifest.fingerprint,
             load_image=load,
             workers=workers,
+            engine=engine,
             skip_bad=skip_bad,
             progress=progress,
         )

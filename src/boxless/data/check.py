@@ -4,12 +4,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from boxless.data.images import BadImage, find_bad_images
 from boxless.data.manifest import Manifest
+from boxless.storage.files import file_size, read_file
 from boxless.types import ABSENT, PRESENT, UNKNOWN, ImageRecord
 
 
@@ -143,14 +143,14 @@ def check_manifest(
 
 
 def _is_there(record: ImageRecord) -> bool:
-    return record.path.startswith("scenes:") or Path(record.path).is_file()
+    return record.path.startswith("scenes:") or file_size(record.path) is not None
 
 
 def _duplicates(manifest: Manifest) -> tuple[list[tuple[str, ...]], int]:
     """Groups of equal files across splits, and extra copies within splits."""
     groups: dict[bytes, list[ImageRecord]] = {}
     for record in manifest.records:
-        if not record.path.startswith("scenes:") and Path(record.path).is_file():
+        if not record.path.startswith("scenes:") and file_size(record.path) is not None:
             content = _digest(record.path)
             if content is not None:
                 groups.setdefault(content, []).append(record)
@@ -166,8 +166,7 @@ def _duplicates(manifest: Manifest) -> tuple[list[tuple[str, ...]], int]:
 
 def _digest(path: str) -> bytes | None:
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        return hashlib.sha256(read_file(path)).digest()
     except OSError:
         return None  # listed among the bad images
 

@@ -11,6 +11,7 @@ from boxless.atomic import write_atomically
 from boxless.data import csv, scenes
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError
+from boxless.storage.paths import is_url
 from boxless.types import ImageRecord
 
 
@@ -63,9 +64,11 @@ def portable(path: str, folder: Path) -> str:
     """A path relative to a folder wherever both lie on one drive, with slashes.
 
     Args:
-        path: Absolute path.
+        path: Absolute path; an address in a store stays as it is.
         folder: Absolute folder.
     """
+    if is_url(path):
+        return path
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:  # another drive on Windows

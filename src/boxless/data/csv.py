@@ -8,6 +8,7 @@ import csv
 import hashlib
 import io
 import os
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from boxless.atomic import write_atomically
 from boxless.data.manifest import Manifest
 from boxless.data.text import read_class_names
 from boxless.errors import DataError, unknown_name
+from boxless.storage.paths import AnyPath, RemotePath, is_url, place
 from boxless.types import ImageRecord
 
 TEST_PERCENT = 20
@@ -34,7 +36,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    file: Path
+    file: AnyPath
     header: tuple[str, ...]
     rows: tuple[_Row, ...]
 
@@ -52,7 +54,7 @@ def read(location: str) -> Manifest:
     else tags are sorted by name and class columns keep their order.
 
     Args:
-        location: The CSV file, UTF-8, with a header row.
+        location: The CSV file, or its URL; UTF-8, with a header row.
 
     Returns:
         Manifest without boxes; an image's id is its path relative to the table.
@@ -60,7 +62,9 @@ def read(location: str) -> Manifest:
     Raises:
         DataError: The table is malformed; the message says ``file:line`` or ``file:line:column``.
     """
-    file = Path(os.path.abspath(Path(location).expanduser()))  # noqa: PTH100 - keeps symlinks
+    file = place(location)
+    if isinstance(file, Path):
+        file = Path(os.path.abspath(file.expanduser()))  # noqa: PTH100 - keeps symlinks
     table = _read_table(file)
     fixed = _read_classes(file)
     if "labels" in table.header:
@@ -84,7 +88,7 @@ def read(location: str) -> Manifest:
     return Manifest(file.stem, classes, records, tuple(notes))
 
 
-def write(manifest: Manifest, file: Path, paths: Sequence[str]) -> None:
+def write(manifest: Manifest, file: AnyPath, paths: Sequence[str]) -> None:
     """Write a manifest as a table with one column a class; replaces the file at once or not at all.
 
     Boxes are not written.
@@ -111,7 +115,7 @@ def write(manifest: Manifest, file: Path, paths: Sequence[str]) -> None:
     write_atomically(file, stream.getvalue().encode())
 
 
-def _read_table(file: Path) -> _Table:
+def _read_table(file: AnyPath) -> _Table:
     if not file.is_file():
         found = "a folder" if file.is_dir() else "nothing"
         raise DataError(f"expected a CSV file at {file}, found {found}")
@@ -142,7 +146,7 @@ def _read_table(file: Path) -> _Table:
     return _Table(file, header, tuple(rows))
 
 
-def _numbered(reader: "csv._reader", file: Path) -> Iterator[tuple[int, list[str]]]:  # type: ignore[name-defined, unused-ignore]
+def _numbered(reader: "csv._reader", file: AnyPath) -> Iterator[tuple[int, list[str]]]:  # type: ignore[name-defined, unused-ignore]
     """Rows that are not blank, with the line they end on."""
     try:
         for cells in reader:
@@ -152,7 +156,7 @@ def _numbered(reader: "csv._reader", file: Path) -> Iterator[tuple[int, list[str
         raise DataError(f"{file}:{reader.line_num}: broken CSV ({error})") from error
 
 
-def _check_header(file: Path, header: list[str]) -> tuple[str, ...]:
+def _check_header(file: AnyPath, header: list[str]) -> tuple[str, ...]:
     for number, name in enumerate(header, start=1):
         if not name or header.index(name) != number - 1:
             what = f"column {name!r} twice" if name else "a column without a name"
@@ -173,7 +177,7 @@ def _check_header(file: Path, header: list[str]) -> tuple[str, ...]:
     return tuple(header)
 
 
-def _read_classes(file: Path) -> tuple[str, ...] | None:
+def _read_classes(file: AnyPath) -> tuple[str, ...] | None:
     path = file.with_name(f"{file.name}.classes.txt")
     return read_class_names(path) if path.exists() else None
 
@@ -192,7 +196,8 @@ def _labels_of_tags(
         for name in sorted(names - set(classes)):
             where = table.cell_at(row, "labels")
             raise DataError(f"{where}: {unknown_name('class', name, classes)}")
-    return classes, [tuple(int(name in names) for name in classes) for names in tags]
+    values = {names: tuple(int(name in names) for name in classes) for names in set(tags)}
+    return classes, [values[names] for names in tags]  # equal rows share one tuple
 
 
 def _labels_of_columns(
@@ -211,6 +216,7 @@ def _labels_of_columns(
             f"found none for {', '.join(missing[:8])}"
         )
     labels = []
+    shared: dict[tuple[int, ...], tuple[int, ...]] = {}  # most rows are not the only ones
     for row in table.rows:
         for name in classes:
             if row.cells[name] not in _VALUES:
@@ -218,7 +224,8 @@ def _labels_of_columns(
                     f"{table.cell_at(row, name)}: expected 1 (present), 0 (absent) or -1 "
                     f"(unknown) for class {name!r}, found {row.cells[name]!r}"
                 )
-        labels.append(tuple(_VALUES[row.cells[name]] for name in classes))
+        values = tuple(_VALUES[row.cells[name]] for name in classes)
+        labels.append(shared.setdefault(values, values))
     return classes, labels
 
 
@@ -240,15 +247,25 @@ def _record(table: _Table, row: _Row, labels: tuple[int, ...]) -> ImageRecord:
     written = row.cells["path"]
     if not written:
         raise DataError(f"{table.cell_at(row, 'path')}: expected the path of an image, found none")
-    folder = table.file.parent
-    path = os.path.normpath(folder / Path(written).expanduser())
-    inside = Path(path).is_relative_to(folder)
-    image_id = Path(path).relative_to(folder).as_posix() if inside else Path(written).as_posix()
+    path, image_id = _located(written, table.file.parent)
     split = row.cells.get("split", _split_by_hash(image_id))
     if not split:
         where = table.cell_at(row, "split")
         raise DataError(f"{where}: expected a split such as train or test, found none")
     return ImageRecord(image_id, path, split, labels, None, f"{table.file}:{row.line}")
+
+
+def _located(written: str, folder: AnyPath) -> tuple[str, str]:
+    """Where an image lies that a table in a folder names, and its id."""
+    if is_url(written):
+        start = f"{folder}/"
+        return written, written.removeprefix(start)
+    if isinstance(folder, RemotePath):
+        inner = posixpath.normpath(written)
+        return str(folder.joined(inner)), inner
+    path = os.path.normpath(folder / Path(written).expanduser())
+    inside = Path(path).is_relative_to(folder)
+    return path, Path(path).relative_to(folder).as_posix() if inside else Path(written).as_posix()
 
 
 def _split_by_hash(image_id: str) -> str:

@@ -18,6 +18,8 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from boxless.data import scenes
 from boxless.errors import DataError
+from boxless.storage.files import read_file
+from boxless.storage.paths import is_url
 from boxless.types import ImageRecord, UInt8Array
 
 MAX_PIXELS = 100_000_000
@@ -90,13 +92,14 @@ def load_image(path: str) -> UInt8Array:
     are converted; of an animation the first frame counts.
 
     Args:
-        path: File path or ``scenes:…``.
+        path: File path, URL of an object, or ``scenes:…``.
 
     Returns:
         (H, W, 3) RGB image; a new array.
 
     Raises:
         DataError: The file is missing, empty, truncated, no image, or above `MAX_PIXELS`.
+        RunError: A store of objects refuses, or cannot be reached.
     """
     if path.startswith(scenes.PREFIX):
         return scenes.render(path)
@@ -138,7 +141,7 @@ def image_size(path: str) -> tuple[int, int]:
     """Read the size of an upright image, without decoding it (TIFF apart).
 
     Args:
-        path: File path or ``scenes:…``.
+        path: File path, URL of an object, or ``scenes:…``.
 
     Returns:
         Width and height in pixels after EXIF rotation: those of `load_image`.
@@ -201,7 +204,7 @@ def _opened(
     """Open an image, by default a file, and turn every way it can fail into a `DataError`."""
     limits = limits or ANY_IMAGE
     try:
-        with Path(path).open("rb") if opener is None else opener() as file:
+        with _open(path) if opener is None else opener() as file:
             if file.seek(0, os.SEEK_END) == 0:
                 raise DataError(f"{path}: image file is empty (0 bytes)")
             file.seek(0)
@@ -226,6 +229,10 @@ def _opened(
         raise _too_large(path, "far more", limits.max_pixels) from None
     except BROKEN_FILE as error:
         raise DataError(f"{path}: image file is damaged ({_one_line(error)})") from error
+
+
+def _open(path: str) -> BinaryIO:
+    return io.BytesIO(read_file(path)) if is_url(path) else Path(path).open("rb")
 
 
 def _too_large(path: str, found: str, limit: int) -> DataError:

@@ -62,6 +62,11 @@ class KeptImages:
         self._originals: Arena | None = None
         self._decided = mode == "off" or not self._rows
 
+    @property
+    def loader(self) -> Loader:
+        """The decoder alone, without what is kept: for other processes."""
+        return self._load
+
     def __call__(self, path: str) -> UInt8Array:
         """The image (H, W, 3) as it is."""
         return self._kept(self._originals, path, self._load)

@@ -8,8 +8,9 @@ whole, so looking through a large data set costs one short read an image at most
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from pathlib import Path
 
+from boxless.storage.files import file_size, look_ahead, read_file
+from boxless.storage.paths import place
 from boxless.types import ImageRecord
 
 _TAIL = 4096
@@ -26,8 +27,9 @@ def shared_images(one: Sequence[ImageRecord], other: Sequence[ImageRecord]) -> l
     Returns:
         Pairs in the order of `other`. Files that cannot be read are nobody's copy here.
     """
+    look_ahead(record.path for record in (*one, *other))
     groups = [(list(one), list(other))]
-    for key in (_size, _tail, _whole):
+    for key in (file_size, _tail, _whole):
         groups = [part for left, right in groups for part in _split(left, right, key)]
     pairs = [(left[0], record) for left, right in groups for record in right]
     order = {id(record): place for place, record in enumerate(other)}
@@ -51,16 +53,9 @@ def _split(
     return [pair for pair in found.values() if all(pair)]
 
 
-def _size(path: str) -> int | None:
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return None
-
-
 def _tail(path: str) -> bytes | None:
     try:
-        with Path(path).open("rb") as file:
+        with place(path).open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - _TAIL))
             return file.read()
@@ -70,7 +65,6 @@ def _tail(path: str) -> bytes | None:
 
 def _whole(path: str) -> bytes | None:
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        return hashlib.sha256(read_file(path)).digest()
     except OSError:
         return None

@@ -4,13 +4,13 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boxless.data.stratify import part_sizes, stratify
 from boxless.errors import DataError, unknown_name
+from boxless.storage.files import file_size, look_ahead
 from boxless.types import ABSENT, PRESENT, UNKNOWN, ImageRecord, Int8Array
 
 _LABEL_VALUES = frozenset((PRESENT, ABSENT, UNKNOWN))
@@ -86,10 +86,12 @@ class Manifest:
 
         Raises:
             DataError: Image files are missing.
+            RunError: A store of objects refuses, or cannot be reached.
         """
         digest = hashlib.sha256()
         for name in self.classes:
             _feed(digest, name)
+        look_ahead(record.path for record in self.records)
         missing = []
         for record in self.records:
             size = _content_size(record)
@@ -219,10 +221,8 @@ def _content_size(record: ImageRecord) -> str | None:
     """File size in bytes or a scene's recipe; None where there is no file."""
     if record.path.startswith("scenes:"):
         return record.path
-    try:
-        return str(Path(record.path).stat().st_size)
-    except OSError:
-        return None
+    size = file_size(record.path)
+    return None if size is None else str(size)
 
 
 def missing_files(

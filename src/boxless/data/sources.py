@@ -6,6 +6,7 @@ from pathlib import Path
 from boxless.data import authors_list, coco, csv, nus_wide, scenes, voc
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError, unknown_name
+from boxless.storage.paths import is_url
 
 READERS: dict[str, Callable[[str], Manifest]] = {
     "voc": voc.read,
@@ -45,6 +46,12 @@ def load_manifest(spec: str) -> Manifest:
     if colon and prefix in READERS:
         if not rest and prefix != "scenes":
             raise DataError(f"expected a path after '{prefix}:'", hint=_formats())
+        if is_url(rest) and prefix != "csv":
+            raise DataError(
+                f"{prefix}: reads folders of this machine, found the address {rest}",
+                hint="only csv: reads from a store, as in csv:s3://BUCKET/tags.csv, and its rows"
+                " may name images there (`boxless data convert` makes such a table)",
+            )
         return READERS[prefix](rest)
     if Path(spec).expanduser().exists():
         raise DataError(

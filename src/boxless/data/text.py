@@ -1,12 +1,12 @@
 """Read lists that come as text, one thing a line."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from boxless.errors import DataError
+from boxless.storage.paths import AnyPath
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: AnyPath) -> Iterator[tuple[int, str]]:
     """Read a text file line by line, without holding it.
 
     Args:
@@ -29,7 +29,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise DataError(f"{path}: cannot be read as UTF-8 text ({error})") from error
 
 
-def read_class_names(path: Path) -> tuple[str, ...]:
+def read_class_names(path: AnyPath) -> tuple[str, ...]:
     """Read a list of classes.
 
     Args:

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from boxless.data.images import ANY_IMAGE, ImageLimits, decode_image, load_image
 from boxless.errors import DataError
 from boxless.inference.prediction import Source
+from boxless.storage.paths import AnyPath, RemotePath, is_url
 from boxless.types import UInt8Array
 
 SUFFIXES = frozenset(
@@ -22,39 +23,51 @@ SUFFIXES = frozenset(
 _pillow_lock = Lock()  # one lazy Pillow image may be given several times
 
 
-def find_images(folder: Path) -> list[Path]:
+def find_images(folder: AnyPath) -> list[AnyPath]:
     """Images of a folder and the folders below it, sorted; hidden files are left out.
 
     Args:
-        folder: Searched to the bottom.
+        folder: Searched to the bottom; of this machine, or in a store of objects.
 
     Raises:
         DataError: There are none.
+        RunError: A store refuses, or cannot be reached.
     """
-    found = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-    )
+    if isinstance(folder, RemotePath):
+        files: Iterable[AnyPath] = folder.files_below()
+    else:
+        files = (file for file in sorted(folder.rglob("*")) if file.is_file())
+    found = [file for file in files if _is_image(file) and not file.name.startswith(".")]
     if not found:
         raise DataError(f"{folder}: no image in this folder")
     return found
 
 
-def match_images(pattern: str) -> list[Path]:
+def match_images(pattern: str) -> list[AnyPath]:
     """Images that a pattern matches, sorted.
 
     Args:
-        pattern: As of a shell: ``*``, ``?``, ``[…]``; ``**`` goes down through folders.
+        pattern: Path or URL, as of a shell: ``*``, ``?``, ``[…]``; ``**`` goes down through
+            folders.
 
     Raises:
         DataError: There are none.
+        RunError: A store refuses, or cannot be reached.
     """
-    matches = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
-    found = sorted(p for p in matches if p.suffix.lower() in SUFFIXES and p.is_file())
+    matches: Iterable[AnyPath]
+    if is_url(pattern):
+        matches = RemotePath(pattern).matches()
+    else:
+        names = glob.glob(pattern, recursive=True)  # noqa: PTH207  (absolute patterns too)
+        matches = (path for path in sorted(map(Path, names)) if path.is_file())
+    found = [path for path in matches if _is_image(path)]
     if not found:
         raise DataError(f"{pattern}: no image matches")
     return found
+
+
+def _is_image(path: AnyPath) -> bool:
+    return path.suffix.lower() in SUFFIXES
 
 
 def as_sources(images: Source | Iterable[Source]) -> Iterator[Source]:
@@ -71,7 +84,7 @@ def as_sources(images: Source | Iterable[Source]) -> Iterator[Source]:
         images = [cast("Source", images)]
     for source in cast("Iterable[Source]", images):
         if isinstance(source, str | Path) and Path(source).is_dir():
-            yield from find_images(Path(source))
+            yield from map(str, find_images(Path(source)))
         else:
             yield source
 

@@ -1,7 +1,7 @@
 """Label images with an exported student: onnxruntime, NumPy and Pillow, never torch."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from boxless.data.images import ANY_IMAGE, ImageLimits
-from boxless.errors import BoxlessError, ConfigError, NumericsError, ShapeError, StoreError
+from boxless.errors import (
+    BoxlessError,
+    ConfigError,
+    NumericsError,
+    RunError,
+    ShapeError,
+    StoreError,
+)
 from boxless.inference.images import as_sources, to_pixels
 from boxless.inference.location import DEFAULT, LocationSettings, locate
 from boxless.inference.prediction import DEFAULT_THRESHOLD, Box, Label, Prediction, Source
@@ -24,6 +31,7 @@ from boxless.inference.student_file import (
     find_student,
     open_student,
 )
+from boxless.storage.paths import AnyPath, place
 from boxless.types import Float32Array, UInt8Array
 
 _LOADERS = 4  # threads that decode while the network computes
@@ -76,11 +84,12 @@ class Predictor:
         self._student = student
 
     @classmethod
-    def load(cls, path: str | Path, *, threads: int = 0) -> "Predictor":
+    def load(cls, path: str | AnyPath, *, threads: int = 0) -> "Predictor":
         """Open a student.
 
         Args:
-            path: ONNX file, or a run folder with ``export/student.onnx``.
+            path: ONNX file, or a run folder with ``export/student.onnx``; a path, or a URL such as
+                ``s3://bucket/student.onnx``.
             threads: Threads that one batch is computed with; 0 takes all cores.
 
         Returns:
@@ -90,10 +99,10 @@ class Predictor:
             RunError: If there is no such file.
             StoreError: If it is damaged or no student that boxless exported.
         """
-        return cls(open_student(find_student(Path(path)), threads=threads))
+        return cls(open_student(find_student(place(path)), threads=threads))
 
     @property
-    def path(self) -> Path:
+    def path(self) -> AnyPath:
         """The ONNX file."""
         return self._student.path
 
@@ -134,7 +143,10 @@ class Predictor:
         if not 0 <= threshold <= 1:
             raise ConfigError(f"threshold must be between 0 and 1, found {threshold}")
         limits = (float(threshold),) * len(self.classes)
-        metadata = self.metadata.model_copy(update={"thresholds": limits})
+        return self.with_metadata(self.metadata.model_copy(update={"thresholds": limits}))
+
+    def with_metadata(self, metadata: StudentMetadata) -> "Predictor":
+        """The same student with other facts about it."""
         return Predictor(replace(self._student, metadata=metadata))
 
     def predict(
@@ -182,27 +194,58 @@ class Predictor:
         Raises:
             ConfigError: If `batch_size` is below 1.
             DataError: If an image cannot be read and there is no `on_error`.
+            RunError: If not the image is at fault, but the machine or the network.
             StoreError: If boxes are asked for and the file has no class maps.
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1, found {batch_size}")
         if boxes:
             self._require_maps()
-        size = self._student.fixed_batch or batch_size
-        for batch in self._load_batches(as_sources(images), size):
-            good: list[tuple[Source, Prepared]] = []
-            for source, prepared in batch:
-                if not isinstance(prepared, BoxlessError):
-                    good.append((source, prepared))
-                elif on_error is None:
-                    raise prepared
+        for batch in self._load_batches(as_sources(images), self.batch_size(batch_size)):
+            for (source, _), answer in zip(batch, self._answers(batch, boxes=boxes), strict=True):
+                if not isinstance(answer, BoxlessError):
+                    yield answer
+                elif on_error is None or isinstance(answer, RunError):
+                    raise answer
                 else:
-                    on_error(source, prepared)
-            if good:
-                pixels = np.stack([prepared.pixels for _, prepared in good])
-                outputs = self.run(pixels, maps=boxes)
-                for row, (source, prepared) in enumerate(good):
-                    yield self.describe(outputs, row, prepared, boxes=boxes, source=source)
+                    on_error(source, answer)
+
+    def label(
+        self, images: Sequence[Source], *, boxes: bool = False
+    ) -> list[Prediction | BoxlessError]:
+        """Label one batch; an image that cannot be read has its error for an answer.
+
+        Args:
+            images: One batch, see `batch_size`.
+            boxes: Say also where the labels that are present were seen.
+
+        Returns:
+            One answer an image, in order; those of `stream`, if the batches are the same.
+
+        Raises:
+            StoreError: If boxes are asked for and the file has no class maps.
+        """
+        if boxes:
+            self._require_maps()
+        return self._answers([self._load(source) for source in images], boxes=boxes)
+
+    def batch_size(self, asked: int) -> int:
+        """Images computed together: those asked for, or as many as the graph was exported for."""
+        return self._student.fixed_batch or asked
+
+    def _answers(self, batch: list[Loaded], *, boxes: bool) -> list[Prediction | BoxlessError]:
+        good = [item for _, item in batch if not isinstance(item, BoxlessError)]
+        if good:
+            outputs = self.run(np.stack([prepared.pixels for prepared in good]), maps=boxes)
+        answers: list[Prediction | BoxlessError] = []
+        row = 0
+        for source, item in batch:
+            if isinstance(item, BoxlessError):
+                answers.append(item)
+                continue
+            answers.append(self.describe(outputs, row, item, boxes=boxes, source=source))
+            row += 1
+        return answers
 
     def prepare(self, image: Source, limits: ImageLimits = ANY_IMAGE) -> Prepared:
         """Decode one image and make it a square.

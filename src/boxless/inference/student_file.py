@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from boxless.copies import fetched
 from boxless.errors import RunError, StoreError
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.seals import damage
+from boxless.storage.paths import AnyPath
 
 __all__ = [
     "INPUT",
@@ -38,14 +40,14 @@ class StudentFile:
         has_maps: Whether the graph has class maps.
     """
 
-    path: Path
+    path: AnyPath
     metadata: StudentMetadata
     session: Any
     fixed_batch: int | None
     has_maps: bool
 
 
-def find_student(run: Path) -> Path:
+def find_student(run: AnyPath) -> AnyPath:
     """Path of the exported student.
 
     Args:
@@ -70,44 +72,30 @@ def find_student(run: Path) -> Path:
     return path
 
 
-def open_student(path: Path, *, threads: int = 0) -> StudentFile:
+def open_student(path: AnyPath, *, threads: int = 0) -> StudentFile:
     """Open an exported student with onnxruntime on the CPU.
 
     Args:
-        path: ONNX file.
+        path: ONNX file; it is closed again.
         threads: Threads that one batch is computed with; 0 takes all cores.
 
     Returns:
         The student, checked.
 
     Raises:
-        RunError: If the file does not exist.
+        RunError: If the file does not exist, or a store of objects cannot be reached.
         StoreError: If it is damaged, no ONNX model or no student of boxless.
     """
-    import onnxruntime  # noqa: PLC0415  (0.1 s that only predictions should pay)
-
     if not path.is_file():
         raise RunError(f"expected an exported student, but there is no file {path}")
-    fault = damage(path)
-    if fault:
-        raise StoreError(
-            f"{path} is damaged or cut off: {fault}",
-            hint="copy the file again, or export the student again",
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what goes wrong is told below
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime has a dozen of unrelated exceptions
-        reason = " ".join(str(error).split())[:300]
-        raise StoreError(
-            f"{path} is no ONNX model that onnxruntime can open, or it is damaged or cut off "
-            f"({path.stat().st_size} bytes; {reason})",
-            hint="copy the file again, or export the student again",
-        ) from error
+    with fetched(path) as file:
+        fault = damage(file)
+        if fault:
+            raise StoreError(
+                f"{path} is damaged or cut off: {fault}",
+                hint="copy the file again, or export the student again",
+            )
+        session = _session(file, path, threads)
     metadata = StudentMetadata.from_props(
         dict(session.get_modelmeta().custom_metadata_map), path=path
     )
@@ -118,7 +106,27 @@ def open_student(path: Path, *, threads: int = 0) -> StudentFile:
     return StudentFile(path, metadata, session, fixed, has_maps)
 
 
-def _check_graph(path: Path, session: Any, metadata: StudentMetadata) -> None:
+def _session(file: Path, path: AnyPath, threads: int) -> Any:
+    """A session of onnxruntime; `path` is what messages call the file."""
+    import onnxruntime  # noqa: PLC0415  (0.1 s that only predictions should pay)
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what goes wrong is told below
+    try:
+        return onnxruntime.InferenceSession(
+            str(file), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime has a dozen of unrelated exceptions
+        reason = " ".join(str(error).split())[:300]
+        raise StoreError(
+            f"{path} is no ONNX model that onnxruntime can open, or it is damaged or cut off "
+            f"({file.stat().st_size} bytes; {reason})",
+            hint="copy the file again, or export the student again",
+        ) from error
+
+
+def _check_graph(path: AnyPath, session: Any, metadata: StudentMetadata) -> None:
     """Check names, types and sizes of input and output."""
     S, K = metadata.input_size, len(metadata.classes)
     inputs, outputs = session.get_inputs(), session.get_outputs()

@@ -1,13 +1,13 @@
 """What an exported student says about itself: everything but the graph, in the file's metadata."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from boxless.errors import BoxlessError, StoreError
 from boxless.inference.location import LocationSettings
+from boxless.storage.paths import AnyPath
 
 PREFIX = "boxless."
 
@@ -122,7 +122,7 @@ class StudentMetadata(BaseModel):
         return {PREFIX + key: json.dumps(value) for key, value in kept.items()}
 
     @classmethod
-    def from_props(cls, props: dict[str, str], *, path: Path) -> "StudentMetadata":
+    def from_props(cls, props: dict[str, str], *, path: AnyPath) -> "StudentMetadata":
         """Read and check the properties of an ONNX file.
 
         Args:

@@ -1,7 +1,7 @@
 """A run: its folder, recipe, images and proposals, each loaded when first needed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from boxless.config import Recipe
 from boxless.data.images import load_image
 from boxless.data.kept_images import KeptImages
 from boxless.data.manifest import Manifest
+from boxless.engines.engine import Engine, engine_beyond
 from boxless.errors import DataError, StoreError
 from boxless.launched import launched
 from boxless.proposals.store import ProposalStore
@@ -168,6 +169,11 @@ class Run:
         """(M,) fold of each training image, or None without cross-fitting."""
         count = self.recipe.teacher.folds
         return self.train.folds(count, seed=self.recipe.data.seed) if count else None
+
+    def engine(self) -> AbstractContextManager[Engine | None]:
+        """Where images are worked on, if not by this process and its children."""
+        config = self.recipe.run
+        return engine_beyond(config.engine, address=config.ray_address)
 
     def dataset(self, part: Manifest, *, regions: int = 0) -> "ViewDataset":
         """Views of a part of the data, with proposals if `regions` is not 0."""

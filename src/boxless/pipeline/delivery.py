@@ -22,6 +22,7 @@ from boxless.pipeline.export import PARITY_LIMIT, best_seed, best_student, parit
 from boxless.pipeline.onnx_graph import onnx_bytes, with_metadata
 from boxless.pipeline.quantization import INT8_PLANS, prepare_graph, to_float16, to_int8
 from boxless.pipeline.student_facts import student_metadata
+from boxless.storage.paths import AnyPath
 from boxless.training.events import StepProgress
 from boxless.types import Float32Array
 
@@ -75,7 +76,7 @@ class Delivery:
 
 
 def deliver(
-    run: Run, out: Path, *, precision: Precision = "float32", limit: float = 0.01
+    run: Run, out: AnyPath, *, precision: Precision = "float32", limit: float = 0.01
 ) -> Delivery:
     """Write the student of a finished run as one file.
 
@@ -101,9 +102,10 @@ def deliver(
         difference = parity(run, model, exact)
         require_parity(difference, PARITY_LIMIT)
         if precision == "float32":
-            write_atomically(out, exact.read_bytes())
+            content = exact.read_bytes()
+            write_atomically(out, content)
             (speed,) = _speeds(run, [exact])
-            return Delivery(seed, Figures(out.stat().st_size, speed, difference))
+            return Delivery(seed, Figures(len(content), speed, difference))
         judge = _Judge(run)
         before = judge.map(exact)
         small, after, how = _shrink(run, exact, about, judge, before - limit, precision)

@@ -1,5 +1,6 @@
 """The first step of a run: propose regions for every image, and measure their recall."""
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from boxless.proposals.extract import extract
 from boxless.proposals.progress import ExtractionProgress
 from boxless.proposals.proposer import Setting, make_proposer, setting_names
 from boxless.proposals.recall import recall_table
+from boxless.proposals.workers import works_in_process
 
 # Settings of the recipe (first) as the proposer's own (second), for the methods that have them.
 SETTINGS = {
@@ -43,13 +45,16 @@ def extract_proposals(run: Run, folder: Path) -> dict[str, Any]:
     config = run.recipe.proposals
     proposer = make_proposer(config.method, **proposer_settings(config))
     load = load_outline if config.method == "file" else load_image
-    with ExtractionProgress("proposals") as progress, advice_for_runs():
+    # A proposer that reads a large file or loads a network does all in this process.
+    where = nullcontext() if works_in_process(proposer) else run.engine()
+    with where as engine, ExtractionProgress("proposals") as progress, advice_for_runs():
         store = extract(
             run.manifest.records,
             proposer,
             folder / "store",
             manifest_fingerprint=run.manifest.fingerprint,
             load_image=load,
+            engine=engine,
             skip_bad=run.recipe.data.skip_bad,
             progress=progress,
         )

@@ -16,6 +16,7 @@ from boxless.config import OptimConfig
 from boxless.data.manifest import Manifest
 from boxless.distill.statistics import watch
 from boxless.distill.tag_loss import detector_loss, tag_loss
+from boxless.engines.engine import Engine
 from boxless.errors import ConfigError
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
@@ -30,9 +31,16 @@ from boxless.training.batches import Batch, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import Task, seed_everything, train
-from boxless.training.map_store import LevelMaps, MapStore, build_map_store, remove_damaged
+from boxless.training.map_store import (
+    LevelMaps,
+    MapShards,
+    MapStore,
+    build_map_store,
+    remove_damaged,
+)
+from boxless.training.sharded import RuntimeOf, runtime_for
 from boxless.training.tasks import TargetsOf
-from boxless.training.teacher_cache import TeacherCache, build_teacher_cache
+from boxless.training.teacher_cache import KnowledgeShards, TeacherCache, build_teacher_cache
 
 Facts = dict[str, Any]
 
@@ -50,23 +58,21 @@ def keep_maps(
         trunk = build.backbone(recipe.teacher).eval()
     else:
         trunk = build.trained_detector(recipe, len(run.classes), teacher_weights).backbone
-    run.runtime.place(trunk)
     damaged = remove_damaged(folder, "*.safetensors")
     dataset, size = run.dataset(run.train), recipe.teacher.input_size
-    with StepProgress("teacher maps", len(run.train)) as bar:
-        build_map_store(
-            trunk,
-            dataset,
-            folder,
-            size=size,
-            levels=levels,
-            runtime=run.runtime,
-            advance=bar.advance,
-        )
+    with run.engine() as engine, StepProgress("teacher maps", len(run.train)) as bar:
+        work = MapShards(trunk, size, levels, _runtime_of(run, engine))
+        build_map_store(dataset, folder, work, engine=engine, advance=bar.advance)
     if recipe.stage1.match_statistics:
+        run.runtime.place(trunk)
         mean, deviation = moments(run, trunk, size)
         write_sealed(folder / MOMENTS, save({"mean": mean, "deviation": deviation}))
     return {"rebuilt": len(damaged)}
+
+
+def _runtime_of(run: Run, engine: Engine | None) -> RuntimeOf:
+    config = run.recipe.run
+    return runtime_for(engine, run.runtime, precision=config.precision, threads=config.threads)
 
 
 def moments(run: Run, trunk: Backbone, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -207,20 +213,14 @@ def cache_teacher(run: Run, folder: Path, teacher_weights: Path) -> Facts:
     """Run the teacher over the training images and keep what it knows."""
     recipe = run.recipe
     model = build.teaching_detector(recipe, len(run.classes), teacher_weights)
-    run.runtime.place(model)
     damaged = remove_damaged(folder, "*.safetensors")
-    with StepProgress("teacher cache", len(run.train)) as bar:
-        build_teacher_cache(
-            model,
-            run.dataset(run.train, regions=recipe.teacher.regions),
-            folder,
-            size=recipe.teacher.input_size,
-            maps=_maps(run),
-            folds=None if run.folds is None else torch.from_numpy(run.folds),
-            knowledge=build.knowledge(recipe),
-            runtime=run.runtime,
-            advance=bar.advance,
-        )
+    dataset = run.dataset(run.train, regions=recipe.teacher.regions)
+    folds = None if run.folds is None else torch.from_numpy(run.folds)
+    knowledge, size = build.knowledge(recipe), recipe.teacher.input_size
+    with run.engine() as engine, StepProgress("teacher cache", len(run.train)) as bar:
+        runtime = _runtime_of(run, engine)
+        work = KnowledgeShards(model, size, _maps(run), folds, knowledge, runtime)
+        build_teacher_cache(dataset, folder, work, engine=engine, advance=bar.advance)
     return {"rebuilt": len(damaged)}
 
 

@@ -1,19 +1,24 @@
 """Propose boxes on a whole data set: parallel, resumable, the same bytes on any machine shape."""
 
+from contextlib import closing
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from boxless.errors import DataError, StoreError
+from boxless.engines.engine import not_shared
+from boxless.engines.local import LocalEngine
+from boxless.errors import ConfigError, DataError, StoreError
 from boxless.lock import held
 from boxless.proposals.index import INDEX_NAME, INPUTS_NAME, StoreInputs
 from boxless.proposals.store import ProposalStore
-from boxless.proposals.workers import MapImages, ProposeOne, image_mapper, worker_count
+from boxless.proposals.workers import Outcome, ProposeOne, worker_count, works_in_process
 from boxless.proposals.writer import ProposalWriter, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Generator, Sequence
 
+    from boxless.engines.engine import Engine
     from boxless.proposals.proposer import BoxSource
+    from boxless.storage.paths import AnyPath
     from boxless.types import ImageRecord, UInt8Array
 
 SHARD_SIZE = 1024
@@ -22,11 +27,12 @@ SHARD_SIZE = 1024
 def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but three have a keyword)
     records: "Sequence[ImageRecord]",
     proposer: "BoxSource",
-    folder: "Path",
+    folder: "AnyPath",
     *,
     manifest_fingerprint: str,
     load_image: "Callable[[str], UInt8Array]",
     workers: int = 0,
+    engine: "Engine | None" = None,
     shard_size: int = SHARD_SIZE,
     skip_bad: bool = False,
     progress: "Callable[[int, int], None] | None" = None,
@@ -46,6 +52,7 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
         load_image: Path -> (H, W, 3) uint8 RGB, a module-level function. A `BoxlessError`,
             ``OSError`` or ``ValueError`` from it marks the image as unreadable.
         workers: Processes; 0 takes all cores, 1 stays in this process.
+        engine: Where images are worked on, if not in such processes.
         shard_size: Images a shard.
         skip_bad: Leave unreadable images out and list them in the store's ``skipped``.
         progress: Called with (images done, images in all): first with what was done before, then
@@ -59,7 +66,9 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
             is no image.
         StoreError: The folder belongs to other inputs (the field that differs is named) or is
             damaged.
-        RunError: A worker process died, or another process is filling the store.
+        RunError: A worker process died, another process is filling the store, or the engine's
+            workers do not see the images.
+        ConfigError: The proposer works in one process, but an engine is given.
     """
     if shard_size < 1 or workers < 0:
         raise DataError(
@@ -74,41 +83,75 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
         store = _reopen(folder, inputs, skip_bad=skip_bad)
         report(len(ids), len(ids))
         return store
+    chosen = _engine(engine, proposer, workers, len(ids))
     one = ProposeOne(proposer, load_image)
     one.check(records, skip_bad=skip_bad)
     with held(folder):
         if (folder / INDEX_NAME).exists():  # another process has just finished it
             return _reopen(folder, inputs, skip_bad=skip_bad)
         writer = ProposalWriter(folder, inputs)
-        with image_mapper(one, worker_count(proposer, workers, len(ids))) as outcomes:
-            _fill(writer, records, outcomes, skip_bad=skip_bad, report=report)
+        _fill(writer, records, one, chosen, skip_bad=skip_bad, report=report)
         return writer.finish()
+
+
+def _engine(engine: "Engine | None", proposer: "BoxSource", workers: int, images: int) -> "Engine":
+    if engine is None:
+        return LocalEngine(worker_count(proposer, workers, images))
+    if works_in_process(proposer):
+        raise ConfigError(
+            f"the method {proposer.name!r} works in one process of this machine",
+            hint="leave --engine away",
+        )
+    return engine
 
 
 def _fill(
     writer: ProposalWriter,
     records: "Sequence[ImageRecord]",
-    outcomes: MapImages,
+    one: ProposeOne,
+    engine: "Engine",
     *,
     skip_bad: bool,
     report: "Callable[[int, int], None]",
 ) -> None:
     """Write the shards that an earlier call did not."""
-    todo = [n for n in range(writer.shard_count) if not _usable(writer.finished(n), skip_bad)]
-    done = len(records) - sum(len(writer.shard_ids(number)) for number in todo)
-    report(done, len(records))
     size = writer.inputs.shard_size
-    for number in todo:
-        shard = records[number * size : (number + 1) * size]
-        found, skipped = [], []
-        for record, outcome in zip(shard, outcomes(shard), strict=True):
-            if isinstance(outcome, str):
-                skipped.append(_skip(record, outcome, skip_bad=skip_bad))
-            else:
-                found.append((record.image_id, outcome))
-            done += 1
-            report(done, len(records))
-        writer.write_shard(number, found, tuple(skipped))
+    todo = [n for n in range(writer.shard_count) if not _usable(writer.finished(n), skip_bad)]
+    shards = [records[number * size : (number + 1) * size] for number in todo]
+    done = len(records) - sum(map(len, shards))
+    report(done, len(records))
+    with closing(_outcomes(list(chain.from_iterable(shards)), one, engine)) as outcomes:
+        for number, shard in zip(todo, shards, strict=True):
+            found, skipped = [], []
+            for record, outcome in zip(shard, islice(outcomes, len(shard)), strict=True):
+                if isinstance(outcome, str):
+                    skipped.append(_skip(record, outcome, skip_bad=skip_bad))
+                else:
+                    found.append((record.image_id, outcome))
+                done += 1
+                report(done, len(records))
+            writer.write_shard(number, found, tuple(skipped))
+
+
+def _outcomes(
+    records: "Sequence[ImageRecord]", one: ProposeOne, engine: "Engine"
+) -> "Generator[Outcome]":
+    """Outcomes of all images, in order; units may reach from one shard into the next."""
+    size = engine.images_per_unit
+    units = [records[start : start + size] for start in range(0, len(records), size)]
+    for unit, answers in zip(units, engine.map(one.each, units), strict=True):
+        for record, outcome in zip(unit, answers, strict=True):
+            yield _seen_here(record, outcome, one) if engine.elsewhere else outcome
+
+
+def _seen_here(record: "ImageRecord", outcome: Outcome, one: ProposeOne) -> Outcome:
+    """Never take another machine's word that an image is bad: it may only be out of its sight."""
+    if not isinstance(outcome, str):
+        return outcome
+    here = one(record)
+    if isinstance(here, str):
+        return here
+    raise not_shared(record.path, outcome)
 
 
 def _silent(done: int, total: int) -> None:
@@ -144,7 +187,7 @@ def _skip(record: "ImageRecord", reason: str, *, skip_bad: bool) -> tuple[str, s
     )
 
 
-def _reopen(folder: "Path", inputs: StoreInputs, *, skip_bad: bool) -> ProposalStore:
+def _reopen(folder: "AnyPath", inputs: StoreInputs, *, skip_bad: bool) -> ProposalStore:
     store = ProposalStore.open(folder)
     difference = store.index.inputs.difference(inputs)
     if difference:

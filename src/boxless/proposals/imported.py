@@ -11,6 +11,7 @@ from boxless.errors import ConfigError, DataError
 from boxless.proposals.box_files import read_boxes
 from boxless.proposals.index import INDEX_NAME, file_stamp, stamped_sha256
 from boxless.regions.boxes import clip
+from boxless.storage.paths import is_url, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ class ImportedBoxes:
     the file's. A file does not see pixels, so this is no `Proposer`: it is asked by image.
 
     Attributes:
-        file: The file, or the folder of a finished store.
+        file: The file, or the folder of a finished store, of this machine or in a store of objects.
         order: ``xyxy``, ``yxyx``, or ``auto`` where the format settles it.
         outside: What to do with a box that leaves its image by more than a pixel: ``refuse`` it, or
             ``clip`` it. (Less than a pixel is rounding, and cut.)
@@ -70,7 +71,7 @@ class ImportedBoxes:
     def settings(self) -> "dict[str, Setting]":
         """The values behind the boxes; the file by checksum, not by path."""
         return {
-            "sha256": _checksum(Path(self.file), self.order),
+            "sha256": _checksum(self.file, self.order),
             "order": self.order,
             "outside": self.outside,
             "max_boxes": self.max_boxes,
@@ -188,17 +189,21 @@ class ImportedBoxes:
                 )
 
 
-def _checksum(file: Path, order: str) -> str:
+def _checksum(file: str, order: str) -> str:
     """What stands for the contents: a file's checksum, or a store's fingerprint."""
-    if file.is_dir():
-        return _store(str(file), order).fingerprint
-    return stamped_sha256(file_stamp(file))
+    if _is_store(file):
+        return _store(file, order).fingerprint
+    return stamped_sha256(file_stamp(Path(file)))
+
+
+def _is_store(file: str) -> bool:
+    return is_url(file) or Path(file).is_dir()
 
 
 def _table(file: str, order: str) -> "Boxes":
-    path = Path(file)
-    if path.is_dir():
+    if _is_store(file):
         return _store(file, order)
+    path = Path(file)
     if not path.is_file():
         return read_boxes(path, order)  # says what is wrong
     return _read(file, order, file_stamp(path))
@@ -210,6 +215,8 @@ def _store(folder: str, order: str) -> "StoredBoxes":
             f"{folder} is a folder with proposals, which need no order; found {order!r}",
             hint="leave the order out",
         )
+    if is_url(folder):
+        return _open(folder, None)
     index = Path(folder) / INDEX_NAME
     return _open(folder, file_stamp(index) if index.exists() else None)
 
@@ -223,4 +230,4 @@ def _read(file: str, order: str, _stamp: tuple[str, int, int]) -> "BoxTable":
 def _open(folder: str, _stamp: tuple[str, int, int] | None) -> "StoredBoxes":
     from boxless.proposals.stored_boxes import StoredBoxes  # noqa: PLC0415  (safetensors)
 
-    return StoredBoxes(Path(folder))
+    return StoredBoxes(place(folder))

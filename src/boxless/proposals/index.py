@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from boxless.atomic import write_atomically
 from boxless.errors import StoreError
 from boxless.seals import repair_hint
+from boxless.storage.paths import AnyPath
 
 if TYPE_CHECKING:
     from boxless.proposals.proposer import Setting
@@ -106,7 +107,7 @@ class StoreIndex:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def write_index(folder: Path, index: StoreIndex) -> None:
+def write_index(folder: AnyPath, index: StoreIndex) -> None:
     """Write ``index.json``; from then on the store counts as finished.
 
     Args:
@@ -117,7 +118,7 @@ def write_index(folder: Path, index: StoreIndex) -> None:
     write_atomically(folder / INDEX_NAME, json.dumps(facts, indent=1).encode())
 
 
-def write_inputs(folder: Path, inputs: StoreInputs) -> None:
+def write_inputs(folder: AnyPath, inputs: StoreInputs) -> None:
     """Note down what an unfinished store is being made from.
 
     Args:
@@ -128,7 +129,7 @@ def write_inputs(folder: Path, inputs: StoreInputs) -> None:
     write_atomically(folder / INPUTS_NAME, json.dumps(facts, indent=1).encode())
 
 
-def read_index(folder: Path) -> StoreIndex:
+def read_index(folder: AnyPath) -> StoreIndex:
     """Read ``index.json``.
 
     Args:
@@ -174,7 +175,7 @@ def read_index(folder: Path) -> StoreIndex:
     return index
 
 
-def read_inputs(folder: Path) -> StoreInputs:
+def read_inputs(folder: AnyPath) -> StoreInputs:
     """Read what an unfinished store is being made from.
 
     Args:
@@ -229,7 +230,7 @@ def _plain_name(name: object) -> str:
     return name
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: AnyPath) -> dict[str, Any]:
     try:
         facts = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -243,7 +244,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _damaged(path: Path, error: Exception) -> StoreError:
+def _damaged(path: AnyPath, error: Exception) -> StoreError:
     return StoreError(
         f"{path} is damaged: expected the JSON of a proposal store, found "
         f"{type(error).__name__}: {error}",

@@ -8,27 +8,29 @@ shards hold the boxes of up to about a thousand images each:
     offsets  (images + 1,)               int64, image i owns rows offsets[i]:offsets[i + 1]
     sizes    (images, 2)                 int32, (width, height) of the original image
 
-Shards are memory-mapped, so opening a store reads the index alone. The first look into a shard
-reads all of it once, for its checksum, and every lookup checks the boxes it returns: a store may
-come from elsewhere.
+Shards are memory-mapped (copies of them, where the folder lies in a store of objects), so opening a
+store reads the index alone. The first look into a shard reads all of it once, for its checksum, and
+every lookup checks the boxes it returns: a store may come from elsewhere.
 """
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from boxless.copies import kept_copy
 from boxless.errors import StoreError
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.index import INDEX_NAME, StoreIndex, file_sha256, read_index
 from boxless.proposals.precision import unpacked_boxes, unpacked_scores
 from boxless.seals import repair_hint
+from boxless.storage.paths import AnyPath, RemotePath
 from boxless.types import Proposals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 REBUILD = "delete the folder and run `boxless proposals` again"
 _DTYPES = {"U16": "<u2", "F16": "<f2", "F32": "<f4"}  # names of safetensors and of NumPy
@@ -82,6 +84,14 @@ class OpenShard:
         )
 
 
+def _sizes(folder: AnyPath, index: StoreIndex) -> dict[str, int]:
+    """Bytes of the shards that are there, by name."""
+    if isinstance(folder, RemotePath):
+        return folder.children()
+    files = [folder / shard.file for shard in index.shards]
+    return {path.name: path.stat().st_size for path in files if path.is_file()}
+
+
 def _mapped(path: "Path", name: str, kinds: tuple[str, ...]) -> np.ndarray:
     """A tensor of a safetensors file as a read-only array on the mapped file.
 
@@ -109,7 +119,7 @@ class ProposalStore:
     It can be pickled and sent to other processes, which then open the shards anew.
 
     Args:
-        folder: The store's folder.
+        folder: The store's folder, of this machine or in a store of objects.
         index: Its parsed index; use `ProposalStore.open`.
 
     Attributes:
@@ -117,7 +127,7 @@ class ProposalStore:
         index: What ``index.json`` says: proposer, settings, fingerprints, skipped images.
     """
 
-    def __init__(self, folder: "Path", index: StoreIndex) -> None:
+    def __init__(self, folder: AnyPath, index: StoreIndex) -> None:
         self.folder = folder
         self.index = index
         self._places = {
@@ -128,7 +138,7 @@ class ProposalStore:
         self._open: dict[int, OpenShard] = {}
 
     @classmethod
-    def open(cls, folder: "Path") -> "ProposalStore":
+    def open(cls, folder: AnyPath) -> "ProposalStore":
         """Open a finished store.
 
         Args:
@@ -142,14 +152,14 @@ class ProposalStore:
                 or a shard is missing or has another length than the index says.
         """
         index = read_index(folder)
+        sizes = _sizes(folder, index)
         for shard in index.shards:
-            path = folder / shard.file
-            if not path.is_file():
+            path, found = folder / shard.file, sizes.get(shard.file)
+            if found is None:
                 raise StoreError(
                     f"the store {folder} lacks the shard {shard.file} that its {INDEX_NAME} lists",
                     hint=repair_hint(path),
                 )
-            found = path.stat().st_size
             if found != shard.bytes:
                 raise StoreError(
                     f"the shard {path} is damaged: expected {shard.bytes} bytes, found {found}",
@@ -247,6 +257,7 @@ class ProposalStore:
         shard = self.index.shards[number]
         path = self.folder / shard.file
         try:
+            path = self._file(number)
             found = file_sha256(path)
         except OSError as error:
             raise StoreError(
@@ -258,6 +269,10 @@ class ProposalStore:
                 hint=repair_hint(path),
             )
 
+    def _file(self, number: int) -> Path:
+        shard = self.index.shards[number]
+        return kept_copy(self.folder / shard.file, shard.sha256)
+
     def _why_skipped(self, image_id: str) -> str:
         reason = dict(self.skipped).get(image_id)
         return f"; {image_id!r} was skipped as unreadable: {reason}" if reason else ""
@@ -265,8 +280,8 @@ class ProposalStore:
     def _shard(self, number: int) -> OpenShard:
         if number not in self._open:
             self._require_whole(number)
-            shard = self.index.shards[number]
-            self._open[number] = OpenShard(self.folder / shard.file, len(shard.image_ids))
+            ids = self.index.shards[number].image_ids
+            self._open[number] = OpenShard(self._file(number), len(ids))
         return self._open[number]
 
     def __getstate__(self) -> dict[str, Any]:

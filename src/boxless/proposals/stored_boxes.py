@@ -1,12 +1,12 @@
 """Boxes of a proposal store, looked up by image as those of a file are."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from boxless.proposals.box_table import find_name
 from boxless.proposals.store import ProposalStore
+from boxless.storage.paths import AnyPath
 
 if TYPE_CHECKING:
     from boxless.types import Float32Array, ImageRecord
@@ -22,7 +22,7 @@ class StoredBoxes:
         StoreError: It is no finished store, or damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: AnyPath) -> None:
         self._store = ProposalStore.open(folder)
 
     @property

@@ -1,12 +1,14 @@
 """Writing a proposal store shard by shard, so that a killed extraction loses one shard at most."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from boxless.copies import fetched
 from boxless.errors import DataError, StoreError
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.index import (
@@ -23,10 +25,10 @@ from boxless.proposals.index import (
 from boxless.proposals.precision import packed_boxes, packed_scores
 from boxless.proposals.store import OpenShard, ProposalStore
 from boxless.seals import require_whole, write_sealed
+from boxless.storage.paths import AnyPath, RemotePath
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from boxless.types import Proposals
 
@@ -48,7 +50,7 @@ class ProposalWriter:
             field that differs is named), or files that are not a store's.
     """
 
-    def __init__(self, folder: "Path", inputs: StoreInputs) -> None:
+    def __init__(self, folder: AnyPath, inputs: StoreInputs) -> None:
         self.folder = folder
         self.inputs = inputs
         if (folder / INDEX_NAME).exists():
@@ -56,9 +58,8 @@ class ProposalWriter:
                 f"{folder} already holds a finished proposal store",
                 hint="open it, choose another folder, or delete it",
             )
-        for name in ("shard-", INPUTS_NAME, INDEX_NAME):
-            for leftover in folder.glob(f".{name}*.tmp"):  # half-written when a writer was killed
-                leftover.unlink()
+        if isinstance(folder, Path):
+            _sweep(folder)
         if (folder / INPUTS_NAME).exists():
             difference = read_inputs(folder).difference(inputs)
             if difference:
@@ -67,8 +68,7 @@ class ProposalWriter:
                     hint="choose another folder, or delete this one",
                 )
         else:
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
+            if not _is_empty(folder):
                 raise StoreError(
                     f"expected an empty folder or a proposal store at {folder}, found other files",
                     hint="choose another folder",
@@ -98,13 +98,11 @@ class ProposalWriter:
         Returns:
             None if the shard has yet to be written, else the (id, reason) of its skipped images.
         """
-        path = self._path(number)
-        if not path.is_file():
-            return None
         try:
-            ids, skipped = _read_note(path)
-            OpenShard(path, len(ids))
-        except StoreError:
+            with fetched(self._path(number)) as path:
+                ids, skipped = _read_note(path)
+                OpenShard(path, len(ids))
+        except (FileNotFoundError, StoreError):
             return None  # damaged, so it is made again
         whole = sorted([*ids, *dict(skipped)]) == sorted(self.shard_ids(number))
         return skipped if whole else None
@@ -151,17 +149,11 @@ class ProposalWriter:
         for number in range(self.shard_count):
             if self.finished(number) is None:
                 raise StoreError(f"cannot finish {self.folder}: shard {number} is not written")
-            path = self._path(number)
-            ids, missed = _read_note(path)
+            with fetched(self._path(number)) as path:
+                ids, missed = _read_note(path)
+                size, sha256 = path.stat().st_size, file_sha256(path)
             skipped.extend(missed)
-            entries.append(
-                ShardEntry(
-                    file=path.name,
-                    bytes=path.stat().st_size,
-                    sha256=file_sha256(path),
-                    image_ids=ids,
-                )
-            )
+            entries.append(ShardEntry(path.name, size, sha256, ids))
         if len(skipped) == len(self.inputs.image_ids):
             reasons = f", first {skipped[0][0]!r}: {skipped[0][1]}" if skipped else ""
             raise DataError(f"expected at least one readable image, found none{reasons}")
@@ -169,11 +161,26 @@ class ProposalWriter:
         (self.folder / INPUTS_NAME).unlink()
         return ProposalStore.open(self.folder)
 
-    def _path(self, number: int) -> "Path":
+    def _path(self, number: int) -> AnyPath:
         return self.folder / f"shard-{number:05d}.safetensors"
 
 
-def _read_note(path: "Path") -> tuple[tuple[str, ...], Skipped]:
+def _sweep(folder: Path) -> None:
+    """Delete what a killed writer was just writing."""
+    for name in ("shard-", INPUTS_NAME, INDEX_NAME):
+        for leftover in folder.glob(f".{name}*.tmp"):
+            leftover.unlink()
+
+
+def _is_empty(folder: AnyPath) -> bool:
+    """Whether nothing is in a folder, which is made if need be."""
+    if isinstance(folder, RemotePath):
+        return not folder.children()
+    folder.mkdir(parents=True, exist_ok=True)
+    return not any(folder.iterdir())
+
+
+def _read_note(path: Path) -> tuple[tuple[str, ...], Skipped]:
     """Ids and skipped images from a shard's own header."""
     try:
         require_whole(path)

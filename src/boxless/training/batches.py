@@ -117,6 +117,22 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
         whole = View(mirrored=sample.view.mirrored)
         return pixels, sample, view_boxes(unit, sample.view), view_boxes(unit, whole), scores
 
+    def part(self, rows: Sequence[int], *, travels: bool = False) -> "ViewDataset":
+        """Some of the images, renumbered from 0.
+
+        Args:
+            rows: Which.
+            travels: Leave kept images behind and take the proposals along: for another machine.
+        """
+        records, load, proposals = [self.records[row] for row in rows], self.load, self.proposals
+        if travels and isinstance(load, KeptImages):
+            load = load.loader
+        if travels and proposals is not None:
+            proposals = {r.image_id: proposals(r.image_id) for r in records}.__getitem__
+        return ViewDataset(
+            records, load, proposals=proposals, regions=self.regions, whole_image=self.whole_image
+        )
+
     def reserve(self, size: int, side: int) -> None:
         """Make room for images that will be looked at again; see `KeptImages.reserve`."""
         if isinstance(self.load, KeptImages):

@@ -5,18 +5,22 @@ cells are displaced to the other side. Killed and started again, finished shards
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from boxless.engines.engine import Engine
 from boxless.errors import NumericsError, StoreError
 from boxless.models.backbone import Backbone
-from boxless.seals import damage, repair_hint, require_whole, write_sealed
-from boxless.training.batches import Batch, ViewDataset, whole_batches
-from boxless.training.runtime import Runtime
+from boxless.seals import damage, repair_hint, require_whole
+from boxless.training.batches import Batch, ViewDataset
+from boxless.training.sharded import RuntimeOf, Shard, write_shards
 
 SHARD = 32
 """Images per shard; also the batch size at which maps are computed."""
@@ -30,41 +34,56 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"maps-{number:05d}.safetensors"
 
 
-@torch.no_grad()
+@dataclass(frozen=True, slots=True)
+class MapShards:
+    """Computes the content of one shard.
+
+    Attributes:
+        backbone: In evaluation mode.
+        size: Input side in pixels.
+        levels: Levels to keep.
+        runtime: Device and precision of the process that computes.
+    """
+
+    backbone: Backbone
+    size: int
+    levels: tuple[str, ...]
+    runtime: RuntimeOf
+
+    @torch.no_grad()
+    def __call__(self, shard: Shard) -> bytes:
+        """Maps of its images, as a safetensors file."""
+        runtime = self.runtime()
+        backbone = cast("Backbone", runtime.place(self.backbone))
+        pixels = shard.batch(self.size).pixels.to(runtime.device).float()
+        with runtime.autocast():
+            maps = backbone(backbone.normalize(pixels), self.levels)
+        kept = {k: v.half().cpu().contiguous() for k, v in maps.items()}
+        require_finite(kept, "the teacher's feature map (float16)")
+        content: bytes = save(kept)
+        return content
+
+
 def build_map_store(
-    backbone: Backbone,
     dataset: ViewDataset,
     folder: Path,
+    work: MapShards,
     *,
-    size: int,
-    levels: Sequence[str],
-    runtime: Runtime,
+    engine: Engine | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Write all missing shards.
 
     Args:
-        backbone: In evaluation mode.
         dataset: Training images.
         folder: Where the shards go.
-        size: Input side in pixels.
-        levels: Levels to keep.
-        runtime: Device and precision.
+        work: What is kept of them.
+        engine: Where they are computed; None for this process.
         advance: Told how many images are done.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for number, first in enumerate(range(0, len(dataset), SHARD)):
-        rows = list(range(first, min(first + SHARD, len(dataset))))
-        path = shard_path(folder, number)
-        if not path.exists():
-            (batch,) = whole_batches(dataset, size=size, batch_size=SHARD, rows=rows)
-            pixels = batch.pixels.to(runtime.device).float()
-            with runtime.autocast():
-                maps = backbone(backbone.normalize(pixels), tuple(levels))
-            kept = {k: v.half().cpu().contiguous() for k, v in maps.items()}
-            require_finite(kept, "the teacher's feature map (float16)")
-            write_sealed(path, save(kept))
-        advance(len(rows))
+    path_of = partial(shard_path, folder)
+    write_shards(dataset, SHARD, path_of, work, engine=engine, advance=advance)
 
 
 class MapStore:

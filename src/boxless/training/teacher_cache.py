@@ -8,21 +8,22 @@ without it. Killed and started again, finished shards are kept.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from boxless.engines.engine import Engine
 from boxless.errors import StoreError
 from boxless.models.detector import Detector, DetectorOutput
-from boxless.seals import repair_hint, require_whole, write_sealed
-from boxless.training.batches import Batch, ViewDataset, whole_batches
+from boxless.seals import repair_hint, require_whole
+from boxless.training.batches import Batch, ViewDataset
 from boxless.training.map_store import SHARD, MapStore, require_finite
-from boxless.training.runtime import Runtime
+from boxless.training.sharded import RuntimeOf, Shard, write_shards
 
 ObjectnessOf = Callable[[Tensor, Batch], Tensor]
 """Region scores (N, R, K) and their batch -> s' (N, R)."""
@@ -48,49 +49,64 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"teacher-{number:05d}.safetensors"
 
 
-@torch.no_grad()
-def build_teacher_cache(  # noqa: PLR0913  (all but three have a keyword)
-    detector: Detector,
+@dataclass(frozen=True, slots=True)
+class KnowledgeShards:
+    """Computes the content of one shard.
+
+    Attributes:
+        detector: The trained teacher, in evaluation mode.
+        size: Input side of the teacher in pixels.
+        maps: Maps of the teacher's backbone, or None to compute them from the pixels.
+        folds: (M,) fold of each image, or None without cross-fitting.
+        knowledge: Temperatures and objectness.
+        runtime: Device and precision of the process that computes.
+    """
+
+    detector: Detector
+    size: int
+    maps: MapStore | None
+    folds: Tensor | None
+    knowledge: Knowledge
+    runtime: RuntimeOf
+
+    @torch.no_grad()
+    def __call__(self, shard: Shard) -> bytes:
+        """What the teacher knows of its images, as a safetensors file."""
+        runtime = self.runtime()
+        detector = cast("Detector", runtime.place(self.detector))
+        # With kept maps the pixels are not looked at.
+        batch = shard.batch(self.size if self.maps is None else 1)
+        placed = batch.to(runtime.device)
+        with runtime.autocast():
+            outputs = _score(detector, placed, self.maps, self.size)
+        chosen = outputs[0] if self.folds is None else _unseen(outputs, self.folds[batch.index])
+        found = _describe(chosen, outputs[0], placed, self.knowledge)
+        kept = {k: v.float().cpu() for k, v in found.items()}
+        require_finite(kept, "the teacher's output")
+        content: bytes = save(kept)
+        return content
+
+
+def build_teacher_cache(
     dataset: ViewDataset,
     folder: Path,
+    work: KnowledgeShards,
     *,
-    size: int,
-    maps: MapStore | None,
-    folds: Tensor | None,
-    knowledge: Knowledge,
-    runtime: Runtime,
+    engine: Engine | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Write all missing shards.
 
     Args:
-        detector: The trained teacher, in evaluation mode.
         dataset: Training images with proposals.
         folder: Where the shards go.
-        size: Input side of the teacher in pixels.
-        maps: Maps of the teacher's backbone, or None to compute them from the pixels.
-        folds: (M,) fold of each image, or None without cross-fitting.
-        knowledge: Temperatures and objectness.
-        runtime: Device and precision.
+        work: What is kept of them.
+        engine: Where they are computed; None for this process.
         advance: Told how many images are done.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for number, first in enumerate(range(0, len(dataset), SHARD)):
-        rows = list(range(first, min(first + SHARD, len(dataset))))
-        path = shard_path(folder, number)
-        if not path.exists():
-            # With kept maps the pixels are not looked at.
-            side = size if maps is None else 1
-            (batch,) = whole_batches(dataset, size=side, batch_size=SHARD, rows=rows)
-            placed = batch.to(runtime.device)
-            with runtime.autocast():
-                outputs = _score(detector, placed, maps, size)
-            chosen = outputs[0] if folds is None else _unseen(outputs, folds[batch.index])
-            found = _describe(chosen, outputs[0], placed, knowledge)
-            kept = {k: v.float().cpu() for k, v in found.items()}
-            require_finite(kept, "the teacher's output")
-            write_sealed(path, save(kept))
-        advance(len(rows))
+    path_of = partial(shard_path, folder)
+    write_shards(dataset, SHARD, path_of, work, engine=engine, advance=advance)
 
 
 def _score(

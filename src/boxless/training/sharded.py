@@ -1,0 +1,95 @@
+"""Shards of what a network says about all images: computed on an engine, written here."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import torch
+
+from boxless.engines.engine import Engine
+from boxless.engines.local import LocalEngine
+from boxless.seals import write_sealed
+from boxless.training.batches import Batch, ViewDataset, whole_batches
+from boxless.training.runtime import Runtime
+
+RuntimeOf = Callable[[], Runtime]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The images of one shard: a unit of work.
+
+    Attributes:
+        rows: Their rows among all images.
+        images: These images alone.
+    """
+
+    rows: tuple[int, ...]
+    images: ViewDataset
+
+    def batch(self, size: int) -> Batch:
+        """All of them as one batch, whole, numbered by their rows.
+
+        Args:
+            size: Input side.
+        """
+        (batch,) = whole_batches(self.images, size=size, batch_size=len(self.rows))
+        return replace(batch, index=torch.tensor(self.rows, dtype=torch.int64))
+
+
+def write_shards(
+    dataset: ViewDataset,
+    size: int,
+    path_of: Callable[[int], Path],
+    content_of: Callable[[Shard], bytes],
+    *,
+    engine: Engine | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Write all missing shards, in order.
+
+    Args:
+        dataset: All images.
+        size: Images a shard.
+        path_of: Number of a shard -> its file.
+        content_of: What a worker does: images -> content of the file, without a seal.
+        engine: Where; None for this process.
+        advance: Told how many images are done.
+    """
+    engine = engine or LocalEngine()
+    parts = [
+        (path_of(number), tuple(range(first, min(first + size, len(dataset)))))
+        for number, first in enumerate(range(0, len(dataset), size))
+    ]
+    missing = [(path, rows) for path, rows in parts if not path.exists()]
+    done = len(dataset) - sum(len(rows) for _, rows in missing)
+    if done:
+        advance(done)
+
+    def shards() -> Iterator[Shard]:
+        for _, rows in missing:
+            yield Shard(rows, dataset.part(rows, travels=engine.elsewhere))
+
+    for (path, rows), content in zip(missing, engine.map(content_of, shards()), strict=True):
+        write_sealed(path, content)
+        advance(len(rows))
+
+
+def runtime_for(engine: Engine | None, here: Runtime, *, precision: str, threads: int) -> RuntimeOf:
+    """Where an engine's workers compute: as this process does, or on a CPU of their own.
+
+    Args:
+        engine: The engine; None for this process.
+        here: The runtime of this process.
+        precision: Mixed precision.
+        threads: CPU threads of torch; 0 = one a worker.
+    """
+    if engine is None or not engine.elsewhere:
+        return lambda: here
+    return partial(_worker_runtime, precision, threads or 1)
+
+
+@lru_cache(maxsize=1)
+def _worker_runtime(precision: str, threads: int) -> Runtime:
+    return Runtime(precision=precision, threads=threads, cpu=True)
