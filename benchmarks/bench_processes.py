@@ -17,6 +17,7 @@ from typing import Any
 
 from measure import Figure, parser, publish, ratio, some_images, voc_mini
 
+from boxless.launched import quiet_unless_first
 from boxless.pipeline.context import Run
 from boxless.pipeline.follow import execute_together
 from boxless.pipeline.record import read_record
@@ -32,7 +33,7 @@ STEP = "baseline/seed-0"
 def work(folder: Path, spec: str, images: int, threads: int) -> None:
     """What each process does: train the plain student."""
     recipe = load_recipe("voc-lite0", {"run.threads": str(threads)})
-    with joined() as processes:
+    with quiet_unless_first(), joined() as processes:
 
         def load() -> Run:
             part = some_images(spec, images)
