@@ -10,6 +10,7 @@ from engine_work import die_at_three, double, refuse_three
 from boxless.cli.app import main
 from boxless.engines.engine import engine_beyond
 from boxless.engines.local import AHEAD, LocalEngine
+from boxless.engines.ray_data import Parcel, _version, _work
 from boxless.errors import ConfigError, DataError, MissingExtraError, RunError
 
 
@@ -43,6 +44,14 @@ def test_one_worker_needs_no_pickle():
 def test_errors_travel_between_processes():
     error = pickle.loads(pickle.dumps(MissingExtraError("ray", "ray")))
     assert str(error) == str(MissingExtraError("ray", "ray"))
+
+
+def test_workers_of_another_version_refuse():
+    row = {"unit": Parcel(2)}
+    assert _work(double, _version())(row)["answer"].value == 4
+    refused = _work(double, "0.0")(row)["answer"].value
+    assert isinstance(refused, RunError)
+    assert "this command is boxless 0.0" in refused.message
 
 
 def test_local_is_a_steps_own_way_and_has_no_address():

@@ -72,11 +72,14 @@ def stream_elsewhere(
         raise ConfigError(f"batch_size must be at least 1, found {batch_size}")
     size = predictor.batch_size(batch_size)
     places = [path if is_url(path) else os.path.abspath(path) for path in paths]  # noqa: PTH100
-    batches = [places[start : start + size] for start in range(0, len(places), size)]
+    batches: list[Sequence[str]] = [
+        places[start : start + size] for start in range(0, len(places), size)
+    ]
     per = max(1, engine.images_per_unit // size)
     units = [batches[start : start + per] for start in range(0, len(batches), per)]
     work = LabelBatches(predictor.path.read_bytes(), predictor.metadata, boxes, threads)
-    found = chain.from_iterable(chain.from_iterable(engine.map(work, units)))
+    answers = engine.map(work, units)
+    found = chain.from_iterable(chain.from_iterable(answers))
     for path, answer in zip(paths, found, strict=True):
         if isinstance(answer, BoxlessError):
             on_error(path, _seen_here(predictor, path, answer))

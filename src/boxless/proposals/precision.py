@@ -38,7 +38,8 @@ def on_lattice(boxes: Float32Array, width: int, height: int) -> Float32Array:
         (R, 4) boxes inside the image; each coordinate moved by half a step at most.
     """
     steps = steps_per_pixel(width, height)
-    return (np.rint(boxes * steps) / steps).astype(np.float32)
+    rounded: Float32Array = (np.rint(boxes * steps) / steps).astype(np.float32)
+    return rounded
 
 
 def half(scores: Float32Array) -> Float32Array:
@@ -80,7 +81,8 @@ def packed_scores(found: Sequence[Proposals]) -> np.ndarray:
 def unpacked_boxes(stored: np.ndarray, width: int, height: int) -> Float32Array:
     """Boxes of one image, from what `packed_boxes` gave."""
     if stored.dtype == np.uint16:
-        return stored / np.float32(steps_per_pixel(width, height))
+        pixels: Float32Array = np.divide(stored, np.float32(steps_per_pixel(width, height)))
+        return pixels
     return stored
 
 

@@ -1,6 +1,8 @@
 """Writing a proposal store shard by shard, so that a killed extraction loses one shard at most."""
 
 import json
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,11 +30,20 @@ from boxless.seals import require_whole, write_sealed
 from boxless.storage.paths import AnyPath, RemotePath
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from boxless.types import Proposals
 
 Skipped = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A whole shard, as a file of this machine."""
+
+    path: Path
+    image_ids: tuple[str, ...]
+    skipped: Skipped
 
 
 class ProposalWriter:
@@ -98,14 +109,8 @@ class ProposalWriter:
         Returns:
             None if the shard has yet to be written, else the (id, reason) of its skipped images.
         """
-        try:
-            with fetched(self._path(number)) as path:
-                ids, skipped = _read_note(path)
-                OpenShard(path, len(ids))
-        except (FileNotFoundError, StoreError):
-            return None  # damaged, so it is made again
-        whole = sorted([*ids, *dict(skipped)]) == sorted(self.shard_ids(number))
-        return skipped if whole else None
+        with self._whole(number) as found:
+            return None if found is None else found.skipped
 
     def write_shard(
         self, number: int, found: "Sequence[tuple[str, Proposals]]", skipped: Skipped = ()
@@ -147,19 +152,33 @@ class ProposalWriter:
         entries: list[ShardEntry] = []
         skipped: list[tuple[str, str]] = []
         for number in range(self.shard_count):
-            if self.finished(number) is None:
-                raise StoreError(f"cannot finish {self.folder}: shard {number} is not written")
-            with fetched(self._path(number)) as path:
-                ids, missed = _read_note(path)
-                size, sha256 = path.stat().st_size, file_sha256(path)
-            skipped.extend(missed)
-            entries.append(ShardEntry(path.name, size, sha256, ids))
+            with self._whole(number) as found:
+                if found is None:
+                    raise StoreError(f"cannot finish {self.folder}: shard {number} is not written")
+                size, sha256 = found.path.stat().st_size, file_sha256(found.path)
+            skipped.extend(found.skipped)
+            entries.append(ShardEntry(found.path.name, size, sha256, found.image_ids))
         if len(skipped) == len(self.inputs.image_ids):
             reasons = f", first {skipped[0][0]!r}: {skipped[0][1]}" if skipped else ""
             raise DataError(f"expected at least one readable image, found none{reasons}")
         write_index(self.folder, StoreIndex(self.inputs, tuple(entries), tuple(skipped)))
         (self.folder / INPUTS_NAME).unlink()
         return ProposalStore.open(self.folder)
+
+    @contextmanager
+    def _whole(self, number: int) -> "Iterator[_Found | None]":
+        """A shard that is there and whole, read once; None if it must be made (again)."""
+        with ExitStack() as stack:
+            found = None
+            try:
+                path = stack.enter_context(fetched(self._path(number)))
+                ids, skipped = _read_note(path)
+                OpenShard(path, len(ids))
+                if sorted([*ids, *dict(skipped)]) == sorted(self.shard_ids(number)):
+                    found = _Found(path, ids, skipped)
+            except (FileNotFoundError, StoreError):
+                pass  # missing or damaged
+            yield found
 
     def _path(self, number: int) -> AnyPath:
         return self.folder / f"shard-{number:05d}.safetensors"
