@@ -23,7 +23,11 @@ from boxless.training.batches import Batch, ViewDataset
 from boxless.training.sharded import RuntimeOf, Shard, write_shards
 
 SHARD = 32
-"""Images per shard; also the batch size at which maps are computed."""
+"""Images per shard."""
+
+FEW = 2
+"""Images that a CPU computes at a time: what they take stays in its caches. Measured at 320 px with
+EfficientNet-Lite0, ms an image: 55 at 32, 39 at 8, 38 at 4, 30 at 2."""
 
 SPREAD_FLOOR = 0.25
 """Part of the mean spread added to every channel's own, so that dead channels do not explode."""
@@ -56,8 +60,12 @@ class MapShards:
         runtime = self.runtime()
         backbone = cast("Backbone", runtime.place(self.backbone))
         pixels = shard.batch(self.size).pixels.to(runtime.device).float()
-        with runtime.autocast():
-            maps = backbone(backbone.normalize(pixels), self.levels)
+        step = len(pixels) if runtime.device.type != "cpu" else FEW
+        parts = []
+        for few in pixels.split(step):
+            with runtime.autocast():
+                parts.append(backbone(backbone.normalize(few), self.levels))
+        maps = {level: torch.cat([part[level] for part in parts]) for level in self.levels}
         kept = {k: v.half().cpu().contiguous() for k, v in maps.items()}
         require_finite(kept, "the teacher's feature map (float16)")
         content: bytes = save(kept)
