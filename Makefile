@@ -5,11 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := runs/demo
+SBOM := $(BIN)/cyclonedx-py environment --of JSON --output-reproducible -o build/sbom.json \
+	$(BIN)/python
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-base lint bench clean
+.PHONY: help demo test test-base lint audit fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,20 +27,24 @@ test: $(STAMP) ## run all tests
 test-base: $(STAMP) ## install the package alone into a fresh environment and predict with it
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/cli/test_base_install.py
 
-lint: $(STAMP) ## check format, style, types, layers and dependencies
+lint: $(STAMP) ## check format, style, types, layers and dependencies; write build/sbom.json
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
-	@echo "what it is built on: make audit (known vulnerabilities, and the SBOM build/sbom.json)"
+	@mkdir -p build
+	$(SBOM) --no-validate
+	@echo "build/sbom.json lists what it is built on; known vulnerabilities of that: make audit"
 
-audit: $(STAMP) ## look for known vulnerabilities of what is installed; write build/sbom.json
+audit: $(STAMP) ## look for known vulnerabilities of what is installed (needs the network)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		-e '.[audit]'
 	mkdir -p build
-	$(BIN)/cyclonedx-py environment --of JSON -o build/sbom.json $(BIN)/python
-	$(BIN)/pip-audit --local --skip-editable
+	$(SBOM)
+	$(BIN)/pip-audit --local --skip-editable --format json --output build/audit.json \
+		--progress-spinner off || true
+	$(BIN)/python .ci/audited.py build/audit.json
 
 fuzz: $(STAMP) ## feed every reader with damaged files: make fuzz SECONDS=60 (for each)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \

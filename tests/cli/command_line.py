@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -71,20 +72,29 @@ class Preloaded:
         )
         assert self._read() == {"ready": True}
 
+    @property
+    def log(self) -> Path:
+        """Both streams of the last command."""
+        return self.folder / f"{self.count}.log"
+
     def _read(self) -> dict:
         line = self.process.stdout.readline()
         assert line, "the server died"
         return json.loads(line)
 
-    def start(self, *words, cwd=None, after=0, below="") -> int:
-        """Start a command; returns its process id. One at a time: call `wait` before the next."""
+    def start(self, *words, cwd=None, **options) -> int:
+        """Start a command; returns its process id. One at a time: call `wait` before the next.
+
+        Further options are those of ``preloaded.py``: after, below, since, signal; trace.
+        """
         self.count += 1
+        self.log.unlink(missing_ok=True)  # of an earlier server in this folder
         command = {
             "words": list(map(str, words)),
-            "log": str(self.folder / f"{self.count}.log"),
+            "log": str(self.log),
             "cwd": str(cwd or self.folder),
-            "after": after,
-            "below": str(below),
+            "signal": signal.SIGKILL,
+            **{name: str(v) if isinstance(v, Path) else v for name, v in options.items()},
         }
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
@@ -93,7 +103,7 @@ class Preloaded:
     def wait(self) -> Done:
         """Wait for the command's end; both its streams come as ``err``."""
         code = self._read()["code"]
-        text = (self.folder / f"{self.count}.log").read_text("utf-8")
+        text = self.log.read_text("utf-8")
         return Done(code, text, text)
 
     def __call__(self, *words, **options) -> Done:

@@ -3,9 +3,11 @@
 Imports everything once, then forks a process for every command read from standard input: a real
 process that can be killed, without the seconds that importing torch takes.
 
-One JSON object a line: ``{"words": [...], "log": FILE, "cwd": DIR, "after": N, "below": DIR}``.
-Answers with ``{"pid": N}`` at once and ``{"code": N}`` at its end. With ``after``, the process
-kills itself before its N-th change of the file system below the folder ``below``.
+One JSON object a line: ``{"words": [...], "log": FILE, "cwd": DIR}``. Answers with ``{"pid": N}``
+at once and ``{"code": N}`` at its end. With ``"after": N`` the process kills itself, by the signal
+``signal``, before its N-th change of the file system below the folder ``below``; changes count from
+the first one below ``since``, a folder in it. With ``trace``, a folder, it lists the paths it
+changes there and keeps each checkpoint it writes.
 """
 
 import importlib
@@ -13,6 +15,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 MODULES = (
@@ -24,25 +27,57 @@ MODULES = (
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
 
 
-def die_at_change(number: int, below: str) -> None:
-    """Kill this process before its n-th change of the file system below a folder."""
-    left = number
+def on_change(see: Callable[[str, tuple], None]) -> None:
+    """Have this process tell of each change of the file system just before it happens."""
 
     def watch(event: str, args: tuple) -> None:
-        nonlocal left
         if event == "open":
             changes = isinstance(args[1], str) and any(c in args[1] for c in "wax+")
         else:
             changes = event in CHANGES
-        if changes and not isinstance(args[0], int) and os.fspath(args[0]).startswith(below):
-            left -= 1
-            if left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if changes and not isinstance(args[0], int):
+            see(event, args)
 
     sys.addaudithook(watch)
 
 
+def die_at_change(number: int, below: str, since: str, how: int) -> None:
+    """Kill this process before its n-th change of the file system below a folder."""
+    left = number
+    counts = False
+
+    def see(_: str, args: tuple) -> None:
+        nonlocal left, counts
+        path = os.fspath(args[0])
+        counts = counts or path.startswith(since)
+        if counts and path.startswith(below):
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), how)
+
+    on_change(see)
+
+
+def trace_changes(folder: Path) -> None:
+    """List every changed path in ``changes.jsonl``, and keep each checkpoint that is written."""
+    listed = os.open(folder / "changes.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    count = 0
+
+    def see(event: str, args: tuple) -> None:
+        nonlocal count
+        count += 1
+        line = {"path": os.fspath(args[0])}
+        if event == "os.rename" and os.fspath(args[1]).endswith("/checkpoint.safetensors"):
+            line["kept"] = f"{count}.safetensors"
+            os.link(args[0], folder / line["kept"])
+        os.write(listed, json.dumps(line).encode() + b"\n")
+
+    on_change(see)
+
+
 def child(command: dict) -> None:
+    os.setsid()  # a group of its own, as a shell gives to each command
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(command["cwd"])
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -50,7 +85,10 @@ def child(command: dict) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     if command.get("after"):
-        die_at_change(command["after"], command["below"])
+        below = command["below"]
+        die_at_change(command["after"], below, command.get("since", below), command["signal"])
+    if command.get("trace"):
+        trace_changes(Path(command["trace"]))
     from boxless.cli.app import main
 
     sys.argv = ["boxless", *command["words"]]

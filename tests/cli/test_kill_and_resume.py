@@ -1,6 +1,5 @@
 """Killed at any moment and started again, a run ends with the same bytes."""
 
-import contextlib
 import json
 import os
 import random
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from command_line import environment, train_words
+from same_run import differences, results
 
 KILLS = {
     # step: number of the change of the file system below its folder that never happens
@@ -31,29 +31,9 @@ KILLS = {
 }
 """The middle of each step: its record is written, its result is not."""
 
-TIMED = {"step.json", "results.json", "report.html", "recipe.toml"}
-"""Files that tell how long something took, or by which settings it was stopped."""
-
 
 def words(out) -> tuple[str, ...]:
     return train_words(out, "--run.checkpoint_seconds", "0")  # a checkpoint after every update
-
-
-def results(folder: Path) -> dict[str, bytes]:
-    """Everything a run computed, byte by byte."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in TIMED)
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
-
-
-def assert_same_run(folder: Path, undisturbed: Path) -> None:
-    found, wanted = results(folder), results(undisturbed)
-    assert found.keys() == wanted.keys()
-    assert [name for name in wanted if found[name] != wanted[name]] == []
-    mine, theirs = (json.loads((run / "results.json").read_text()) for run in (folder, undisturbed))
-    assert mine["gain"] == theirs["gain"]
-    for arm, other in zip(mine["arms"].values(), theirs["arms"].values(), strict=True):
-        assert [s["metrics"] for s in arm["seeds"]] == [s["metrics"] for s in other["seeds"]]
-        assert [s["updates"] for s in arm["seeds"]] == [s["updates"] for s in other["seeds"]]
 
 
 def status(folder: Path) -> str:
@@ -74,7 +54,7 @@ def test_killed_in_every_step(preloaded, finished_run, tmp_path):
     assert done.code == 0, done.err
     assert "report goes on" in done.err
     assert done.err.count("done already") == len(KILLS) - 1
-    assert_same_run(out, finished_run)
+    assert differences(out, finished_run) == []
 
 
 def test_killed_between_result_and_record(preloaded, finished_run, tmp_path):
@@ -156,20 +136,17 @@ def test_killed_at_random_changes_of_the_file_system(preloaded, finished_run, tm
         if done.code == 0:
             break
     assert preloaded(*words(out)).code == 0
-    assert_same_run(out, finished_run)
+    assert differences(out, finished_run) == []
 
 
 @pytest.mark.slow
-def test_killed_at_random_times(preloaded, finished_run, tmp_path):
-    rng = random.Random(5)
-    out = tmp_path / "run"
-    for attempt in range(40):
-        pid = preloaded.start(*words(out))
-        time.sleep(rng.uniform(0.3, 2 + attempt))
-        with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
-            os.kill(pid, signal.SIGKILL)
-        done = preloaded.wait()
-        if done.code == 0:
-            break
-    assert preloaded(*words(out)).code == 0
-    assert_same_run(out, finished_run)
+def test_killed_at_random_moments(preloaded, finished_run, tmp_path, monkeypatch):
+    """A short version of the campaign whose figures are published."""
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
+    from kill_campaign import Campaign
+
+    campaign = Campaign(tmp_path, plain=0.0, preloaded=preloaded, whole=finished_run)
+    kills, faults = campaign.life(0, 10)
+    assert faults == []
+    assert [kill.faults for kill in kills] == [[]] * len(kills)
+    assert len(kills) > 5

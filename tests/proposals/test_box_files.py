@@ -1,6 +1,7 @@
 import json
 import pickle
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +230,65 @@ def test_damaged_files(tmp_path, name, content, message):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=message):
         read_boxes(path, "xyxy" if name.endswith("mat") else "auto")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (10, 93),  # packed by an unknown method
+        (6, 99),  # of a later version of the format
+        (8, 1),  # encrypted
+    ],
+)
+def test_archives_that_python_cannot_unpack(tmp_path, place, value):
+    path = tmp_path / "b.npz"
+    np.savez(path, a=BOXES)
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\x01\x02")  # the directory's
+    content[entry + place] = value
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="no NumPy archive"):
+        read_boxes(path, "xyxy")
+
+
+def test_a_numpy_header_that_python_cannot_split(tmp_path):
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1, 4, \n"
+    array = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
+        archive.writestr("a.npy", array)
+    with pytest.raises(DataError, match="no NumPy archive"):
+        read_boxes(tmp_path / "b.npz", "xyxy")
+
+
+@pytest.mark.parametrize(
+    ("before", "place", "value"),
+    [
+        (b"boxes", -32, 6),  # cells that call themselves numbers: ends SciPy's process
+        (b"boxes", -32, 5),  # a sparse matrix
+        (b"boxes", -16, 9),  # more cells than there are
+        (b"images", 56, 77),  # a text whose elements are of no known type
+        (b"images", 8, 9),  # cells of numbers
+    ],
+)
+def test_matlab_files_whose_types_do_not_fit(tmp_path, before, place, value):
+    path = tmp_path / "b.mat"
+    savemat(path, {"boxes": cells(BOXES), "images": cells("a.jpg")})
+    content = bytearray(path.read_bytes())
+    content[content.index(before) + place] = value
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="no MATLAB file, or damaged"):
+        read_boxes(path, "xyxy")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_matlab_files_may_hold_other_things(tmp_path, compressed):
+    path = tmp_path / "b.mat"
+    other = {"notes": {"by": "me"}, "count": 3, "z": np.array([1j])}
+    empty = cells(BOXES, np.zeros((0, 4)))
+    variables = {**other, "boxes": empty, "images": cells("a", "b")}
+    savemat(path, variables, do_compression=compressed)
+    table = read_boxes(path, "xyxy")
+    assert [len(table[name][0]) for name in "ab"] == [len(BOXES), 0]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,12 @@
 """The ``boxless`` command: verbs are imported when called, errors printed without traceback."""
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
@@ -63,35 +68,66 @@ def main(arguments: list[str] | None = None) -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     # Fewer spinning threads when commands share a machine; a user's own setting wins.
     os.environ.setdefault("KMP_BLOCKTIME", "1")
+    with _noted_interrupts() as interrupts:
+        try:
+            console.quiet = launched().rank > 0
+            _refuse_several(sys.argv[1:] if arguments is None else arguments)
+            with quiet_unless_first():
+                app(arguments, exit_on_error=False, print_error=False)
+        except (Exception, KeyboardInterrupt) as error:
+            # A library that is interrupted may raise an error of its own instead.
+            code = _stopped(console) if interrupts else _told(error, console)
+            if code is None:
+                raise
+            sys.exit(code)
+
+
+@contextmanager
+def _noted_interrupts() -> Iterator[list[int]]:
+    """Note each SIGINT in a list, beside raising what it raises."""
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        signal.default_int_handler(number, frame)
+
+    own = threading.current_thread() is threading.main_thread()
+    own = own and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if own:
+        signal.signal(signal.SIGINT, note)
     try:
-        console.quiet = launched().rank > 0
-        _refuse_several(sys.argv[1:] if arguments is None else arguments)
-        with quiet_unless_first():
-            app(arguments, exit_on_error=False, print_error=False)
-    except CycloptsError as error:
+        yield noted
+    finally:
+        if own:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _stopped(console: Console) -> int:
+    console.print("stopped; run the same command again to go on from the last checkpoint")
+    return 130
+
+
+def _told(error: BaseException, console: Console) -> int | None:
+    """Print what went wrong; the exit code, or None for an error that nobody foresaw."""
+    if isinstance(error, KeyboardInterrupt):
+        return _stopped(console)
+    if isinstance(error, CycloptsError):
         console.print(f"[bold red]error:[/] {error}", markup=True)
         console.print(
             "  -> `boxless --help` lists the commands, `boxless COMMAND --help` explains one"
         )
-        sys.exit(2)
-    except BoxlessError as error:
-        if console.quiet and not isinstance(error, PeerError):  # it has something of its own to say
-            console.quiet = False
-            console.print(f"{launched()}: ", end="")
-        console.print("[bold red]error:[/] ", end="")
-        console.print(str(error), markup=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("stopped; run the same command again to go on from the last checkpoint")
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(141)
-    except OSError as error:
-        fault = system_fault(error)
-        if fault is None:
-            raise
-        console.print(f"error: {fault}", markup=False)
-        sys.exit(2)
+        return 2
+    if isinstance(error, BrokenPipeError):
+        return 141
+    fault = system_fault(error) if isinstance(error, OSError) else error
+    if not isinstance(fault, BoxlessError):
+        return None
+    if console.quiet and not isinstance(fault, PeerError):  # it has something of its own to say
+        console.quiet = False
+        console.print(f"{launched()}: ", end="")
+    console.print("[bold red]error:[/] ", end="")
+    console.print(str(fault), markup=False)
+    return 2
 
 
 def _refuse_several(words: list[str]) -> None:

@@ -1,11 +1,13 @@
 """This machine as an engine: in this process, or in several."""
 
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 
 from boxless.engines.engine import Answer, Unit
@@ -37,7 +39,8 @@ class LocalEngine:
         waiting: deque[Future[Answer]] = deque()
         try:
             for unit in units:
-                waiting.append(pool.submit(function, unit))
+                with _interrupts_wait():
+                    waiting.append(pool.submit(function, unit))
                 if len(waiting) == AHEAD * self.workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -69,8 +72,24 @@ def one_opencv_thread() -> None:
     cv2.setNumThreads(1)
 
 
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Hold Ctrl-C back, also from processes that begin now: it would print their imports."""
+    if not hasattr(signal, "pthread_sigmask"):  # not a POSIX system
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _prepare_process() -> None:
-    """One OpenCV thread a process, and no process that outlives its parent."""
+    """End at Ctrl-C without a word; one OpenCV thread; never outlive the parent."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     one_opencv_thread()
     parent = parent_process()
     if parent is not None:

@@ -1,8 +1,5 @@
 """Read boxes from MATLAB and NumPy files; pickled objects are refused."""
 
-import struct
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +7,10 @@ import numpy as np
 
 from boxless.errors import DataError, MissingExtraError
 from boxless.proposals.box_table import BoxTable
+from boxless.proposals.mat_outline import check_outline
 
 SCORE_NAMES = ("boxScores", "scores")
+WANTED = ("boxes", "images", *SCORE_NAMES)
 SWAP = (1, 0, 3, 2)
 
 
@@ -61,20 +60,19 @@ def read_mat(path: Path, order: str) -> BoxTable:
 def _load_mat(path: Path) -> dict[str, Any]:
     try:
         from scipy.io import loadmat  # noqa: PLC0415  (optional)
-        from scipy.io.matlab import MatReadError  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError("scipy", "train") from error
-    broken = (MatReadError, ValueError, TypeError, LookupError, OSError, struct.error, zlib.error)
     try:
-        variables: dict[str, Any] = loadmat(path)
+        names = check_outline(path.read_bytes(), WANTED)
+        variables: dict[str, Any] = loadmat(path, variable_names=WANTED)
     except NotImplementedError as error:
         raise DataError(
             f"{path} is in MATLAB's HDF5 format (-v7.3), which is not read here",
             hint="save it in MATLAB with save(…, '-v7'), or convert it to .npz",
         ) from error
-    except broken as error:
+    except Exception as error:  # SciPy forgets to set a variable, for one
         raise DataError(f"{path} is no MATLAB file, or damaged: {error}") from error
-    return variables
+    return dict.fromkeys(names) | variables
 
 
 def _name(cell: Any) -> str:
@@ -100,7 +98,7 @@ def read_npz(path: Path, order: str) -> BoxTable:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # archive, packing and header each fail in ways of their own
         raise DataError(
             f"{path} is no NumPy archive of plain numbers: {error}",
             hint="save numbers and texts only (numpy.savez); pickled objects are not read, as they "

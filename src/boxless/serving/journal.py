@@ -6,7 +6,10 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
+
+from boxless.errors import ConfigError, RunError
 
 LOGGER = logging.getLogger("boxless.serving")
 _OURS = re.compile(r"[\w.-]{1,64}\Z", re.ASCII)
@@ -68,25 +71,77 @@ def _plain(value: Any) -> str:
     return text if text.isprintable() and " " not in text else repr(text)
 
 
-def log_config(form: Literal["json", "text"], *, level: str = "INFO") -> dict[str, Any]:
-    """Logging settings for uvicorn: everything on stderr in one form.
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Where logs go and in which form.
+
+    Attributes:
+        form: JSON lines or lines for people.
+        file: File to append to, instead of stderr.
+        size: Bytes after which the file is put aside as ``FILE.1`` and a new one begun.
+        kept: Files put aside that are kept; the oldest is deleted.
+
+    Raises:
+        ConfigError: A size or number below 1.
+    """
+
+    form: Literal["json", "text"] = "json"
+    file: Path | None = None
+    size: int = 10_000_000
+    kept: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("size", "kept"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"log {name} must be at least 1, found {getattr(self, name)}")
+
+    def require_writable(self) -> None:
+        """Look whether the file can be written, before the server begins.
+
+        Raises:
+            RunError: It cannot.
+        """
+        if self.file is None:
+            return
+        try:
+            self.file.open("ab").close()
+        except OSError as error:
+            raise RunError(
+                f"cannot write the log {self.file}: {error.strerror or error}",
+                hint="choose another --log-file, or leave it out to log on stderr",
+            ) from error
+
+    def handler(self) -> dict[str, Any]:
+        """The handler for `logging.config.dictConfig`."""
+        if self.file is None:
+            return {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
+        return {
+            "class": "logging.handlers.RotatingFileHandler",
+            "filename": str(self.file),
+            "maxBytes": self.size,
+            "backupCount": self.kept,
+            "encoding": "utf-8",
+        }
+
+
+def log_config(log: LogSettings, *, level: str = "INFO") -> dict[str, Any]:
+    """Logging settings for uvicorn: everything in one place and one form.
 
     Args:
-        form: JSON lines or lines for people.
+        log: Place and form.
         level: Least level that is written.
 
     Returns:
         Settings for `logging.config.dictConfig`.
     """
-    formatter = {"json": JsonLines, "text": PlainLines}[form]
-    handler = {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}
+    formatter = {"json": JsonLines, "text": PlainLines}[log.form]
     own = {"handlers": ["line"], "level": level, "propagate": False}
     others = {"handlers": ["line"], "level": "WARNING"}  # uvicorn, Python's warnings, Pillow
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
-        "handlers": {"line": handler},
+        "handlers": {"line": {**log.handler(), "formatter": "line"}},
         "root": others,
         "loggers": {
             "boxless.serving": own,

@@ -4,14 +4,13 @@ import logging
 import socket
 import sys
 from contextlib import suppress
-from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI
 
 from boxless.errors import RunError
 from boxless.serving.connections import guarded_protocol
-from boxless.serving.journal import LOGGER, log_config
+from boxless.serving.journal import LOGGER, LogSettings, log_config
 from boxless.serving.settings import Limits
 
 _BACKLOG = 2048
@@ -42,7 +41,7 @@ def run_server(
     *,
     host: str,
     port: int,
-    log_format: Literal["json", "text"] = "json",
+    log: LogSettings | None = None,
 ) -> None:
     """Serve until the process is told to stop; then answer what was taken in, and end.
 
@@ -51,11 +50,13 @@ def run_server(
         limits: What a request may cost.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
-        log_format: JSON lines, or lines for people.
+        log: Where logs go; None: JSON lines on stderr.
 
     Raises:
-        RunError: If the address is in use or not this machine's.
+        RunError: If the address is in use or not this machine's, or the log cannot be written.
     """
+    log = log or LogSettings()
+    log.require_writable()
     listener = _listen(host, port)
     sys.setswitchinterval(_SWITCH_INTERVAL)
     logging.captureWarnings(True)  # Pillow's, on images that are a little broken
@@ -65,7 +66,7 @@ def run_server(
         ws="none",
         lifespan="on",
         access_log=False,
-        log_config=log_config(log_format),
+        log_config=log_config(log),
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
