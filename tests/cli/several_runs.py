@@ -10,6 +10,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
+
 from command_line import train_words
 from forked import launch
 from preloaded import MODULES, die_at_change

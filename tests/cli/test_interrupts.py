@@ -14,6 +14,15 @@ from boxless.cli import app as command_line
 from boxless.errors import StoreError
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT raises KeyboardInterrupt, in tests that were started in the background too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     "error", [ValueError("no shape"), StoreError("it is damaged"), OSError(5, "")]
 )

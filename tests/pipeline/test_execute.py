@@ -234,6 +234,7 @@ class TestPlan:
         free += ("name", "description", "baseline.input_sizes", "baseline.optim")
         free += ("methods", "hinton.", "hint.", "attention.")  # of methods: test_method_plan
         free += ("data.image_cache", "run.leaks")  # the first but for "sized", see below
+        free += ("run.engine", "run.ray_address")  # the same bytes wherever they are computed
         used: set[str] = set()
         for method in ("edge_boxes", "file", "faster_rcnn"):  # each has settings of its own
             changes = {"proposals__method": f'"{method}"', "stage1__enabled": "true"}

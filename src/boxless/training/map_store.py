@@ -62,7 +62,7 @@ class MapShards:
         pixels = shard.batch(self.size).pixels.to(runtime.device).float()
         step = len(pixels) if runtime.device.type != "cpu" else FEW
         parts = []
-        for few in pixels.split(step):
+        for few in torch.split(pixels, step):
             with runtime.autocast():
                 parts.append(backbone(backbone.normalize(few), self.levels))
         maps = {level: torch.cat([part[level] for part in parts]) for level in self.levels}
