@@ -6,6 +6,7 @@
 import importlib
 import os
 import shutil
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,8 @@ def command(out, verb, more, dies):
     os.dup2(log, 1)
     os.dup2(log, 2)
     if dies and os.environ["RANK"] == "0":
-        die_at_change(dies, str(out / verb))
+        below = str(out / verb)
+        die_at_change(dies, below, below, signal.SIGKILL)
     words = train_words(out, "--run.checkpoint_seconds", "0", *more, verb=verb, spec=SPEC)
     sys.argv = ["boxless", *words]
     main()
