@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from process_table import every_process
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -112,16 +113,7 @@ def survivors(group: int, patience: float = 15.0) -> list[str]:
 
 
 def _members(group: int) -> list[int]:
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                facts = (folder / "stat").read_text("utf-8").rpartition(")")[2].split()
-            except OSError:  # it has just ended
-                continue
-            if int(facts[2]) == group and facts[0] not in "ZX":
-                found.append(int(folder.name))
-    return found
+    return [one.number for one in every_process() if one.group == group and one.state not in "ZX"]
 
 
 def _progress(checkpoint: Path) -> dict:

@@ -30,6 +30,7 @@ from pathlib import Path
 
 from kill_campaign import TESTS, doing
 from measure import machine
+from process_table import every_process
 from serving_load import environment, load, served
 
 from boxless.inference.predictor import Predictor
@@ -101,13 +102,8 @@ class Watch(threading.Thread):
 def family(pid: int) -> list[int]:
     """A process and all that descend from it."""
     children: dict[int, list[int]] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                facts = (folder / "stat").read_text("utf-8").rpartition(")")[2].split()
-            except OSError:  # it has just ended
-                continue
-            children.setdefault(int(facts[1]), []).append(int(folder.name))
+    for process in every_process():
+        children.setdefault(process.parent, []).append(process.number)
     found = [pid]
     for one in found:
         found += children.get(one, [])

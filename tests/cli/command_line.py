@@ -53,6 +53,21 @@ def boxless(*words, cwd=None, timeout=900, preexec=None, **env: str) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def begin(*words, cwd=None) -> subprocess.Popen:
+    """Start ``boxless`` in a process group of its own, to be interrupted."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "boxless", *map(str, words)],
+        cwd=cwd,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # a shell that runs the tests in the background has made them deaf to it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
+
+
 def train_words(out, *words, verb="train", spec=SPEC, recipe=TINY):
     """Words of a training command on the tiny recipe."""
     return (verb, spec, "--recipe", str(recipe), "--out", str(out), *map(str, words))

@@ -2,13 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from command_line import SPEC, environment
+from command_line import SPEC, begin
 
 from boxless.cli import app as command_line
 from boxless.errors import StoreError
@@ -63,16 +61,7 @@ def workers_of(pid: int) -> list[str]:
 def test_worker_processes_end_without_a_word(tmp_path, pause):
     """In the first moments of a worker, too, when it imports what it needs."""
     words = ["proposals", SPEC, "--method", "edge_boxes", "--workers", "2", "--out", "boxes"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "boxless", *words],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    )
+    process = begin(*words, cwd=tmp_path)
     end = time.monotonic() + 100
     while process.poll() is None and not workers_of(process.pid) and time.monotonic() < end:
         time.sleep(0.001)

@@ -6,12 +6,11 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from command_line import environment, train_words
+from command_line import begin, train_words
 from same_run import differences, results
 
 KILLS = {
@@ -84,19 +83,6 @@ def test_killed_while_a_forced_step_is_thrown_away(preloaded, run_copy, finished
     assert (run_copy / name).read_bytes() == (finished_run / name).read_bytes()
 
 
-def start(out: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "boxless", *words(out)],
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # a shell that runs the tests in the background has made them deaf to it
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    )
-
-
 def wait_for(path: Path, process: subprocess.Popen) -> None:
     end = time.monotonic() + 600  # a safety net: other work may hold the machine
     while not path.exists():
@@ -107,7 +93,7 @@ def wait_for(path: Path, process: subprocess.Popen) -> None:
 
 def test_interrupted_says_how_to_go_on(finished_run, preloaded, tmp_path):
     out = tmp_path / "run"
-    process = start(out)
+    process = begin(*words(out))
     try:
         wait_for(out / "teacher" / "checkpoint.safetensors", process)
         os.killpg(process.pid, signal.SIGINT)
