@@ -132,7 +132,12 @@ def test_killed_at_random_moments(preloaded, finished_run, tmp_path, monkeypatch
     from kill_campaign import Campaign
 
     campaign = Campaign(tmp_path, plain=0.0, preloaded=preloaded, whole=finished_run)
-    kills, faults = campaign.life(0, 10)
-    assert faults == []
-    assert [kill.faults for kill in kills] == [[]] * len(kills)
-    assert len(kills) > 5
+    survived = 0
+    for life in range(10):  # a signal may come after the end of a run
+        kills, faults = campaign.life(life, 10)
+        assert faults == []
+        assert [kill.faults for kill in kills] == [[]] * len(kills)
+        survived += len(kills)
+        if survived > 5:
+            break
+    assert survived > 5
