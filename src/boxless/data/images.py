@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from boxless.data import scenes
+from boxless.data.jpeg import decode_plain_jpeg
 from boxless.errors import DataError
 from boxless.storage.files import read_file
 from boxless.storage.paths import is_url
@@ -104,6 +105,10 @@ def load_image(path: str) -> UInt8Array:
     if path.startswith(scenes.PREFIX):
         return scenes.render(path)
     with _opened(path) as image:
+        if _orientation(image) not in _UPRIGHT:
+            plain = decode_plain_jpeg(image)
+            if plain is not None:
+                return plain
         return _decoded(image)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGES = (
     "boxless", "torch", "torchvision", "timm", "accelerate", "opencv-contrib-python-headless",
-    "numpy", "pillow", "onnx", "onnxruntime",
+    "numpy", "pillow", "simplejpeg", "onnx", "onnxruntime",
 )  # fmt: skip
 
 
