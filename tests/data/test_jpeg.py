@@ -18,7 +18,7 @@ pytest.importorskip("simplejpeg")
 
 def by_pillow(path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(images, "decode_plain_jpeg", lambda image: None)
+        patch.setattr(images, "decode_plain_jpeg", lambda _: None)
         return load_image(path)
 
 
