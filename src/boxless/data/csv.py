@@ -10,8 +10,10 @@ import io
 import os
 import posixpath
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from boxless.atomic import write_atomically
@@ -31,7 +33,7 @@ _VALUES = {"1": 1, "0": 0, "-1": -1}
 @dataclass(frozen=True, slots=True)
 class _Row:
     line: int
-    cells: dict[str, str]
+    cells: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,10 @@ class _Table:
     file: AnyPath
     header: tuple[str, ...]
     rows: tuple[_Row, ...]
+
+    def cell(self, row: _Row, column: str) -> str:
+        """What a row has in a column."""
+        return row.cells[self.header.index(column)]
 
     def cell_at(self, row: _Row, column: str) -> str:
         """``file:line:column`` of a cell; the column counts fields from 1."""
@@ -121,7 +127,7 @@ def _read_table(file: AnyPath) -> _Table:
         raise DataError(f"expected a CSV file at {file}, found {found}")
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            lines = list(_numbered(csv.reader(stream, strict=True), file))
+            return _table_of(file, _numbered(csv.reader(stream, strict=True), file))
     except UnicodeDecodeError as error:
         raise DataError(
             f"{file}: expected UTF-8 text, found byte {error.object[error.start]:#04x}",
@@ -129,18 +135,21 @@ def _read_table(file: AnyPath) -> _Table:
         ) from error
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from error
-    if not lines:
+
+
+def _table_of(file: AnyPath, lines: Iterator[tuple[int, list[str]]]) -> _Table:
+    first = next(lines, None)
+    if first is None:
         raise DataError(f"{file}: the table is empty, expected a header row")
-    header = _check_header(file, [name.strip() for name in lines[0][1]])
+    header = _check_header(file, [name.strip() for name in first[1]])
     rows = []
-    for number, cells in lines[1:]:
+    for number, cells in lines:
         if len(cells) != len(header):
             raise DataError(
                 f"{file}:{number}: expected {len(header)} cells as in the header, "
                 f"found {len(cells)}"
             )
-        stripped = (cell.strip() for cell in cells)
-        rows.append(_Row(number, dict(zip(header, stripped, strict=True))))
+        rows.append(_Row(number, tuple(cell.strip() for cell in cells)))
     if not rows:
         raise DataError(f"{file}: the table has a header but no images")
     return _Table(file, header, tuple(rows))
@@ -185,10 +194,8 @@ def _read_classes(file: AnyPath) -> tuple[str, ...] | None:
 def _labels_of_tags(
     table: _Table, fixed: tuple[str, ...] | None
 ) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
-    tags = [
-        frozenset(filter(None, (tag.strip() for tag in re.split("[;|]", row.cells["labels"]))))
-        for row in table.rows
-    ]
+    parsed = cache(_tags)  # most rows are not the only ones
+    tags = [parsed(table.cell(row, "labels")) for row in table.rows]
     classes = fixed or tuple(sorted(frozenset().union(*tags)))
     if not classes:
         raise DataError(f"{table.file}: no image has a tag in column 'labels'")
@@ -198,6 +205,10 @@ def _labels_of_tags(
             raise DataError(f"{where}: {unknown_name('class', name, classes)}")
     values = {names: tuple(int(name in names) for name in classes) for names in set(tags)}
     return classes, [values[names] for names in tags]  # equal rows share one tuple
+
+
+def _tags(cell: str) -> frozenset[str]:
+    return frozenset(filter(None, (tag.strip() for tag in re.split("[;|]", cell))))
 
 
 def _labels_of_columns(
@@ -217,22 +228,23 @@ def _labels_of_columns(
         )
     labels = []
     shared: dict[tuple[int, ...], tuple[int, ...]] = {}  # most rows are not the only ones
+    places = [table.header.index(name) for name in classes]
     for row in table.rows:
-        for name in classes:
-            if row.cells[name] not in _VALUES:
+        cells = [row.cells[at] for at in places]
+        for name, cell in zip(classes, cells, strict=True):
+            if cell not in _VALUES:
                 raise DataError(
                     f"{table.cell_at(row, name)}: expected 1 (present), 0 (absent) or -1 "
-                    f"(unknown) for class {name!r}, found {row.cells[name]!r}"
+                    f"(unknown) for class {name!r}, found {cell!r}"
                 )
-        values = tuple(_VALUES[row.cells[name]] for name in classes)
+        values = tuple(_VALUES[cell] for cell in cells)
         labels.append(shared.setdefault(values, values))
     return classes, labels
 
 
 def _doubtful_unknowns(table: _Table, labels: list[tuple[int, ...]]) -> list[str]:
     """Catch tables that mean "absent" by -1."""
-    values = [value for row in labels for value in row]
-    unknown, absent = values.count(-1), values.count(0)
+    unknown, absent = (sum(row.count(value) for row in labels) for value in (-1, 0))
     if unknown and not absent:
         raise DataError(
             f"{table.file}: no label is 0 (absent) but {unknown} are -1, which means unknown here",
@@ -244,11 +256,12 @@ def _doubtful_unknowns(table: _Table, labels: list[tuple[int, ...]]) -> list[str
 
 
 def _record(table: _Table, row: _Row, labels: tuple[int, ...]) -> ImageRecord:
-    written = row.cells["path"]
+    written = table.cell(row, "path")
     if not written:
         raise DataError(f"{table.cell_at(row, 'path')}: expected the path of an image, found none")
     path, image_id = _located(written, table.file.parent)
-    split = row.cells.get("split", _split_by_hash(image_id))
+    with_splits = "split" in table.header
+    split = sys.intern(table.cell(row, "split") if with_splits else _split_by_hash(image_id))
     if not split:
         where = table.cell_at(row, "split")
         raise DataError(f"{where}: expected a split such as train or test, found none")
@@ -263,9 +276,12 @@ def _located(written: str, folder: AnyPath) -> tuple[str, str]:
     if isinstance(folder, RemotePath):
         inner = posixpath.normpath(written)
         return str(folder.joined(inner)), inner
-    path = os.path.normpath(folder / Path(written).expanduser())
-    inside = Path(path).is_relative_to(folder)
-    return path, Path(path).relative_to(folder).as_posix() if inside else Path(written).as_posix()
+    # text, not paths: those keep every name they ever saw
+    path = os.path.normpath(os.path.join(folder, os.path.expanduser(written)))  # noqa: PTH111, PTH118
+    inside = os.path.join(folder, "")  # noqa: PTH118
+    if path.startswith(inside):
+        return path, path.removeprefix(inside).replace(os.sep, "/")
+    return path, Path(written).as_posix()
 
 
 def _split_by_hash(image_id: str) -> str:
