@@ -68,6 +68,16 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def own_mib() -> float | None:
+    """What is resident now and no mapped file, MiB; None where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+    except OSError:
+        return None
+    found = [int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")]
+    return found[0] if found else None
+
+
 def write_data(folder: Path, images: int) -> None:
     """A table of images and tags, and the images."""
     rng = np.random.default_rng(0)
@@ -98,7 +108,8 @@ def measure(images: int, folder: Path) -> dict[str, Any]:
     for verb in ("proposals", "maps", "teacher", "cache", "baseline", "stage1", "stage2"):
         execute(run, until=verb)
         peaks[verb] = peak_mib()
-    return {"images": images, "peak_mib": peaks, "seconds": time.perf_counter() - start}
+    seconds = time.perf_counter() - start
+    return {"images": images, "peak_mib": peaks, "own_mib": own_mib(), "seconds": seconds}
 
 
 def in_own_process(images: int) -> dict[str, Any]:

@@ -45,7 +45,26 @@ def test_smoothing():
 def test_plain_lines_off_a_terminal(capsys):
     with StepProgress("stage 1", 8) as bar:
         for _ in range(8):
-            bar.advance(note="loss 1")
+            bar.advance(note=lambda: "loss 1")
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [f"stage 1: {n}/8 loss 1" for n in (2, 4, 6, 8)]
+
+
+def test_notes_are_asked_only_to_be_seen(capsys):
+    asked = []
+    with StepProgress("stage 1", 8) as bar:
+        for _ in range(8):
+            bar.advance(note=lambda: str(asked.append(1)))
+    assert len(asked) == 4
+    assert capsys.readouterr().err.count("stage 1") == 4
+
+
+def test_a_bar_asks_for_notes_now_and_then(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    asked = []
+    with StepProgress("stage 1", 5000) as bar:
+        for _ in range(5000):
+            bar.advance(note=lambda: str(asked.append(1)))
+    assert 1 <= len(asked) < 1000

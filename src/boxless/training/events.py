@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -19,6 +20,8 @@ from rich.progress import (
 )
 
 NAME = "events.jsonl"
+NOTE_SECONDS = 0.25
+"""Time between two remarks beside a bar."""
 
 
 class EventLog:
@@ -78,7 +81,7 @@ class StepProgress:
     def __init__(self, title: str, total: int, *, done: int = 0, per: int = 1) -> None:
         self._console = Console(stderr=True)
         self._title, self._total, self._done, self._per = title, total, done, per
-        self._next_line = done + max(1, total // 4)
+        self._next_line, self._next_note = done + max(1, total // 4), 0.0
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description:<18}"),
@@ -106,16 +109,28 @@ class StepProgress:
     ) -> None:
         self._bar.stop()
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        """Count work done, with a short remark such as the loss."""
+    def advance(self, count: int = 1, note: Callable[[], str] = str) -> None:
+        """Count work done.
+
+        Args:
+            count: Units.
+            note: Makes a short remark such as the loss; asked only when it will be seen, as a
+                number on a GPU has to be waited for.
+        """
         self._done += count
-        task = self._bar.tasks[0]
-        rate = f"{task.speed * self._per:.1f} img/s" if task.speed else ""
-        self._bar.update(self._task, advance=count, rate=rate, note=note)
-        if not self._console.is_terminal and self._done >= self._next_line:
+        if self._console.is_terminal:
+            task = self._bar.tasks[0]
+            fields: dict[str, Any] = {
+                "rate": f"{task.speed * self._per:.1f} img/s" if task.speed else ""
+            }
+            if time.monotonic() >= self._next_note:
+                self._next_note = time.monotonic() + NOTE_SECONDS
+                fields["note"] = note()
+            self._bar.update(self._task, advance=count, **fields)
+        elif self._done >= self._next_line:
             self._next_line = self._done + max(1, self._total // 4)
             self._console.print(
-                f"{self._title}: {self._done}/{self._total} {note}", highlight=False
+                f"{self._title}: {self._done}/{self._total} {note()}", highlight=False
             )
 
 

@@ -7,7 +7,7 @@ with the same weights bit for bit (on one machine, with the same number of proce
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -224,7 +224,7 @@ def train(
                 losses = state.update(batch, update, value, settings.clip_norm)
             if update % LOG_EVERY == 0 or update + 1 == total:
                 keeper.note(update, losses, epoch=update / per_epoch, lr=value)
-            bar.advance(note=f"loss {float(losses['loss']):.4g}")
+            bar.advance(note=partial(_loss_note, losses))
             if validate is not None and (update + 1) % per_epoch == 0:
                 state.plateau.see(validate())
                 task.train_mode()
@@ -243,6 +243,10 @@ def _awaited(batches: Iterator[Batch], clock: Clock | None) -> Iterator[Batch]:
         yield batch
         if clock is not None:
             clock.end_update()
+
+
+def _loss_note(losses: Mapping[str, Tensor]) -> str:
+    return f"loss {float(losses['loss']):.4g}"
 
 
 def _moment(folder: Path, stream: BatchStream, batch: Batch, update: int) -> Moment:

@@ -88,7 +88,6 @@ class Runtime:
         """
         own = {name: value.detach() for name, value in losses.items()}
         if not self.processes.several:
-            _require_finite(own["loss"], "the loss")
             with timed("backward"):
                 self._engine.backward(losses["loss"])
         else:
@@ -97,7 +96,7 @@ class Runtime:
             with timed("exchange"):
                 own = self._exchange(own, module, share)
         with timed("optimiser"):
-            self._apply(module, optimizer, clip)
+            self._apply(module, optimizer, clip, own["loss"])
         return own
 
     def _exchange(
@@ -119,13 +118,18 @@ class Runtime:
         _spread(packed, grads)
         return losses
 
-    def _apply(self, module: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> None:
+    def _apply(
+        self, module: nn.Module, optimizer: torch.optim.Optimizer, clip: float, loss: Tensor
+    ) -> None:
         scaler = self._engine.scaler
         if scaler is not None:
             scaler.unscale_(optimizer)
         trained = [p for p in module.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
-        if scaler is None:  # which skips such updates itself
+        # A scaler skips updates with such gradients itself.
+        watched = loss if scaler is not None else loss + norm.to(loss)
+        if not bool(torch.isfinite(watched)):  # the one time that an update waits for a GPU
+            _require_finite(loss, "the loss")
             _require_finite(norm, "the norm of the gradient")
         if clip:
             nn.utils.clip_grads_with_norm_(trained, clip, norm)
