@@ -30,7 +30,7 @@ from boxless.training.files import WEIGHTS
 from boxless.training.teacher_cache import TeacherCache
 from boxless.types import Detections, Float32Array
 
-PREDICT_BATCH = 32
+PREDICT_BATCH = 16
 DETECTION_IOU = 0.4
 """NMS of detections (WSDDN core/wsddn_test.m)."""
 DETECTION_FLOOR = 1e-3

@@ -44,7 +44,7 @@ from boxless.training.teacher_cache import KnowledgeShards, TeacherCache, build_
 
 Facts = dict[str, Any]
 
-PREDICT_BATCH = 32
+PREDICT_BATCH = 16
 MOMENT_IMAGES = 256
 MOMENTS = "moments.safetensors"
 
