@@ -1,5 +1,6 @@
 """The stream of batches: reproducible, complete, padded; decoded images within their limit."""
 
+import signal
 from collections import Counter
 
 import numpy as np
@@ -48,6 +49,20 @@ def test_batches_straddle_passes_and_views_change_with_the_pass():
     first = [s.index for u in range(5) for s in source.plan(u)][:10]
     second = [s.index for u in range(5) for s in source.plan(u)][10:]
     assert first != second
+
+
+def deaf_to_interrupts(path):
+    value = 255 if signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []) else 0
+    return np.full((SIDE, SIDE, 3), value, np.uint8)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs POSIX")
+def test_loading_processes_leave_interrupts_to_the_one_that_trains():
+    source = ViewDataset(records(), deaf_to_interrupts)
+    for workers, expected in ((0, 0), (2, 255)):
+        found = next(BatchStream(source, 4, seed=3, sizes=(SIDE,), workers=workers).batches(0, 1))
+        assert found.pixels.unique().tolist() == [expected]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_updates_of_a_number_of_passes():

@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 
 from boxless.engines.engine import Answer, Unit
 from boxless.errors import RunError
+from boxless.interrupts import interrupts_wait
 
 AHEAD = 4  # units a worker that wait or are being worked on
 
@@ -39,7 +39,7 @@ class LocalEngine:
         waiting: deque[Future[Answer]] = deque()
         try:
             for unit in units:
-                with _interrupts_wait():
+                with interrupts_wait():
                     waiting.append(pool.submit(function, unit))
                 if len(waiting) == AHEAD * self.workers:
                     yield waiting.popleft().result()
@@ -70,19 +70,6 @@ def one_opencv_thread() -> None:
     except ImportError:
         return
     cv2.setNumThreads(1)
-
-
-@contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """Hold Ctrl-C back, also from processes that begin now: it would print their imports."""
-    if not hasattr(signal, "pthread_sigmask"):  # not a POSIX system
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _prepare_process() -> None:

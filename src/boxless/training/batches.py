@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from boxless.data.kept_images import KeptImages
 from boxless.errors import BoxlessError, ConfigError, DataError
+from boxless.interrupts import interrupts_wait
 from boxless.training.views import (
     WHOLE,
     View,
@@ -297,13 +298,16 @@ def _loader(dataset: ViewDataset, plans: Iterator[list[Sample]], workers: int) -
         yield from (dataset.collate([dataset[s] for s in plan]) for plan in plans)
         return
     answering = _Answering(dataset)
-    for found in DataLoader(
+    loader = DataLoader(
         answering,
         batch_sampler=cast("Any", plans),  # samples instead of integer rows
         num_workers=workers,
         collate_fn=answering.collate,
         generator=torch.Generator(),  # or it would draw its base seed from the one dropout uses
-    ):
+    )
+    with interrupts_wait():  # for good in the loading processes: this one ends them
+        batches = iter(loader)
+    for found in batches:
         if isinstance(found, BoxlessError):
             raise found
         yield found
