@@ -111,8 +111,7 @@ def write_list(
         return
     opened = ProposalStore.open(store)
     opened.require(manifest.image_ids, whole.fingerprint)
-    settings = opened.index.inputs.settings
-    frame = int(settings.get("frame", FRAME))
+    frame = int(opened.index.inputs.settings.get("frame", FRAME))
     size = count or _most_boxes(opened)
     with progress_bar("writing", len(manifest), silent=False) as on_done:
 

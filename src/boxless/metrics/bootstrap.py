@@ -100,8 +100,11 @@ def paired_bootstrap(
     if resample_seeds if resample_seeds is not None else S > 1:
         # a generator of its own: the images drawn do not depend on this choice
         weights = seed_counts(np.random.default_rng([seed, 1]), draws, S).astype(np.float64)
-    values: Float64Array = (drawn * weights).sum(axis=1) / S
-    values = values[~np.isnan(values)]
+    return _interval(observed, (drawn * weights).sum(axis=1) / S, level)
+
+
+def _interval(observed: float, differences: Float64Array, level: float) -> Interval:
+    values = differences[~np.isnan(differences)]
     if not values.size:
         raise DataError(
             "no class has a positive image, so there is no average precision to compare"

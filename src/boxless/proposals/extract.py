@@ -39,14 +39,12 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
 ) -> ProposalStore:
     """Fill a proposal store; call again after a kill to carry on.
 
-    A finished store of the same inputs is returned at once. Shards that an interrupted call left
-    behind are kept. The bytes written depend on the images and the proposer alone, not on the
-    number of workers or on interruptions.
+    A finished store of the same inputs is returned at once; shards of an interrupted call are kept.
+    The bytes written depend on images and proposer alone, not on workers or interruptions.
 
     Args:
         records: Images, each id once.
-        proposer: Finds the boxes; must be picklable if ``workers`` is not 1. Boxes imported from a
-            file are all checked before the first is written.
+        proposer: Finds the boxes; picklable if ``workers`` is not 1. Those of a file are checked.
         folder: Where the store is or will be.
         manifest_fingerprint: Hash of the manifest that the records come from.
         load_image: Path -> (H, W, 3) uint8 RGB, a module-level function. A `BoxlessError`,
@@ -55,19 +53,15 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
         engine: Where images are worked on, if not in such processes.
         shard_size: Images a shard.
         skip_bad: Leave unreadable images out and list them in the store's ``skipped``.
-        progress: Called with (images done, images in all): first with what was done before, then
-            after each image.
+        progress: Called with (images done, images in all), first with what was done before.
 
     Returns:
         The finished store.
 
     Raises:
-        DataError: An image is unreadable (and ``skip_bad`` is off), an id occurs twice, or there
-            is no image.
-        StoreError: The folder belongs to other inputs (the field that differs is named) or is
-            damaged.
-        RunError: A worker process died, another process is filling the store, or the engine's
-            workers do not see the images.
+        DataError: An image is unreadable (without ``skip_bad``), an id occurs twice, or no image.
+        StoreError: The folder is damaged, or belongs to other inputs (names what differs).
+        RunError: A worker died, another process fills the store, or workers see no images.
         ConfigError: The proposer works in one process, but an engine is given.
     """
     if shard_size < 1 or workers < 0:
@@ -80,11 +74,9 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
     )
     report = progress or _silent
     if (folder / INDEX_NAME).exists():
-        store = _reopen(folder, inputs, skip_bad=skip_bad)
         report(len(ids), len(ids))
-        return store
-    chosen = _engine(engine, proposer, workers, len(ids))
-    one = ProposeOne(proposer, load_image)
+        return _reopen(folder, inputs, skip_bad=skip_bad)
+    chosen, one = _engine(engine, proposer, workers, len(ids)), ProposeOne(proposer, load_image)
     one.check(records, skip_bad=skip_bad)
     with held(folder):
         if (folder / INDEX_NAME).exists():  # another process has just finished it
