@@ -278,7 +278,7 @@ class BaselineConfig(Section):
 
 
 class RunConfig(Section):
-    """How the run executes; none of these changes a result on one machine but threads."""
+    """How the run executes; on one machine only threads, precision and compile change a result."""
 
     seed: int = Field(0, ge=0, description="first student seed; the teacher's seed")
     seeds: Count = Field(1, description="students per arm, seeds seed, seed + 1, …")
@@ -295,10 +295,24 @@ class RunConfig(Section):
         description="ray: the cluster, as HOST:PORT or auto; '' = that of RAY_ADDRESS, else a new"
         " one of this machine alone",
     )
-    precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision")
+    precision: Literal["no", "fp16", "bf16", "auto"] = Field(
+        "no",
+        description="mixed precision; auto = timed on updates of the student when the run begins:"
+        " the mixed one if it is clearly faster here",
+    )
+    compile: Literal["no", "yes", "auto"] = Field(
+        "no",
+        description="torch.compile of the backbones that are trained; auto = timed likewise: yes if"
+        " the updates are clearly faster and make up for compiling",
+    )
     leaks: Literal["refuse", "allow"] = Field(
         "refuse", description="images whose very bytes are in train and in another split"
     )
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """Names of the settings that are chosen by measuring."""
+        return tuple(name for name in ("precision", "compile") if getattr(self, name) == "auto")
 
 
 class Recipe(Section):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from boxless.data.manifest import Manifest
 from boxless.data.sources import load_manifest
+from boxless.errors import ConfigError
 from boxless.experiments.estimate import Estimate, Timings
 from boxless.experiments.sharing import find_finished
 from boxless.experiments.tables import MAIN, PaperTable
@@ -117,6 +118,12 @@ def _run(
         asked = asked | set(load_recipe(str(before)).methods)
     names = [name for name in METHODS if name in asked]
     recipe = load_recipe(request.recipe, {**changes, "methods": json.dumps(names)})
+    if recipe.run.undecided:
+        raise ConfigError(
+            f"run.{recipe.run.undecided[0]} = 'auto' may choose differently for each run of a"
+            " table, but its runs are compared",
+            hint="`boxless train` with it says what is the fastest here; give that instead",
+        )
     return Run(folder, request.data, recipe, manifest)
 
 

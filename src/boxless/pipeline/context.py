@@ -145,6 +145,7 @@ class Run:
         return Runtime(
             precision=config.precision,
             threads=config.threads,
+            compiled=config.compile == "yes",
             profile=self.profile,
             processes=self.processes,
         )

@@ -13,6 +13,8 @@ from rich.console import Console
 from boxless.atomic import write_atomically
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
 from boxless.lock import held
+from boxless.pipeline.computing import NAME as COMPUTING
+from boxless.pipeline.computing import decided
 from boxless.pipeline.context import Run
 from boxless.pipeline.leak_check import refuse_leaks
 from boxless.pipeline.plan import AFTER_TRAINING, VERBS, plan
@@ -21,7 +23,7 @@ from boxless.pipeline.step import Step
 from boxless.recipe_files import dotted
 from boxless.training.files import CHECKPOINT
 
-RUN_FILES = ("recipe.toml", "results.json", "report.html")
+RUN_FILES = ("recipe.toml", COMPUTING, "results.json", "report.html")
 """Files that lie in the run folder itself."""
 
 LOADERS = 30.0
@@ -49,6 +51,8 @@ def execute(
             raise ConfigError(unknown_name("step", verb, VERBS))
     _check_splits(run, until)
     console = Console(stderr=True)
+    with _missing_packages():
+        run = decided(run)
     steps = plan(run)
     redo = _forced(steps, forced_verbs)
     places = [place for place, step in enumerate(steps) if step.verb == until]
@@ -129,9 +133,10 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
     try:
         with _missing_packages():
             if step.trains and run.processes is not None:
-                run.processes.tell(
-                    json.dumps({"step": step.name, "fingerprint": record.fingerprint})
-                )
+                config = run.recipe.run
+                word = {"step": step.name, "fingerprint": record.fingerprint}
+                word |= {"precision": config.precision, "compile": config.compile}
+                run.processes.tell(json.dumps(word))
             record.facts = step.action(run, folder)
     except NumericsError as error:
         hint = f"{error.hint}; the command then names the --force that a changed setting needs"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boxless.errors import RunError
+from boxless.pipeline.computing import following
 from boxless.pipeline.context import Run
 from boxless.pipeline.execute import execute, expected_records
 from boxless.pipeline.plan import plan
@@ -50,8 +51,9 @@ def execute_together(
         return
     run: Run | None = None
     while (word := processes.hear()) != END:
-        run = run or load()
-        _train_along(run, **json.loads(word))
+        told = json.loads(word)
+        run = run or following(load(), told)  # with what the first has measured
+        _train_along(run, told["step"], told["fingerprint"])
 
 
 def _train_along(run: Run, step: str, fingerprint: str) -> None:

@@ -46,7 +46,8 @@ def _maps_step(run: Run) -> Step:
 
 def _first_phase(run: Run, name: str, method: Method, seed: int) -> Step:
     features = method.features
-    settings = pick(run, "data.", "student.", "run.precision", "stage1.optim.")
+    computing = ("run.precision", "run.compile")
+    settings = pick(run, "data.", "student.", *computing, "stage1.optim.")
     if features == "hint":
         kept = ("stage1.channel_scale", "stage1.match_statistics", "stage1.teacher_maps", "hint.")
         levels = list(feature_levels(run.recipe, features))
@@ -70,7 +71,8 @@ def _first_phase(run: Run, name: str, method: Method, seed: int) -> Step:
 
 
 def _student(run: Run, name: str, method: Method, seed: int, first: str | None) -> Step:
-    settings = pick(run, "data.", "student.", "run.precision", "stage2.optim.") | _budget(run)
+    computing = ("run.precision", "run.compile")
+    settings = pick(run, "data.", "student.", *computing, "stage2.optim.") | _budget(run)
     needs: list[str] = []
     if method.predictions == "hinton":
         settings |= pick(run, "hinton.")

@@ -49,9 +49,10 @@ def _shared_steps(run: Run) -> list[Step]:
         "stage2.region_temperature",
         "teaching.region_weight",
     )
-    teacher = pick(run, "data.", "teacher.", "run.seed", "run.precision")
-    del teacher["run.seeds"]
     frozen = run.recipe.teacher.trainable == "head"
+    compiled = () if frozen else ("run.compile",)
+    teacher = pick(run, "data.", "teacher.", "run.seed", "run.precision", *compiled)
+    del teacher["run.seeds"]
     proposals = Step("proposals", "proposals", _proposal_settings(run), (), _proposals)
     kept = _keeps_maps(run)
     before = ("maps",) if kept and frozen else ()
@@ -84,7 +85,7 @@ def _maps_step(run: Run) -> Step:
 
 
 def _student_steps(run: Run) -> list[Step]:
-    common = pick(run, "data.", "student.", "run.precision")
+    common = pick(run, "data.", "student.", "run.precision", "run.compile")
     optim = {f"baseline.optim.{k}": v for k, v in run.recipe.baseline_optim().model_dump().items()}
     if run.recipe.baseline.optim is None:  # then its updates are those of both stages
         budget = ("stage1.enabled", "stage1.optim.epochs", "stage1.optim.batch_size")

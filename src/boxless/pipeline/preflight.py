@@ -9,6 +9,8 @@ from boxless.pipeline.context import Run
 from boxless.pipeline.levels import feature_levels
 from boxless.pipeline.method_plan import METHOD_VERBS
 from boxless.pipeline.methods import compared
+from boxless.training.compiling import require_compiler
+from boxless.training.runtime import default_device
 
 
 def check_networks(run: Run, verbs: set[str]) -> None:
@@ -24,6 +26,8 @@ def check_networks(run: Run, verbs: set[str]) -> None:
         DataError: A teacher is to be trained on a single class.
     """
     recipe = run.recipe
+    if recipe.run.compile == "yes":
+        require_compiler(default_device(), 1 if run.processes is None else run.processes.count)
     if "teacher" in verbs:
         _check_classes(run)
     matched = {"stage1.levels": recipe.stage1.levels if recipe.stage1.enabled else ()}

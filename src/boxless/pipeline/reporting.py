@@ -8,6 +8,7 @@ import numpy as np
 from boxless import __version__
 from boxless.metrics.bootstrap import Interval, paired_bootstrap
 from boxless.metrics.calibration import load_entries
+from boxless.pipeline.computing import measured_for
 from boxless.pipeline.context import Run
 from boxless.pipeline.environment import environment, torch_environment
 from boxless.pipeline.evaluation import (
@@ -44,6 +45,7 @@ def write_results(run: Run, folder: Path) -> dict[str, Any]:
     del folder  # both belong to the run, not to the step
     found = load_summaries(run.folder / "evaluate")
     predictions = load_predictions(run.folder / "evaluate")
+    timed = measured_for(run)
     results = parse_results(
         {
             "schema": 1,
@@ -56,6 +58,7 @@ def write_results(run: Run, folder: Path) -> dict[str, Any]:
             "gains": {arm: _gain(run, arm, found, predictions) for arm in compared(run.recipe)},
             "steps": _steps(run),
             "environment": environment() | torch_environment(),
+            "computing": None if timed is None else timed.model_dump(),
             "recall": _facts(run, "proposals").get("recall"),
             "looking": load_looking(run.folder / "locate")["summary"],
         }

@@ -40,4 +40,6 @@ def pick(run: Run, *prefixes: str) -> Settings:
     found = {k: v for k, v in dotted(run.recipe).items() if k.startswith(prefixes)}
     if found.get("data.image_cache") != "sized":  # the others give the same pixels
         found.pop("data.image_cache", None)
+    if found.get("run.compile") == "no":  # as in runs made before there was such a setting
+        del found["run.compile"]
     return found

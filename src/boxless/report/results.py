@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from boxless.atomic import write_atomically
 from boxless.errors import RunError
 from boxless.report.arms import Arm
+from boxless.report.computing import Computing
 from boxless.report.looking import Looking
 from boxless.report.part import Count, Fraction, Interval, Part, Points, Seconds
 
@@ -140,6 +141,7 @@ class Results(Part):
         steps: Steps in the order they ran.
         environment: Versions and machine.
         recall: Recall of the proposals, or None where the data set has no boxes.
+        computing: How the fastest way to compute updates was found; None where none was looked for.
         looking: What distillation changes in where students look, or None likewise.
     """
 
@@ -153,6 +155,7 @@ class Results(Part):
     gains: dict[str, Gain] = Field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     environment: dict[str, Any] = Field(default_factory=dict)
+    computing: Computing | None = None
     recall: Recall | None = None
     looking: Looking | None = None
 

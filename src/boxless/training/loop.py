@@ -27,6 +27,7 @@ from boxless.training.checkpoint import (
     saved_update,
 )
 from boxless.training.clock import Clock, measured, timed
+from boxless.training.compiling import compiled, eager
 from boxless.training.events import EventLog, StepProgress
 from boxless.training.files import CHECKPOINT, WEIGHTS
 from boxless.training.numerics import Moment, explained
@@ -106,7 +107,7 @@ class _State:
 
     def losses_alone(self, batch: Batch) -> dict[str, Tensor]:
         """Loss parts of a batch, while no other process computes any."""
-        with self.runtime.processes.apart():
+        with self.runtime.processes.apart(), eager(self.task.module):
             return self.losses(batch)
 
     def update(self, batch: Batch, update: int, value: float, clip: float) -> dict[str, Tensor]:
@@ -215,7 +216,8 @@ def train(
     _require_statistics(task.module, stream.batch_size)
     start, synced = keeper.start, synced_norms(task.module, processes)
     bar = StepProgress(title, total, done=start, per=stream.batch_size)
-    with measured(runtime.device, wanted=runtime.profile) as clock, synced, bar:
+    fast = compiled(task.module, wanted=runtime.compiled)
+    with measured(runtime.device, wanted=runtime.profile) as clock, synced, fast, bar:
         for update, batch in enumerate(_awaited(stream.batches(start, total), clock), start):
             value = rate(settings, update, total, state.plateau.drops)
             now = partial(_moment, folder, stream, batch, update)
@@ -226,7 +228,8 @@ def train(
                 keeper.note(update, losses, epoch=update / per_epoch, lr=value)
             bar.advance(note=partial(_loss_note, losses))
             if validate is not None and (update + 1) % per_epoch == 0:
-                state.plateau.see(validate())
+                with eager(task.module):
+                    state.plateau.see(validate())
                 task.train_mode()
             if update + 1 < total:
                 keeper.save_if_due(update + 1)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 
 from boxless.errors import ConfigError, NumericsError, PeerError
@@ -22,6 +22,7 @@ class Runtime:
         precision: ``no``, ``fp16`` or ``bf16`` mixed precision.
         threads: CPU threads of torch; 0 leaves torch's choice.
         cpu: Stay on the CPU even where there is a GPU.
+        compiled: Have training steps compile the backbones that they train.
         profile: Have training steps measure where their time goes.
         processes: Those that train together; None = this one alone.
 
@@ -35,6 +36,7 @@ class Runtime:
         precision: str = "no",
         threads: int = 0,
         cpu: bool = False,
+        compiled: bool = False,
         profile: bool = False,
         processes: Processes | None = None,
     ) -> None:
@@ -44,6 +46,7 @@ class Runtime:
                 hint="start it without torchrun or accelerate launch",
             )
         self.profile, self.processes = profile, processes or Processes()
+        self.compiled = compiled
         if threads:
             torch.set_num_threads(threads)
         self._engine: Any = Accelerator(mixed_precision=precision, cpu=cpu)
@@ -154,6 +157,11 @@ class Runtime:
         """Take over a state of `state`."""
         if "scaler" in state and self._engine.scaler is not None:
             self._engine.scaler.load_state_dict(state["scaler"])
+
+
+def default_device() -> torch.device:
+    """Where a `Runtime` will compute."""
+    return cast("torch.device", PartialState().device)
 
 
 def _require_finite(value: Tensor, what: str) -> None:
