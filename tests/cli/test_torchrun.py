@@ -73,6 +73,20 @@ def test_first_process_killed_and_gone_on_with_three(runs):
     assert "baseline/seed-0 goes on" in log(runs, "on-three")
 
 
+def test_the_others_follow_what_the_first_has_measured(runs):
+    """Without its word they would hold another setting than it, and be refused."""
+    assert ended(runs, "auto") == [0, 0], log(runs, "auto")
+    assert log(runs, "auto").count("timing updates of the student") == 1
+    found = json.loads((runs / "auto" / "computing.json").read_text())
+    assert found["compile"] == "no"
+    assert found["images"] == 4  # of a batch of 8
+    assert "by one process, not by 2" in found["ways"][1]["left_out"]
+    mine, theirs = (
+        load_file(runs / name / "baseline/seed-0" / WEIGHTS) for name in ("auto", "undisturbed")
+    )
+    assert [key for key in theirs if not torch.equal(mine[key], theirs[key])] == []
+
+
 def torchrun(out, *words, restarts=0):
     options = ["--standalone", "--nproc-per-node", "2", "--max-restarts", str(restarts)]
     command = train_words(out, "--run.checkpoint_seconds", "0", *words, verb="baseline", spec=SPEC)

@@ -235,6 +235,7 @@ class TestPlan:
         free += ("methods", "hinton.", "hint.", "attention.")  # of methods: test_method_plan
         free += ("data.image_cache", "run.leaks")  # the first but for "sized", see below
         free += ("run.engine", "run.ray_address")  # the same bytes wherever they are computed
+        free += ("run.compile",)  # but for "yes": test_computing
         used: set[str] = set()
         for method in ("edge_boxes", "file", "faster_rcnn"):  # each has settings of its own
             changes = {"proposals__method": f'"{method}"', "stage1__enabled": "true"}

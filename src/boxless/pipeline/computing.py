@@ -12,7 +12,7 @@ from rich.markup import escape
 from boxless.errors import StoreError
 from boxless.lock import held
 from boxless.pipeline.context import Run
-from boxless.pipeline.methods import compared
+from boxless.pipeline.methods import compared, own_method
 from boxless.report.computing import Computing
 from boxless.seals import KEY, require_whole, write_sealed
 from boxless.training.fastest import Way, Work, choose, measure
@@ -43,8 +43,9 @@ def decided(run: Run) -> Run:
         found = read_computing(run.folder)
         if found is None or not set(wanted) <= set(found.measured):
             console.print("[bold]computing[/]: timing updates of the student")
-            before = {} if found is None else {n: getattr(found, n) for n in found.measured}
-            found = _measured(following(run, before), tuple(before))
+            before = () if found is None else found.measured
+            kept = {} if found is None else {name: values_of(found)[name] for name in before}
+            found = _measured(following(run, kept), before)
             write_sealed(run.folder / NAME, found.model_dump_json().encode())
     console.print(f"[bold]computing[/]: {escape(_told(found))}", soft_wrap=True, highlight=False)
     return following(run, values_of(found))
@@ -83,9 +84,10 @@ def read_computing(folder: Path) -> Computing | None:
     try:
         require_whole(path)
         values = json.loads(path.read_text("utf-8"))
-        values.pop(KEY, None)
+        if isinstance(values, dict):
+            values.pop(KEY, None)
         return Computing.model_validate(values)
-    except (OSError, ValueError, AttributeError, StoreError) as error:
+    except (OSError, ValueError, StoreError) as error:
         raise StoreError(
             f"{path} is damaged: {str(error).splitlines()[0]}",
             hint="delete it and run the same command again, which measures anew; should another way"
@@ -136,8 +138,8 @@ def _ways(run: Run, device: "torch.device", processes: int) -> list[Way]:
     from boxless.training.trial import mixed_precision  # noqa: PLC0415
 
     config = run.recipe.run
-    precisions = [(config.precision, "")]
-    compiles = [(config.compile, "")]
+    precisions: list[tuple[str, str]] = [(config.precision, "")]
+    compiles: list[tuple[str, str]] = [(config.compile, "")]
     if config.precision == "auto":
         precisions = [("no", ""), mixed_precision(device)]
     if config.compile == "auto":
@@ -148,16 +150,16 @@ def _ways(run: Run, device: "torch.device", processes: int) -> list[Way]:
 
 
 def _work(run: Run) -> Work:
-    """Updates and steps of all students that the recipe plans."""
+    """Updates of all students that the recipe plans, and the networks that they compile."""
     from boxless.pipeline import build  # noqa: PLC0415  (imports torch)
 
     recipe, dataset, others = run.recipe, run.dataset(run.train), compared(run.recipe).values()
+    features = {own_method(recipe).features, *(method.features for method in others)}
     whole, own = build.budget(recipe, dataset), recipe.baseline.optim
     plain = whole if own is None else build.stage_updates(dataset, own)
-    sizes, first = 1 + len(recipe.baseline.input_sizes), int(recipe.stage1.enabled)
-    steps = sizes + 1 + first + sum(1 + int(method.has_first_phase) for method in others)
+    sizes = 1 + len(recipe.baseline.input_sizes)
     updates = plain * sizes + whole * (1 + len(others))
-    return Work(updates * recipe.run.seeds, steps * recipe.run.seeds)
+    return Work(updates * recipe.run.seeds, sizes + len(features - {"none"}))
 
 
 def _told(found: Computing) -> str:

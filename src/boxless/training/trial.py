@@ -99,11 +99,11 @@ class Trial:
 
     def _step(self, loss: Tensor, *, scaled: bool) -> None:
         if scaled:
-            self._scaler.scale(loss).backward()
+            torch.autograd.backward(self._scaler.scale(loss))
             self._scaler.step(self._optimizer)
             self._scaler.update()
         else:
-            loss.backward()
+            torch.autograd.backward(loss)
             self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
 
