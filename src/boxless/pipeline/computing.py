@@ -44,7 +44,9 @@ def decided(run: Run) -> Run:
         if found is None or not set(wanted) <= set(found.measured):
             console.print("[bold]computing[/]: timing updates of the student")
             before = () if found is None else found.measured
-            kept = {} if found is None else {name: values_of(found)[name] for name in before}
+            kept: dict[str, str] = (
+                {} if found is None else {name: values_of(found)[name] for name in before}
+            )
             found = _measured(following(run, kept), before)
             write_sealed(run.folder / NAME, found.model_dump_json().encode())
     console.print(f"[bold]computing[/]: {escape(_told(found))}", soft_wrap=True, highlight=False)
