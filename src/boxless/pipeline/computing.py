@@ -136,7 +136,7 @@ def _measured(run: Run, before: tuple[str, ...]) -> Computing:
 
 def _ways(run: Run, device: "torch.device", processes: int) -> list[Way]:
     """The ways that the settings leave open, the plain one first."""
-    from boxless.training.compiling import missing_compiler, require_compiler  # noqa: PLC0415
+    from boxless.training.compiling import missing_compiler  # noqa: PLC0415
     from boxless.training.trial import mixed_precision  # noqa: PLC0415
 
     config = run.recipe.run
@@ -146,8 +146,6 @@ def _ways(run: Run, device: "torch.device", processes: int) -> list[Way]:
         precisions = [("no", ""), mixed_precision(device)]
     if config.compile == "auto":
         compiles = [("no", ""), ("yes", missing_compiler(device, processes))]
-    elif config.compile == "yes":
-        require_compiler(device, processes)
     return [Way(p, c, left_out=one or other) for c, one in compiles for p, other in precisions]
 
 

@@ -96,7 +96,7 @@ def eager(module: nn.Module) -> Iterator[None]:
     Args:
         module: What is trained.
     """
-    kept = {part: part._compiled_call_impl for part in module.modules()}
+    kept = {part: call for part in module.modules() if (call := part._compiled_call_impl)}
     for part in kept:
         part._compiled_call_impl = None
     try:

@@ -159,11 +159,6 @@ class Runtime:
             self._engine.scaler.load_state_dict(state["scaler"])
 
 
-def default_device() -> torch.device:
-    """Where a `Runtime` will compute."""
-    return cast("torch.device", PartialState().device)
-
-
 def _require_finite(value: Tensor, what: str) -> None:
     if not bool(torch.isfinite(value)):
         raise NumericsError(f"{what} became {float(value)}", hint=ADVICE)
@@ -175,3 +170,8 @@ def _spread(packed: Tensor, grads: Sequence[Tensor]) -> None:
     for grad in grads:
         grad.copy_(packed[first : first + grad.numel()].view(grad.shape))
         first += grad.numel()
+
+
+def default_device() -> torch.device:
+    """Where a `Runtime` will compute."""
+    return cast("torch.device", PartialState().device)
