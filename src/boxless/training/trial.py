@@ -30,7 +30,8 @@ def mixed_precision(device: torch.device) -> tuple[str, str]:
         return ("bf16" if native else "fp16"), ""
     if device.type != "cpu":
         return "bf16", f"not tried on {device.type}"
-    native = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    there = torch.backends.mkldnn.is_available()
+    native = there and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return "bf16", "" if native else "not tried: this processor has no instructions for it"
 
 
