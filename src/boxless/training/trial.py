@@ -30,7 +30,7 @@ def mixed_precision(device: torch.device) -> tuple[str, str]:
         return ("bf16" if native else "fp16"), ""
     if device.type != "cpu":
         return "bf16", f"not tried on {device.type}"
-    there = torch.backends.mkldnn.is_available()
+    there = bool(torch._C._has_mkldnn)  # what torch.backends.mkldnn.is_available asks
     native = there and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return "bf16", "" if native else "not tried: this processor has no instructions for it"
 
