@@ -56,11 +56,12 @@ class KeptImages:
         size_of: SizeOf = image_size,
     ) -> None:
         self._load, self._size_of, self._mode = load, size_of, mode
-        self._rows = {path: row for row, path in enumerate(dict.fromkeys(paths))}
+        wanted = () if mode == "off" else dict.fromkeys(paths)
+        self._rows = {path: row for row, path in enumerate(wanted)}
         self._left, self._folder = limit_bytes, folder
         self._arenas: dict[tuple[int, bool], Arena | None] = {}
         self._originals: Arena | None = None
-        self._decided = mode == "off" or not self._rows
+        self._decided = not self._rows
 
     @property
     def loader(self) -> Loader:

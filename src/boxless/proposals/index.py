@@ -150,14 +150,16 @@ def read_index(folder: AnyPath) -> StoreIndex:
         )
     facts = _read_json(path)
     try:
+        inputs = _parse_inputs(facts["inputs"])
+        same = {image_id: image_id for image_id in inputs.image_ids}  # one string for both lists
         index = StoreIndex(
-            inputs=_parse_inputs(facts["inputs"]),
+            inputs=inputs,
             shards=tuple(
                 ShardEntry(
                     file=_plain_name(shard["file"]),
                     bytes=int(shard["bytes"]),
                     sha256=str(shard["sha256"]),
-                    image_ids=tuple(map(str, shard["image_ids"])),
+                    image_ids=tuple(same.get(name, str(name)) for name in shard["image_ids"]),
                 )
                 for shard in facts["shards"]
             ),

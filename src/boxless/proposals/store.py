@@ -14,6 +14,7 @@ every lookup checks the boxes it returns: a store may come from elsewhere.
 """
 
 import json
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 REBUILD = "delete the folder and run `boxless proposals` again"
+_POSITION_BITS = 32
+_POSITIONS = (1 << _POSITION_BITS) - 1
 _DTYPES = {"U16": "<u2", "F16": "<f2", "F32": "<f4"}  # names of safetensors and of NumPy
 
 
@@ -68,14 +71,14 @@ class OpenShard:
                 f"scores of shapes {expected}, found {found}",
                 hint=REBUILD,
             )
-        self._edges: list[int] = offsets.tolist()  # plain numbers: NumPy's cost a µs each
-        self._sizes: list[tuple[int, int]] = list(map(tuple, sizes.tolist()))
+        # Arrays of Python's: they give plain numbers, where NumPy's cost a µs each.
+        self._edges, self._sizes = array("q", offsets.tolist()), array("q", sizes.ravel().tolist())
         self.checked: set[int] = set()
 
     def __getitem__(self, position: int) -> Proposals:
         """Read the boxes of the image at ``position`` (0-based)."""
         start, stop = self._edges[position], self._edges[position + 1]
-        width, height = self._sizes[position]
+        width, height = self._sizes[2 * position : 2 * position + 2]
         return Proposals(
             boxes=unpacked_boxes(self._boxes[start:stop], width, height),
             scores=unpacked_scores(self._scores[start:stop]),
@@ -131,7 +134,7 @@ class ProposalStore:
         self.folder = folder
         self.index = index
         self._places = {
-            image_id: (number, position)
+            image_id: number << _POSITION_BITS | position
             for number, shard in enumerate(index.shards)
             for position, image_id in enumerate(shard.image_ids)
         }
@@ -209,7 +212,8 @@ class ProposalStore:
                 + self._why_skipped(image_id),
                 hint="run `boxless proposals` on the manifest that has this image",
             )
-        number, position = self._places[image_id]
+        place = self._places[image_id]
+        number, position = place >> _POSITION_BITS, place & _POSITIONS
         shard = self._shard(number)
         proposals = shard[position]
         if position not in shard.checked:  # once: the file is mapped read-only
