@@ -54,10 +54,10 @@ class OpenShard:
         self.path = path
         try:
             opened: Any = safe_open
-            self._tensors = opened(path, framework="numpy")
-            offsets = self._tensors.get_tensor("offsets")
-            sizes = self._tensors.get_tensor("sizes")
-            rows = [self._tensors.get_slice(name).get_shape() for name in ("boxes", "scores")]
+            tensors = opened(path, framework="numpy")
+            offsets = tensors.get_tensor("offsets")
+            sizes = tensors.get_tensor("sizes")
+            rows = [tensors.get_slice(name).get_shape() for name in ("boxes", "scores")]
             self._boxes = _mapped(path, "boxes", ("U16", "F32"))
             self._scores = _mapped(path, "scores", ("F16", "F32"))
         except (SafetensorError, OSError) as error:
@@ -73,7 +73,7 @@ class OpenShard:
             )
         # Arrays of Python's: they give plain numbers, where NumPy's cost a µs each.
         self._edges, self._sizes = array("q", offsets.tolist()), array("q", sizes.ravel().tolist())
-        self.checked: set[int] = set()
+        self.checked = bytearray(images)  # 1 where boxes were looked at
 
     def __getitem__(self, position: int) -> Proposals:
         """Read the boxes of the image at ``position`` (0-based)."""
@@ -216,9 +216,9 @@ class ProposalStore:
         number, position = place >> _POSITION_BITS, place & _POSITIONS
         shard = self._shard(number)
         proposals = shard[position]
-        if position not in shard.checked:  # once: the file is mapped read-only
+        if not shard.checked[position]:  # once: the file is mapped read-only
             check_proposals(proposals, image_id, str(shard.path))
-            shard.checked.add(position)
+            shard.checked[position] = 1
         return proposals
 
     def require(self, image_ids: "Iterable[str]", manifest_fingerprint: str) -> None:
