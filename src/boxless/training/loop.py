@@ -8,6 +8,7 @@ with the same weights bit for bit (on one machine, with the same number of proce
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -195,8 +196,7 @@ def train(
         validate: Held-out loss, asked once a pass by the plateau schedule.
 
     Returns:
-        Updates done and seconds spent, earlier attempts included, and where the time of this
-        attempt's updates went, if the runtime was asked to look.
+        Updates and seconds, earlier attempts included; where this one's time went, if asked for.
 
     Raises:
         ConfigError: There are more processes than images in a batch.
@@ -206,18 +206,14 @@ def train(
     """
     processes = runtime.processes
     stream = stream.part(processes.rank, processes.count)
-    total = settings.updates or stream.updates(settings.epochs)
-    per_epoch = stream.updates(1)
+    total, per_epoch = settings.updates or stream.updates(settings.epochs), stream.updates(1)
     processes.agree(title)  # the first may have had more to prepare
     processes.start_alike(task.module)
     state = _State.begin(task, settings, runtime)
     keeper = _Keeper.begin(state, folder, checkpoint_seconds)
-    task.train_mode()
-    _require_statistics(task.module, stream.batch_size)
-    start, synced = keeper.start, synced_norms(task.module, processes)
+    start = keeper.start
     bar = StepProgress(title, total, done=start, per=stream.batch_size)
-    fast = compiled(task.module, wanted=runtime.compiled)
-    with measured(runtime.device, wanted=runtime.profile) as clock, synced, fast, bar:
+    with bar, _under_way(task, stream.batch_size, runtime) as clock:
         for update, batch in enumerate(_awaited(stream.batches(start, total), clock), start):
             value = rate(settings, update, total, state.plateau.drops)
             now = partial(_moment, folder, stream, batch, update)
@@ -234,6 +230,17 @@ def train(
             if update + 1 < total:
                 keeper.save_if_due(update + 1)
     return keeper.finish(total, clock)
+
+
+@contextmanager
+def _under_way(task: Task, batch_size: int, runtime: Runtime) -> Iterator[Clock | None]:
+    """A task as it is only while it trains; gives the clock, if time is to be measured."""
+    task.train_mode()
+    _require_statistics(task.module, batch_size)
+    synced = synced_norms(task.module, runtime.processes)
+    fast = compiled(task.module, wanted=runtime.compiled)
+    with measured(runtime.device, wanted=runtime.profile) as clock, synced, fast:
+        yield clock
 
 
 def _awaited(batches: Iterator[Batch], clock: Clock | None) -> Iterator[Batch]:
