@@ -20,7 +20,8 @@ from boxless.config import Recipe
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.pipeline.execute import execute
-from boxless.pipeline.training_steps import maps_for, teacher_targets
+from boxless.pipeline.map_keeping import maps_for
+from boxless.pipeline.training_steps import teacher_targets
 from boxless.recipe_files import load_recipe
 from boxless.training.clock import Clock
 from boxless.training.files import WEIGHTS

@@ -284,6 +284,11 @@ class RunConfig(Section):
     seeds: Count = Field(1, description="students per arm, seeds seed, seed + 1, …")
     workers: int = Field(0, ge=0, description="processes that load images; 0 = in the main process")
     cache_gib: NonNegative = Field(2.0, description="memory for decoded images, GiB")
+    maps_gib: NonNegative = Field(
+        0.0,
+        description="most of the disk for the teacher's kept maps, GiB; 0 = no limit; images with"
+        " many and rare tags are kept first, maps of the others computed in every update",
+    )
     threads: int = Field(0, ge=0, description="CPU threads of torch; 0 = torch's choice")
     checkpoint_seconds: NonNegative = Field(60.0, description="time between checkpoints")
     engine: EngineName = Field(

@@ -15,14 +15,12 @@ from boxless.models.weight_files import read_safetensors
 from boxless.pipeline import build, build_methods
 from boxless.pipeline.context import Run
 from boxless.pipeline.levels import adapter_start, feature_levels, keeps_maps
+from boxless.pipeline.map_keeping import MOMENTS, maps_for, moments
 from boxless.pipeline.methods import METHOD_MAPS
 from boxless.pipeline.teacher_check import suspicious_loss, warn
 from boxless.pipeline.training_steps import (
-    MOMENTS,
     PREDICT_BATCH,
     held_out_loss,
-    maps_for,
-    moments,
 )
 from boxless.training.batches import Batch, ViewDataset, whole_batches
 from boxless.training.events import StepProgress

@@ -33,13 +33,14 @@ def maps_step(run: Run, name: str, verb: str, levels_of: LevelsOf, settings: Set
         "stage1.match_statistics",
         "run.precision",
     )
+    if run.recipe.run.maps_gib:
+        common = common | pick(run, "run.maps_gib")
     frozen = run.recipe.teacher.trainable == "head"
 
     def action(run: Run, folder: Path) -> dict[str, Any]:
-        from boxless.pipeline.training_steps import keep_maps, weights_of  # noqa: PLC0415
+        from boxless.pipeline.map_keeping import keep_maps  # noqa: PLC0415
 
-        weights = None if frozen else weights_of(run.folder / "teacher")
-        return keep_maps(run, folder, weights, levels_of(run.recipe))
+        return dict(keep_maps(run, folder, levels_of(run.recipe)))
 
     needs = () if frozen else ("teacher",)
     return Step(name, verb, common | settings, needs, action)

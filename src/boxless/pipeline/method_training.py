@@ -8,9 +8,9 @@ from boxless.models.classifier import Classifier
 from boxless.pipeline import build, build_methods
 from boxless.pipeline.context import Run
 from boxless.pipeline.levels import feature_levels
+from boxless.pipeline.map_keeping import maps_for
 from boxless.pipeline.training_steps import (
     Course,
-    maps_for,
     teacher_targets,
     train_student,
     weights_of,

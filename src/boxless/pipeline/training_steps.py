@@ -10,85 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
 from boxless.config import OptimConfig
 from boxless.data.manifest import Manifest
-from boxless.distill.statistics import watch
 from boxless.distill.tag_loss import detector_loss, tag_loss
-from boxless.engines.engine import Engine
 from boxless.errors import ConfigError
-from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector
-from boxless.models.folding import last_convolution
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
-from boxless.pipeline.levels import keeps_maps, levels_beyond
-from boxless.pipeline.methods import METHOD_MAPS
-from boxless.seals import write_sealed
+from boxless.pipeline.map_keeping import run_maps, runtime_of
 from boxless.training.batches import Batch, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import Task, seed_everything, train
-from boxless.training.map_store import (
-    LevelMaps,
-    MapShards,
-    MapStore,
-    build_map_store,
-    remove_damaged,
-)
-from boxless.training.sharded import RuntimeOf, runtime_for
+from boxless.training.map_store import remove_damaged
 from boxless.training.tasks import TargetsOf
 from boxless.training.teacher_cache import KnowledgeShards, TeacherCache, build_teacher_cache
 
 Facts = dict[str, Any]
 
 PREDICT_BATCH = 16
-MOMENT_IMAGES = 256
-MOMENTS = "moments.safetensors"
-
-
-def keep_maps(
-    run: Run, folder: Path, teacher_weights: Path | None, levels: tuple[str, ...]
-) -> Facts:
-    """Compute some of the teacher's feature maps of all training images once."""
-    recipe = run.recipe
-    if teacher_weights is None:
-        trunk = build.backbone(recipe.teacher).eval()
-    else:
-        trunk = build.trained_detector(recipe, len(run.classes), teacher_weights).backbone
-    damaged = remove_damaged(folder, "*.safetensors")
-    dataset, size = run.dataset(run.train), recipe.teacher.input_size
-    with run.engine() as engine, StepProgress("teacher maps", len(run.train)) as bar:
-        work = MapShards(trunk, size, levels, _runtime_of(run, engine))
-        build_map_store(dataset, folder, work, engine=engine, advance=bar.advance)
-    if recipe.stage1.match_statistics:
-        run.runtime.place(trunk)
-        mean, deviation = moments(run, trunk, size)
-        write_sealed(folder / MOMENTS, save({"mean": mean, "deviation": deviation}))
-    return {"rebuilt": len(damaged)}
-
-
-def _runtime_of(run: Run, engine: Engine | None) -> RuntimeOf:
-    config = run.recipe.run
-    return runtime_for(engine, run.runtime, precision=config.precision, threads=config.threads)
-
-
-def moments(run: Run, trunk: Backbone, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation of the final convolution's channels over the first training images.
-
-    Args:
-        run: The run.
-        trunk: Placed and in evaluation mode.
-        size: Its input side.
-    """
-    rows = range(min(MOMENT_IMAGES, len(run.train)))
-    dataset = run.dataset(run.train)
-    batches = whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, rows=rows)
-    device = run.runtime.device
-    inputs = (trunk.normalize(batch.pixels.to(device).float()) for batch in batches)
-    return watch(trunk, last_convolution(trunk), inputs)
 
 
 def train_teacher(run: Run, folder: Path) -> Facts:
@@ -97,7 +39,7 @@ def train_teacher(run: Run, folder: Path) -> Facts:
     seed_everything(recipe.run.seed)
     model = build.detector(recipe, len(run.classes))
     folds = None if run.folds is None else torch.from_numpy(run.folds)
-    maps = _maps(run) if build.trains_on_maps(recipe) else None
+    maps = run_maps(run) if build.trains_on_maps(recipe) else None
     task = build.teacher_task(recipe, model, folds, maps)
     run.runtime.place(model)
     # With kept maps the pixels are not looked at: fetch the smallest views there are.
@@ -185,30 +127,6 @@ def held_out_loss(
     return measure
 
 
-def _maps(run: Run) -> MapStore | None:
-    """The run's kept maps, if it keeps any."""
-    if not keeps_maps(run.recipe):
-        return None
-    return MapStore(run.folder / "maps", len(run.train))
-
-
-def maps_for(run: Run, levels: tuple[str, ...]) -> MapStore | LevelMaps | None:
-    """Kept maps of some levels, from the run's or the methods' own; None = the teacher runs along.
-
-    Args:
-        run: The run.
-        levels: Levels that are looked at.
-    """
-    main, beyond = _maps(run), levels_beyond(run.recipe, levels)
-    if not beyond:
-        return main
-    extra = MapStore(run.folder / METHOD_MAPS, len(run.train))
-    stores = dict.fromkeys(beyond, extra)
-    if main is not None:
-        stores |= {level: main for level in levels if level not in beyond}
-    return LevelMaps(stores)
-
-
 def cache_teacher(run: Run, folder: Path, teacher_weights: Path) -> Facts:
     """Run the teacher over the training images and keep what it knows."""
     recipe = run.recipe
@@ -218,8 +136,8 @@ def cache_teacher(run: Run, folder: Path, teacher_weights: Path) -> Facts:
     folds = None if run.folds is None else torch.from_numpy(run.folds)
     knowledge, size = build.knowledge(recipe), recipe.teacher.input_size
     with run.engine() as engine, StepProgress("teacher cache", len(run.train)) as bar:
-        runtime = _runtime_of(run, engine)
-        work = KnowledgeShards(model, size, _maps(run), folds, knowledge, runtime)
+        runtime = runtime_of(run, engine)
+        work = KnowledgeShards(model, size, run_maps(run), folds, knowledge, runtime)
         build_teacher_cache(dataset, folder, work, engine=engine, advance=bar.advance)
     return {"rebuilt": len(damaged)}
 

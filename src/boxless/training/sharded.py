@@ -1,6 +1,6 @@
 """Shards of what a network says about all images: computed on an engine, written here."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -44,6 +44,7 @@ def write_shards(
     path_of: Callable[[int], Path],
     content_of: Callable[[Shard], bytes],
     *,
+    rows: Sequence[int] | None = None,
     engine: Engine | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -54,26 +55,28 @@ def write_shards(
         size: Images a shard.
         path_of: Number of a shard -> its file.
         content_of: What a worker does: images -> content of the file, without a seal.
+        rows: These images alone; None = all.
         engine: Where; None for this process.
         advance: Told how many images are done.
     """
     engine = engine or LocalEngine()
+    wanted = range(len(dataset)) if rows is None else rows
     parts = [
-        (path_of(number), tuple(range(first, min(first + size, len(dataset)))))
-        for number, first in enumerate(range(0, len(dataset), size))
+        (path_of(number), tuple(wanted[first : first + size]))
+        for number, first in enumerate(range(0, len(wanted), size))
     ]
-    missing = [(path, rows) for path, rows in parts if not path.exists()]
-    done = len(dataset) - sum(len(rows) for _, rows in missing)
+    missing = [(path, part) for path, part in parts if not path.exists()]
+    done = len(wanted) - sum(len(part) for _, part in missing)
     if done:
         advance(done)
 
     def shards() -> Iterator[Shard]:
-        for _, rows in missing:
-            yield Shard(rows, dataset.part(rows, travels=engine.elsewhere))
+        for _, part in missing:
+            yield Shard(part, dataset.part(part, travels=engine.elsewhere))
 
-    for (path, rows), content in zip(missing, engine.map(content_of, shards()), strict=True):
+    for (path, part), content in zip(missing, engine.map(content_of, shards()), strict=True):
         write_sealed(path, content)
-        advance(len(rows))
+        advance(len(part))
 
 
 def runtime_for(engine: Engine | None, here: Runtime, *, precision: str, threads: int) -> RuntimeOf:
