@@ -168,18 +168,19 @@ def _held_out_maps(run: Run, part: Manifest, plain: Path) -> tuple[float, float]
     run.runtime.place(teacher)
     teacher.eval()
     dataset = run.dataset(part, regions=recipe.teacher.regions)
-    rows = []
+    found = np.zeros((len(part), len(run.classes)), np.float32)
     with StepProgress("teacher beside student", 2 * len(part)) as bar:
         for batch in whole_batches(dataset, size=recipe.teacher.input_size, batch_size=BATCH):
             at = batch.to(run.runtime.device)
             with run.runtime.autocast():
                 (output,) = teacher(at.pixels.float(), at.boxes, at.scores, at.mask)
-            rows.append(output.image_probabilities().float().cpu().numpy())
+            probabilities = output.image_probabilities().float().cpu().numpy()
+            found[batch.index.numpy()] = probabilities
             bar.advance(len(batch.index))
         student = build.trained_student(recipe, len(run.classes), plain, size)
         run.runtime.place(student)
         own = predict(run, student, part, build.student_view(recipe, size), bar)
-    return _map(np.concatenate(rows), part), _map(own, part)
+    return _map(found, part), _map(own, part)
 
 
 def _map(probabilities: Float32Array, part: Manifest) -> float:
