@@ -236,6 +236,7 @@ class TestPlan:
         free += ("data.image_cache", "run.leaks")  # the first but for "sized", see below
         free += ("run.engine", "run.ray_address")  # the same bytes wherever they are computed
         free += ("run.compile",)  # but for "yes": test_computing
+        free += ("run.maps_gib",)  # but where it caps: tests/cli/test_capped_maps.py
         used: set[str] = set()
         for method in ("edge_boxes", "file", "faster_rcnn"):  # each has settings of its own
             changes = {"proposals__method": f'"{method}"', "stage1__enabled": "true"}
