@@ -25,6 +25,7 @@ from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.informative import most_informative
 from boxless.training.map_store import (
+    FEW,
     LevelMaps,
     MapShards,
     MapsOfRows,
@@ -37,6 +38,8 @@ from boxless.training.sharded import RuntimeOf, Shard, runtime_for
 MOMENTS = "moments.safetensors"
 MOMENT_IMAGES = 256
 MOMENT_BATCH = 32
+LOOKS = 4
+"""How often the time for a few maps is taken; the first are slower."""
 
 
 def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, int]:
@@ -148,10 +151,16 @@ def _size(run: Run) -> int:
     return run.recipe.teacher.input_size
 
 
+def _seconds(work: MapShards, few: Shard) -> float:
+    began = time.perf_counter()
+    work.maps(few)
+    return time.perf_counter() - began
+
+
 def _announced(
     run: Run, folder: Path, work: MapShards, engine: Engine | None
 ) -> Sequence[int] | None:
-    """Say what the maps will take, after a look at one image; which images to keep, None = all."""
+    """Say what the maps will take, after a look at two; which images to keep, None = all."""
     if engine is not None and engine.elsewhere:
         if run.recipe.run.maps_gib:
             raise ConfigError(
@@ -160,11 +169,10 @@ def _announced(
                 hint="set run.engine to local, or run.maps_gib to 0",
             )
         return None
-    one = Shard((0,), run.dataset(run.train).part((0,)))
-    each = sum(found.nbytes for found in work.maps(one).values())  # the first is slower
-    began = time.perf_counter()
-    work.maps(one)
-    seconds = time.perf_counter() - began
+    rows = tuple(range(min(FEW, len(run.train))))
+    few = Shard(rows, run.dataset(run.train).part(rows))
+    each = sum(found.nbytes for found in work.maps(few).values()) // len(rows)
+    seconds = min(_seconds(work, few) for _ in range(LOOKS)) / len(rows)
     images, most = len(run.train), int(run.recipe.run.maps_gib * GIB)
     count = min(images, most // each) if most else images
     if count == 0:
