@@ -24,13 +24,12 @@ from boxless.pipeline.context import Run
 from boxless.pipeline.methods import compared, student_folder
 from boxless.pipeline.record import read_record
 from boxless.seals import KEY, repair_hint, require_whole, write_sealed
-from boxless.training.batches import whole_batches
+from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.teacher_cache import TeacherCache
 from boxless.types import Detections, Float32Array
 
-PREDICT_BATCH = 16
 DETECTION_IOU = 0.4
 """NMS of detections (WSDDN core/wsddn_test.m)."""
 DETECTION_FLOOR = 1e-3

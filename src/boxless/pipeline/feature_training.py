@@ -19,10 +19,9 @@ from boxless.pipeline.map_keeping import MOMENTS, maps_for, moments
 from boxless.pipeline.methods import METHOD_MAPS
 from boxless.pipeline.teacher_check import suspicious_loss, warn
 from boxless.pipeline.training_steps import (
-    PREDICT_BATCH,
     held_out_loss,
 )
-from boxless.training.batches import Batch, ViewDataset, whole_batches
+from boxless.training.batches import PREDICT_BATCH, Batch, ViewDataset, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.feature_task import FeatureTask
 from boxless.training.files import CHECKPOINT

@@ -19,10 +19,10 @@ from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
-from boxless.pipeline.evaluation import PREDICT_BATCH, arm_folders, load_predictions
+from boxless.pipeline.evaluation import arm_folders, load_predictions
 from boxless.pipeline.looking import Answers, look, references
 from boxless.seals import require_whole, write_sealed
-from boxless.training.batches import whole_batches
+from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.types import Float32Array

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -42,7 +43,7 @@ LOOKS = 4
 """How often the time for a few maps is taken; the first are slower."""
 
 
-def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, int]:
+def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]:
     """Compute some of the teacher's feature maps once, of all training images or of some.
 
     Args:
@@ -172,7 +173,6 @@ def _announced(
     rows = tuple(range(min(FEW, len(run.train))))
     few = Shard(rows, run.dataset(run.train).part(rows))
     each = sum(found.nbytes for found in work.maps(few).values()) // len(rows)
-    seconds = min(_seconds(work, few) for _ in range(LOOKS)) / len(rows)
     images, most = len(run.train), int(run.recipe.run.maps_gib * GIB)
     count = min(images, most // each) if most else images
     if count == 0:
@@ -191,6 +191,7 @@ def _announced(
             " with --stage1.teacher_maps online",
         )
     if left:
+        seconds = min(_seconds(work, few) for _ in range(LOOKS)) / len(rows)
         told += f", about {max(1, round(left / each * seconds))} s"
     if count < images:
         told += f"; maps of the {images - count:,} others are computed whenever they are needed"

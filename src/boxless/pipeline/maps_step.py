@@ -40,7 +40,7 @@ def maps_step(run: Run, name: str, verb: str, levels_of: LevelsOf, settings: Set
     def action(run: Run, folder: Path) -> dict[str, Any]:
         from boxless.pipeline.map_keeping import keep_maps  # noqa: PLC0415
 
-        return dict(keep_maps(run, folder, levels_of(run.recipe)))
+        return keep_maps(run, folder, levels_of(run.recipe))
 
     needs = () if frozen else ("teacher",)
     return Step(name, verb, common | settings, needs, action)

@@ -20,7 +20,7 @@ from boxless.models.detector import Detector
 from boxless.pipeline import build
 from boxless.pipeline.context import Run
 from boxless.pipeline.map_keeping import run_maps, runtime_of
-from boxless.training.batches import Batch, whole_batches
+from boxless.training.batches import PREDICT_BATCH, Batch, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import Task, seed_everything, train
@@ -29,8 +29,6 @@ from boxless.training.tasks import TargetsOf
 from boxless.training.teacher_cache import KnowledgeShards, TeacherCache, build_teacher_cache
 
 Facts = dict[str, Any]
-
-PREDICT_BATCH = 16
 
 
 def train_teacher(run: Run, folder: Path) -> Facts:

@@ -65,17 +65,17 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
         ConfigError: The proposer works in one process, but an engine is given.
     """
     if shard_size < 1 or workers < 0:
-        raise DataError(
-            f"expected shard_size >= 1 and workers >= 0, found {shard_size} and {workers}"
-        )
+        found = f"found {shard_size} and {workers}"
+        raise DataError(f"expected shard_size >= 1 and workers >= 0, {found}")
     ids = _unique_ids(records)
     inputs = StoreInputs(
         proposer.name, dict(proposer.settings), manifest_fingerprint, shard_size, ids
     )
     report = progress or _silent
     if (folder / INDEX_NAME).exists():
+        store = _reopen(folder, inputs, skip_bad=skip_bad)
         report(len(ids), len(ids))
-        return _reopen(folder, inputs, skip_bad=skip_bad)
+        return store
     chosen, one = _engine(engine, proposer, workers, len(ids)), ProposeOne(proposer, load_image)
     one.check(records, skip_bad=skip_bad)
     with held(folder):

@@ -27,6 +27,9 @@ from boxless.training.views import (
 )
 from boxless.types import Float32Array, ImageRecord, Proposals, UInt8Array
 
+PREDICT_BATCH = 16
+"""Images at a time where nothing is trained: on a CPU a fifth faster than 32 at a time."""
+
 ImageLoader = Callable[[str], UInt8Array]
 ProposalLookup = Callable[[str], Proposals]
 
