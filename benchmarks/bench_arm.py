@@ -12,10 +12,10 @@ from pathlib import Path
 
 from measure import Figure, parser, publish, some_images, voc_mini
 
-from boxless.pipeline.context import Run
-from boxless.pipeline.execute import execute
-from boxless.pipeline.record import read_record
-from boxless.recipe_files import load_recipe
+from boxless.recipe.recipe_files import load_recipe
+from boxless.runs.context import Run
+from boxless.runs.execute import execute
+from boxless.runs.record import read_record
 
 CACHE, STAGES = ("maps", "teacher", "cache"), ("stage1/seed-0", "stage2/seed-0")
 PLAIN, PROPOSALS = "baseline/seed-0", "proposals"

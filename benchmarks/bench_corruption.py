@@ -28,13 +28,13 @@ from safetensors.numpy import save
 from torch import nn
 
 from boxless.errors import BoxlessError
+from boxless.files.seals import damage, write_sealed
 from boxless.inference.student_file import open_student
 from boxless.models.weight_files import read_safetensors
-from boxless.pipeline.evaluation import ARMS, PREDICTIONS, load_predictions, load_summaries
 from boxless.proposals.index import INDEX_NAME, StoreInputs
 from boxless.proposals.store import ProposalStore
 from boxless.proposals.writer import ProposalWriter
-from boxless.seals import damage, write_sealed
+from boxless.runs.evaluation import ARMS, PREDICTIONS, load_predictions, load_summaries
 from boxless.training.checkpoint import NAME, Progress, load_checkpoint, save_checkpoint
 from boxless.training.map_store import MapStore
 from boxless.training.map_store import shard_path as map_shard

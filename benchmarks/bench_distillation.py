@@ -16,13 +16,13 @@ from typing import Any
 
 from measure import Figure, interleaved, parser, publish, ratio, some_images, voc_mini
 
-from boxless.config import Recipe
-from boxless.pipeline import build
-from boxless.pipeline.context import Run
-from boxless.pipeline.execute import execute
-from boxless.pipeline.map_keeping import maps_for
-from boxless.pipeline.training_steps import teacher_targets
-from boxless.recipe_files import load_recipe
+from boxless.recipe.recipe_files import load_recipe
+from boxless.recipe.schema import Recipe
+from boxless.runs import build
+from boxless.runs.context import Run
+from boxless.runs.execute import execute
+from boxless.runs.map_keeping import maps_for
+from boxless.runs.training_steps import teacher_targets
 from boxless.training.clock import Clock
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import Task, _State

@@ -23,14 +23,14 @@ from measure import Figure, parser, publish, ratio, voc_mini
 from PIL import Image
 
 from boxless.data.images import load_image
-from boxless.engines.engine import Engine, engine_beyond
+from boxless.files.engine import Engine, engine_beyond
 from boxless.inference.predictor import Predictor
-from boxless.pipeline import build
-from boxless.pipeline.onnx_graph import onnx_bytes
 from boxless.proposals.extract import extract
 from boxless.proposals.proposer import make_proposer
 from boxless.proposals.store import ProposalStore
-from boxless.recipe_files import load_recipe
+from boxless.recipe.recipe_files import load_recipe
+from boxless.runs import build
+from boxless.runs.onnx_graph import onnx_bytes
 from boxless.training.batches import ViewDataset
 from boxless.training.map_store import MapShards, MapStore, build_map_store
 from boxless.training.runtime import Runtime

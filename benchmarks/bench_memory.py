@@ -23,9 +23,9 @@ from measure import Figure, parser, publish
 from PIL import Image
 
 from boxless.data.sources import load_manifest
-from boxless.pipeline.context import Run
-from boxless.pipeline.execute import execute
-from boxless.recipe_files import load_recipe
+from boxless.recipe.recipe_files import load_recipe
+from boxless.runs.context import Run
+from boxless.runs.execute import execute
 
 RECIPE = """
 name = "memory"

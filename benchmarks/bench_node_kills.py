@@ -20,7 +20,7 @@ from measure import Figure, parser, publish
 from ray.cluster_utils import Cluster
 
 from boxless.data.images import load_image
-from boxless.engines.engine import Engine, engine_beyond
+from boxless.files.engine import Engine, engine_beyond
 from boxless.proposals.extract import extract
 from boxless.proposals.proposer import make_proposer
 from boxless.types import ImageRecord

@@ -21,9 +21,9 @@ from measure import Figure, interleaved, parser, publish, ratio
 from boxless import __version__
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.models.classifier import Classifier
-from boxless.pipeline import build
-from boxless.pipeline.onnx_graph import ExportedStudent, onnx_bytes
-from boxless.recipe_files import load_recipe
+from boxless.recipe.recipe_files import load_recipe
+from boxless.runs import build
+from boxless.runs.onnx_graph import ExportedStudent, onnx_bytes
 
 CLASSES = 20
 

@@ -17,11 +17,11 @@ from typing import Any
 
 from measure import Figure, parser, publish, ratio, some_images, voc_mini
 
-from boxless.launched import quiet_unless_first
-from boxless.pipeline.context import Run
-from boxless.pipeline.follow import execute_together
-from boxless.pipeline.record import read_record
-from boxless.recipe_files import load_recipe
+from boxless.files.launched import quiet_unless_first
+from boxless.recipe.recipe_files import load_recipe
+from boxless.runs.context import Run
+from boxless.runs.follow import execute_together
+from boxless.runs.record import read_record
 from boxless.training.processes import joined
 
 KINDS = {"1 x 1": (1, 1), "1 x 2": (1, 2), "2 x 1": (2, 1)}

@@ -14,8 +14,8 @@ import torch
 from measure import Figure, interleaved, parser, publish, ratio
 from torch import Tensor
 
-from boxless.distill.region_transfer import form_loss, region_loss, region_weights
-from boxless.regions.operators import RegionForm, build_region_form
+from boxless.losses.region_operators import RegionForm, build_region_form
+from boxless.losses.region_transfer import form_loss, region_loss, region_weights
 
 BINS, CHANNELS = 7, 512
 

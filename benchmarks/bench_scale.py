@@ -100,7 +100,7 @@ def write_knowledge(case: Case) -> None:
     import torch  # noqa: PLC0415 - imported when measured
     from safetensors.torch import save  # noqa: PLC0415
 
-    from boxless.seals import write_sealed  # noqa: PLC0415
+    from boxless.files.seals import write_sealed  # noqa: PLC0415
     from boxless.training import map_store, teacher_cache  # noqa: PLC0415
 
     for name in ("cache", "maps"):

@@ -11,7 +11,7 @@ from process_table import every_process
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from boxless.pipeline.verify import find_damage
+from boxless.runs.verify import find_damage
 from boxless.training.files import CHECKPOINT
 
 RECORD = "step.json"

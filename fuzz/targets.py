@@ -23,13 +23,13 @@ from boxless.data.images import ImageLimits, decode_image
 from boxless.data.nus_wide_lists import read_flat
 from boxless.data.voc_xml import read_objects
 from boxless.errors import BoxlessError
-from boxless.pipeline.record import read_record
+from boxless.files.seals import damage, sealed
 from boxless.proposals.box_files import read_boxes
 from boxless.proposals.index import StoreInputs
 from boxless.proposals.store import ProposalStore
 from boxless.proposals.writer import ProposalWriter
-from boxless.recipe_files import load_recipe
-from boxless.seals import damage, sealed
+from boxless.recipe.recipe_files import load_recipe
+from boxless.runs.record import read_record
 from boxless.types import Proposals
 
 FOLDER = Path(
@@ -145,7 +145,7 @@ XML = (
     b"<ymin>1</ymin><xmax>5</xmax><ymax>6</ymax></bndbox></object></annotation>"
 )
 RECORD = b'{"name": "a", "settings": {}, "inputs": {}, "status": "done", "seconds": 1.0}'
-RECIPE = (Path(__file__).resolve().parents[1] / "src/boxless/recipes/demo.toml").read_bytes()
+RECIPE = (Path(__file__).resolve().parents[1] / "src/boxless/recipe/recipes/demo.toml").read_bytes()
 TENSORS = save({"a": np.arange(6, dtype=np.float32)})
 BOXES = b'[{"file_name": "a.jpg", "bbox": [0, 0, 5, 5], "score": 0.5}]'
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from boxless.recipe_files import dotted, load_recipe, validate
+from boxless.recipe.recipe_files import dotted, load_recipe, validate
 
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = 7

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from boxless.atomic import write_atomically
 from boxless.data.sources import load_manifest
 from boxless.errors import RunError, system_fault
-from boxless.lock import held
-from boxless.pipeline import execute as module
-from boxless.pipeline.context import Run
-from boxless.pipeline.record import read_record
-from boxless.pipeline.step import Step
-from boxless.recipe_files import load_recipe
-from boxless.seals import write_sealed
+from boxless.files.atomic import write_atomically
+from boxless.files.lock import held
+from boxless.files.seals import write_sealed
+from boxless.recipe.recipe_files import load_recipe
+from boxless.runs import execute as module
+from boxless.runs.context import Run
+from boxless.runs.record import read_record
+from boxless.runs.step import Step
 
 FAULTS = {
     "full": OSError(errno.ENOSPC, "No space left on device"),

@@ -13,6 +13,7 @@ Labels are int8: 1 present, 0 absent, -1 unknown (neither positive nor negative)
 """
 
 from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,18 @@ Int8Array = NDArray[np.int8]
 UInt8Array = NDArray[np.uint8]
 
 PRESENT, ABSENT, UNKNOWN = 1, 0, -1
+
+ProposalMethod = Literal[
+    "edge_boxes",
+    "selective_search_fast",
+    "selective_search_quality",
+    "grid",
+    "faster_rcnn",
+    "file",
+]
+"""Ways to propose regions, for recipes, commands and proposers alike."""
+
+PROPOSAL_METHODS: Final[tuple[str, ...]] = get_args(ProposalMethod)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from boxless.seals import write_sealed
+from boxless.files.seals import write_sealed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

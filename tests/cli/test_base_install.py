@@ -88,10 +88,10 @@ def wanted(finished_run, images):
     """What PyTorch says, (24, K)."""
     import torch
 
-    from boxless.pipeline.export import best_seed, best_student
-    from boxless.pipeline.finished import open_run
-    from boxless.pipeline.onnx_graph import ExportedStudent
-    from boxless.pipeline.student_facts import student_metadata
+    from boxless.runs.export import best_seed, best_student
+    from boxless.runs.finished import open_run
+    from boxless.runs.onnx_graph import ExportedStudent
+    from boxless.runs.student_facts import student_metadata
 
     run = open_run(finished_run)
     model = best_student(run, best_seed(run))

@@ -81,7 +81,7 @@ def test_smaller_files(finished_run, scenes, wanted, preloaded, tmp_path, words,
 
 
 def test_a_file_that_loses_too_much_is_refused(finished_run, tmp_path, monkeypatch, app):
-    from boxless.pipeline import delivery
+    from boxless.runs import delivery
 
     values = iter([0.8, 0.7, 0.75])  # the exact file, then two plans
     monkeypatch.setattr(delivery, "measured_map", lambda *_: next(values))

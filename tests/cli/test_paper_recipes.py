@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 import tiny_vgg
 from boxless.inference.predictor import Predictor
 from boxless.models.pixels import CAFFE, IMAGENET
-from boxless.recipe_files import load_recipe
+from boxless.recipe.recipe_files import load_recipe
 from boxless.report.results import read_results
 from caffe_files import write
 

@@ -10,7 +10,7 @@ from command_line import TINY, boxless, environment
 from boxless.cli.app import VERBS, main
 from boxless.cli.overrides import parse_overrides
 from boxless.errors import ConfigError
-from boxless.recipe_files import builtin_recipes, dotted, known_keys, load_recipe
+from boxless.recipe.recipe_files import builtin_recipes, dotted, known_keys, load_recipe
 
 HEAVY = ("torch", "numpy", "cv2", "PIL", "pydantic", "onnxruntime", "timm", "matplotlib")
 NAMES = [name for name, _, _ in VERBS]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from engine_work import write_images
 
-from boxless.engines.local import LocalEngine
 from boxless.errors import ConfigError, DataError, RunError
+from boxless.files.local_engine import LocalEngine
 from boxless.inference.elsewhere import stream_elsewhere
 from boxless.inference.predictor import Predictor
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from boxless.cli.app import main
 from boxless.data.images import load_image
-from boxless.engines.engine import engine_beyond
 from boxless.errors import ConfigError, DataError, RunError
+from boxless.files.engine import engine_beyond
 from boxless.proposals.extract import extract
 from boxless.proposals.proposer import make_proposer
 

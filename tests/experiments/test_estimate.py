@@ -6,10 +6,10 @@ import pytest
 
 from boxless.data.sources import load_manifest
 from boxless.experiments.estimate import Timings
-from boxless.pipeline.context import Run
-from boxless.pipeline.execute import outlook
-from boxless.pipeline.record import to_json
-from boxless.recipe_files import load_recipe
+from boxless.recipe.recipe_files import load_recipe
+from boxless.runs.context import Run
+from boxless.runs.execute import outlook
+from boxless.runs.record import to_json
 
 BATCH, TRAIN = 16, 90  # 100 less those held out
 

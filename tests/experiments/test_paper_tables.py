@@ -4,7 +4,7 @@ import pytest
 
 from boxless.errors import ConfigError
 from boxless.experiments.tables import MAIN, PaperTable, load_table, table_names
-from boxless.recipe_files import known_keys
+from boxless.recipe.recipe_files import known_keys
 
 NAMES = ["figure4", "table1", "table2", "table3", "table4", "table5"]
 

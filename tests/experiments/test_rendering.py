@@ -11,7 +11,7 @@ from boxless.experiments.outcome import Order, Outcome, OutcomeRow, _changed, ve
 from boxless.experiments.page import page
 from boxless.experiments.rendering import comma_separated, latex, markdown, verdicts
 from boxless.experiments.tables import load_table
-from boxless.recipe_files import load_recipe
+from boxless.recipe.recipe_files import load_recipe
 from boxless.report.arms import Spread
 from boxless.report.results import Interval
 

@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boxless.distill.tag_loss import detector_loss
+from boxless.losses.region_pooling import pool_regions
+from boxless.losses.tag_loss import detector_loss
 from boxless.models.backbone import Backbone
 from boxless.models.detector import Detector, DetectorHead, DetectorOutput, SharedDropout
-from boxless.regions.pooling import pool_regions
 
 K, R = 5, 9
 

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from proposal_pictures import picture
 
 from boxless.errors import BoxlessError, MissingExtraError
+from boxless.losses.region_boxes import iou
 from boxless.proposals import edge_boxes
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.edge_boxes import EdgeBoxes, diverse_order
 from boxless.proposals.grid import grid_boxes
 from boxless.proposals.proposer import make_proposer
-from boxless.regions.boxes import iou
 from boxless.types import Proposals
 
 

@@ -3,8 +3,8 @@
 import torch
 from training_case import CLASSES, IMAGES, REGIONS, SIDE
 
-from boxless.distill.prediction_transfer import SoftLoss
-from boxless.distill.region_transfer import Adapter
+from boxless.losses.prediction_transfer import SoftLoss
+from boxless.losses.region_transfer import Adapter
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead

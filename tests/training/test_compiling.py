@@ -9,8 +9,8 @@ from task_case import LEVEL, classifier_task, region_task, student
 from test_loop import Interrupted, KilledError, assert_same, run
 from training_case import settings
 
-from boxless.distill.region_transfer import Adapter
 from boxless.errors import ConfigError
+from boxless.losses.region_transfer import Adapter
 from boxless.training.compiling import compiled, eager, missing_compiler, require_compiler
 from boxless.training.files import WEIGHTS
 

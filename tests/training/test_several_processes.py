@@ -12,9 +12,9 @@ from several_case import CASES, THREE
 from task_case import FOLDS, LEVEL, classifier_task, region_task, student, teacher, teacher_task
 from training_case import IMAGES, REGIONS, SIDE, stream
 
-from boxless.distill.region_transfer import Adapter
 from boxless.errors import ConfigError
-from boxless.launched import launched
+from boxless.files.launched import launched
+from boxless.losses.region_transfer import Adapter
 from boxless.training.events import read_events
 from boxless.training.files import CHECKPOINT, WEIGHTS
 from boxless.training.whole_map_tasks import AttentionTask, HintTask, TeacherMaps

@@ -14,8 +14,8 @@ from task_case import (
 from torch.nn import functional
 from training_case import IMAGES, REGIONS, SIDE, dataset, settings, stream
 
-from boxless.distill.region_transfer import region_loss
-from boxless.distill.tag_loss import detector_loss, tag_loss
+from boxless.losses.region_transfer import region_loss
+from boxless.losses.tag_loss import detector_loss, tag_loss
 from boxless.models.pixels import resize_aligned
 from boxless.training.batches import whole_batches
 from boxless.training.loop import train

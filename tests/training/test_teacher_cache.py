@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from task_case import FOLDS, LEVEL, teacher
 from training_case import CLASSES, IMAGES, REGIONS, SIDE, dataset
 
-from boxless.distill.objectness import objectness
 from boxless.errors import StoreError
+from boxless.losses.objectness import objectness
 from boxless.training import map_store, teacher_cache
 from boxless.training.batches import whole_batches
 from boxless.training.map_store import MapShards, MapStore, build_map_store, remove_damaged

@@ -5,9 +5,9 @@ import torch
 from task_case import LEVEL, student, teacher
 from training_case import IMAGES, SIDE, dataset, settings, stream
 
-from boxless.distill.attention import attention_loss
-from boxless.distill.region_transfer import Adapter
-from boxless.distill.tag_loss import tag_loss
+from boxless.losses.attention import attention_loss
+from boxless.losses.region_transfer import Adapter
+from boxless.losses.tag_loss import tag_loss
 from boxless.training.batches import whole_batches
 from boxless.training.loop import train
 from boxless.training.whole_map_tasks import AttentionTask, HintTask, TeacherMaps

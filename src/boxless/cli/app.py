@@ -13,7 +13,7 @@ from rich.console import Console
 
 from boxless import __version__
 from boxless.errors import BoxlessError, ConfigError, PeerError, system_fault
-from boxless.launched import launched, quiet_unless_first
+from boxless.files.launched import launched, quiet_unless_first
 
 app = App(
     name="boxless",

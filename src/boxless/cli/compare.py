@@ -101,7 +101,7 @@ def _facts(
     found: "Comparison", counts: tuple[int, ...], *, data: str, split: str, methods: list[Any]
 ) -> dict[str, Any]:
     """Everything about the comparison, ready for JSON."""
-    from boxless.pipeline.environment import environment
+    from boxless.runs.environment import environment
 
     made_with = environment()
     places = [found.counts.index(count) for count in counts]
@@ -141,7 +141,7 @@ def _write(folder: Path, found: "Comparison", facts: dict[str, Any], *, as_json:
 
     from rich.console import Console
 
-    from boxless.atomic import write_atomically
+    from boxless.files.atomic import write_atomically
     from boxless.proposals.recall import IOUS
     from boxless.report.proposal_plot import recall_plot
 

@@ -31,7 +31,7 @@ def doctor(*, json: bool = False) -> None:
     Args:
         json: Print JSON instead of a table.
     """
-    from boxless.pipeline.environment import environment
+    from boxless.runs.environment import environment
 
     facts = environment()
     checks = [(part, *_check(modules), remedy) for part, modules, remedy in NEEDS]

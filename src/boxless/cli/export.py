@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from boxless.pipeline.delivery import Delivery, Figures
+    from boxless.runs.delivery import Delivery, Figures
 
 
 def export(
@@ -52,17 +52,17 @@ def export(
     _require_run(run)
     require_training()
 
-    from boxless.pipeline.finished import open_run
+    from boxless.runs.finished import open_run
 
     opened = open_run(run, data=data)
     if out is not None:
-        from boxless.pipeline.delivery import deliver
-        from boxless.storage.paths import place
+        from boxless.files.paths import place
+        from boxless.runs.delivery import deliver
 
         precision = quantize or ("float16" if fp16 else "float32")
         _show(deliver(opened, place(out), precision=precision, limit=limit / 100), out)
     if hub is not None:
-        from boxless.pipeline.hub_folder import write_hub_folder
+        from boxless.runs.hub_folder import write_hub_folder
 
         write_hub_folder(opened, hub)
         print(f"{hub}: model.safetensors, config.json, README.md")

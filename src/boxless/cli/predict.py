@@ -6,15 +6,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from boxless.engines.engine import EngineName
+from boxless.files.engine import EngineName
 
 if TYPE_CHECKING:
-    from boxless.engines.engine import Engine
     from boxless.errors import BoxlessError
+    from boxless.files.engine import Engine
+    from boxless.files.paths import AnyPath, RemotePath
     from boxless.inference.prediction import Prediction
     from boxless.inference.predictor import Predictor
     from boxless.inference.result_files import ResultWriter
-    from boxless.storage.paths import AnyPath, RemotePath
 
 Format = Literal["table", "json", "csv", "parquet", "coco"]
 _FORMATS: dict[str, Format] = {
@@ -74,9 +74,9 @@ def predict(
         ray_address: Cluster, as HOST:PORT or auto; by default that of RAY_ADDRESS, else a new one
             of this machine alone.
     """
-    from boxless.engines.engine import engine_beyond
+    from boxless.files.engine import engine_beyond
+    from boxless.files.paths import place
     from boxless.inference.predictor import Predictor
-    from boxless.storage.paths import place
 
     target = None if out is None else place(out)
     kind = _kind("json" if json and format is None else format, target)
@@ -151,8 +151,8 @@ def _chosen(prediction: "Prediction", top: int | None, *, ranked: bool) -> "Pred
 def _find(words: list[str], failures: list[tuple[str, str]]) -> list[str]:
     """Files as given, folders searched to the bottom, patterns resolved."""
     from boxless.errors import DataError
+    from boxless.files.paths import RemotePath, is_url
     from boxless.inference.images import find_images, match_images
-    from boxless.storage.paths import RemotePath, is_url
 
     found: list[str] = []
     for word in words:
@@ -217,8 +217,8 @@ def _artist(
 def _writer(
     kind: Format, out: "AnyPath | None", predictor: "Predictor", stack: ExitStack
 ) -> "ResultWriter":
-    from boxless.atomic import replacing
     from boxless.cli.predict_table import Table
+    from boxless.files.atomic import replacing
     from boxless.inference.result_files import open_writer
 
     if kind == "table":

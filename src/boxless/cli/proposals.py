@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from boxless.cli.proposal_options import Order, Outside, ProposalOptions, image_loader
-from boxless.engines.engine import EngineName
-from boxless.proposal_methods import ProposalMethod
+from boxless.files.engine import EngineName
+from boxless.types import ProposalMethod
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from boxless.data.manifest import Manifest
-    from boxless.engines.engine import Engine
+    from boxless.files.engine import Engine
+    from boxless.files.paths import AnyPath
     from boxless.proposals.proposer import BoxSource
     from boxless.proposals.recall import RecallTable
     from boxless.proposals.store import ProposalStore
-    from boxless.storage.paths import AnyPath
     from boxless.types import UInt8Array
 
 app = App(name="proposals", help="Propose regions for every image and measure their recall.")
@@ -85,9 +85,9 @@ def proposals(
         json: Print the result as JSON.
     """
     from boxless.data.sources import load_manifest
-    from boxless.engines.engine import engine_beyond
+    from boxless.files.engine import engine_beyond
+    from boxless.files.paths import place
     from boxless.proposals.recall import COUNTS, recall_table
-    from boxless.storage.paths import place
 
     options = ProposalOptions(max_boxes, size, file, order, outside, detector, detector_weights)
     proposer = options.proposer(method)

@@ -14,7 +14,7 @@ app = App(name="recipes", help="Recipes: all settings of a run, as commented TOM
 @app.command(name="list")
 def list_recipes() -> None:
     """List the recipes that come with boxless."""
-    from boxless.recipe_files import builtin_recipes, load_recipe
+    from boxless.recipe.recipe_files import builtin_recipes, load_recipe
 
     table = Table("recipe", "what it is for", "teacher", "student")
     for name in builtin_recipes():
@@ -36,7 +36,7 @@ def show(name: str, *, full: bool = False) -> None:
         name: A built-in recipe or a TOML file.
         full: Every setting with its value and meaning, also those left at their default.
     """
-    from boxless.recipe_files import dotted, known_keys, load_recipe, recipe_text
+    from boxless.recipe.recipe_files import dotted, known_keys, load_recipe, recipe_text
 
     if not full:
         is_file = name.endswith(".toml")
@@ -58,8 +58,8 @@ def copy(name: str, to: Path) -> None:
         name: A built-in recipe.
         to: The TOML file to write; it must not exist.
     """
-    from boxless.atomic import write_atomically
-    from boxless.recipe_files import recipe_text
+    from boxless.files.atomic import write_atomically
+    from boxless.recipe.recipe_files import recipe_text
 
     text = recipe_text(name)
     if to.suffix != ".toml":
@@ -79,7 +79,7 @@ def validate(name: str) -> None:
     Args:
         name: A built-in recipe or a TOML file.
     """
-    from boxless.recipe_files import dotted, load_recipe
+    from boxless.recipe.recipe_files import dotted, load_recipe
 
     found = load_recipe(name)
     Console().print(f"{name} is valid: {len(dotted(found))} settings", soft_wrap=True)

@@ -12,7 +12,7 @@ from rich.console import Console
 from boxless.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
-    from boxless.pipeline.context import Run
+    from boxless.runs.context import Run
     from boxless.training.processes import Processes
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
@@ -190,8 +190,8 @@ def run_until(
         methods: Names of methods to compare, separated by commas, or None for the recipe's.
         profile: Have training steps measure where their time goes.
     """
-    from boxless.launched import launched
-    from boxless.pipeline.execute import execute
+    from boxless.files.launched import launched
+    from boxless.runs.execute import execute
 
     def load(processes: "Processes | None" = None) -> "Run":
         return _run(spec, tokens, out, recipe, seeds, methods, profile, processes)
@@ -201,7 +201,7 @@ def run_until(
         return
     _refuse_forced_restarts(force or [])
     require_training()
-    from boxless.pipeline.follow import execute_together
+    from boxless.runs.follow import execute_together
     from boxless.training.processes import joined
 
     with joined() as processes:
@@ -227,9 +227,9 @@ def _run(
     """The run that the words of a command name; see `run_until`."""
     from boxless.cli.overrides import parse_overrides
     from boxless.data.sources import load_manifest
-    from boxless.pipeline.context import Run
-    from boxless.pipeline.readable import without_bad_images
-    from boxless.recipe_files import load_recipe
+    from boxless.recipe.recipe_files import load_recipe
+    from boxless.runs.context import Run
+    from boxless.runs.readable import without_bad_images
 
     overrides = parse_overrides(tokens)
     if seeds is not None:
@@ -274,7 +274,7 @@ def _refuse_forced_restarts(force: list[str]) -> None:
 
 
 def _show(out: Path) -> None:
-    from boxless.launched import launched
+    from boxless.files.launched import launched
     from boxless.report.results import read_results
     from boxless.report.tables import methods_table, results_table
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from boxless.pipeline.verify import Findings
+    from boxless.runs.verify import Findings
 
 
 def verify(place: Path, *, repair: bool = False, json: bool = False) -> None:
@@ -27,8 +27,8 @@ def verify(place: Path, *, repair: bool = False, json: bool = False) -> None:
         repair: Delete what is damaged and let the next command make it again.
         json: Print JSON.
     """
-    from boxless.pipeline.verify import find_damage
-    from boxless.pipeline.verify import repair as make_room
+    from boxless.runs.verify import find_damage
+    from boxless.runs.verify import repair as make_room
 
     console = Console(stderr=True)
     with console.status("reading") as status:

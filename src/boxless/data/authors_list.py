@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from boxless.atomic import replacing, write_atomically
 from boxless.data.manifest import Manifest
 from boxless.data.options import Options, split_options
 from boxless.data.text import numbered_lines, read_class_names
 from boxless.errors import DataError
+from boxless.files.atomic import replacing, write_atomically
 from boxless.types import UNKNOWN, ImageRecord
 
 OPTIONS = ("test", "classes", "root")

@@ -9,7 +9,7 @@ import numpy as np
 
 from boxless.data.images import BadImage, find_bad_images
 from boxless.data.manifest import Manifest
-from boxless.storage.files import file_size, read_file
+from boxless.files.remote import file_size, read_file
 from boxless.types import ABSENT, PRESENT, UNKNOWN, ImageRecord
 
 

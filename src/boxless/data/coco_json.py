@@ -14,7 +14,7 @@ from typing import Any
 import ijson
 
 from boxless.errors import DataError
-from boxless.watched_file import watched
+from boxless.files.watched_file import watched
 
 _SECTIONS = {
     "images": ("id", "file_name"),

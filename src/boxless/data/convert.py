@@ -7,11 +7,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from boxless.atomic import write_atomically
 from boxless.data import csv, scenes
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError
-from boxless.storage.paths import is_url
+from boxless.files.atomic import write_atomically
+from boxless.files.paths import is_url
 from boxless.types import ImageRecord
 
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from boxless.atomic import write_atomically
 from boxless.data.manifest import Manifest
 from boxless.data.text import read_class_names
 from boxless.errors import DataError, unknown_name
-from boxless.storage.paths import AnyPath, RemotePath, is_url, place
+from boxless.files.atomic import write_atomically
+from boxless.files.paths import AnyPath, RemotePath, is_url, place
 from boxless.types import ImageRecord
 
 TEST_PERCENT = 20

@@ -19,8 +19,8 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from boxless.data import scenes
 from boxless.data.jpeg import decode_plain_jpeg
 from boxless.errors import DataError
-from boxless.storage.files import read_file
-from boxless.storage.paths import is_url
+from boxless.files.paths import is_url
+from boxless.files.remote import read_file
 from boxless.types import ImageRecord, UInt8Array
 
 MAX_PIXELS = 100_000_000

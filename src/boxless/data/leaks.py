@@ -9,8 +9,8 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
-from boxless.storage.files import file_size, look_ahead, read_file
-from boxless.storage.paths import place
+from boxless.files.paths import place
+from boxless.files.remote import file_size, look_ahead, read_file
 from boxless.types import ImageRecord
 
 _TAIL = 4096

@@ -6,7 +6,7 @@ from pathlib import Path
 from boxless.data import authors_list, coco, csv, nus_wide, scenes, voc
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError, unknown_name
-from boxless.storage.paths import is_url
+from boxless.files.paths import is_url
 
 READERS: dict[str, Callable[[str], Manifest]] = {
     "voc": voc.read,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from boxless.errors import DataError
-from boxless.storage.paths import AnyPath
+from boxless.files.paths import AnyPath
 
 
 def numbered_lines(path: AnyPath) -> Iterator[tuple[int, str]]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from boxless.config import Recipe
 from boxless.errors import StoreError
-from boxless.methods import METHODS
-from boxless.pipeline.context import Run
-from boxless.pipeline.execute import Outlook
-from boxless.pipeline.record import NAME, StepRecord, read_record
+from boxless.methods.table import METHODS
+from boxless.recipe.schema import Recipe
+from boxless.runs.context import Run
+from boxless.runs.execute import Outlook
+from boxless.runs.record import NAME, StepRecord, read_record
 
 _NETWORK: Final = ("backbone", "input_size", "fold_norms")
 _TRAINING: Final = ("teacher", "first phase", "student")

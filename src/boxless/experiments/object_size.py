@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from boxless.metrics.bootstrap import Interval, paired_bootstrap
-from boxless.pipeline.context import Run
+from boxless.runs.context import Run
 from boxless.types import PRESENT, UNKNOWN, Float32Array, Float64Array
 
 NAMES: Final = ("small", "medium", "large")

@@ -13,14 +13,14 @@ import numpy as np
 from boxless import __version__
 from boxless.experiments.tables import PaperTable, TableRow
 from boxless.metrics.bootstrap import paired_bootstrap
-from boxless.pipeline.context import Run
-from boxless.pipeline.evaluation import load_predictions
-from boxless.pipeline.methods import arm_of
-from boxless.pipeline.record import now
-from boxless.recipe_files import dotted
+from boxless.recipe.recipe_files import dotted
 from boxless.report.arms import Spread
 from boxless.report.part import Interval, Part
 from boxless.report.results import BASELINE, TEACHER, Results
+from boxless.runs.context import Run
+from boxless.runs.evaluation import load_predictions
+from boxless.runs.methods import arm_of
+from boxless.runs.record import now
 from boxless.types import Float32Array
 
 SCHEMA: Final = 1

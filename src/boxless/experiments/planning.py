@@ -11,10 +11,10 @@ from boxless.errors import ConfigError
 from boxless.experiments.estimate import Estimate, Timings
 from boxless.experiments.sharing import find_finished
 from boxless.experiments.tables import MAIN, PaperTable
-from boxless.methods import METHODS
-from boxless.pipeline.context import Run
-from boxless.pipeline.execute import outlook
-from boxless.recipe_files import load_recipe
+from boxless.methods.table import METHODS
+from boxless.recipe.recipe_files import load_recipe
+from boxless.runs.context import Run
+from boxless.runs.execute import outlook
 
 Overrides = dict[str, str]
 
@@ -83,7 +83,7 @@ def make_runs(table: PaperTable, request: Request) -> dict[str, Run]:
         settings[places[name]] = changed
     manifest = load_manifest(request.data)
     if plain.data.skip_bad:
-        from boxless.pipeline.readable import without_bad_images  # noqa: PLC0415
+        from boxless.runs.readable import without_bad_images  # noqa: PLC0415
 
         manifest = without_bad_images(manifest)
     asked: dict[str, set[str]] = {place: set() for place in settings}

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from boxless.atomic import write_atomically
 from boxless.experiments.planning import Request, distinct
 from boxless.experiments.sharing import take_finished
 from boxless.experiments.tables import PaperTable
-from boxless.pipeline.context import Run
-from boxless.pipeline.execute import execute, outlook
-from boxless.pipeline.proposal_step import proposer_settings
+from boxless.files.atomic import write_atomically
 from boxless.proposals.proposer import make_proposer
 from boxless.report.results import BASELINE, TEACHER, Results, read_results
+from boxless.runs.context import Run
+from boxless.runs.execute import execute, outlook
+from boxless.runs.proposal_step import proposer_settings
 
 if TYPE_CHECKING:
     from boxless.experiments.object_size import SizeGain

@@ -10,10 +10,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from boxless.lock import held
-from boxless.pipeline.context import Run
-from boxless.pipeline.execute import outlook
-from boxless.pipeline.record import NAME, StepRecord, read_record
+from boxless.files.lock import held
+from boxless.runs.context import Run
+from boxless.runs.execute import outlook
+from boxless.runs.record import NAME, StepRecord, read_record
 
 
 def find_finished(record: StepRecord, sources: Iterable[Path]) -> Path | None:

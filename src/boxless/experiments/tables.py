@@ -1,8 +1,8 @@
 """The paper's tables as data: one TOML file a table in the folder ``data``.
 
-A row names what makes it: a way to distil (`boxless.methods`), ``baseline`` or ``teacher``, in one
-of the table's runs. Rows without one are other authors' numbers, which only stand beside. The
-paper's numbers are in percent, by data set and metric; where the sources have none there is none.
+A row names what makes it: a way to distil (`boxless.methods.table`), ``baseline`` or ``teacher``,
+in one of the table's runs. Rows without one are other authors' numbers, which only stand beside.
+The paper's numbers are in percent, by data set and metric; where the sources have none there is none.
 """
 
 import tomllib
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from boxless.errors import ConfigError, unknown_name
-from boxless.methods import METHODS
+from boxless.methods.table import METHODS
 from boxless.report.arms import METRICS
 from boxless.report.results import BASELINE, TEACHER
 

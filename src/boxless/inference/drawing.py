@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from boxless.atomic import write_atomically
 from boxless.errors import ConfigError, DataError
+from boxless.files.atomic import write_atomically
 from boxless.inference.images import to_pixels
 from boxless.inference.prediction import Box, Label, Prediction
 from boxless.types import Float32Array, UInt8Array

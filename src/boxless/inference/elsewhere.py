@@ -8,12 +8,12 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from boxless.engines.engine import Engine, not_shared
 from boxless.errors import BoxlessError, ConfigError, DataError
+from boxless.files.engine import Engine, not_shared
+from boxless.files.paths import is_url
 from boxless.inference.prediction import Prediction
 from boxless.inference.predictor import Predictor
 from boxless.inference.student_metadata import StudentMetadata
-from boxless.storage.paths import is_url
 
 Batches = list[Sequence[str]]
 

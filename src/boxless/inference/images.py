@@ -11,8 +11,8 @@ from PIL import Image, ImageOps
 
 from boxless.data.images import ANY_IMAGE, ImageLimits, decode_image, load_image
 from boxless.errors import DataError
+from boxless.files.paths import AnyPath, RemotePath, is_url
 from boxless.inference.prediction import Source
-from boxless.storage.paths import AnyPath, RemotePath, is_url
 from boxless.types import UInt8Array
 
 SUFFIXES = frozenset(

@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from boxless.atomic import write_atomically
 from boxless.errors import ConfigError, StoreError
+from boxless.files.atomic import write_atomically
 from boxless.inference.location import DEFAULT, LocationSettings, heat_map
 from boxless.types import Float32Array, UInt8Array
 

@@ -18,6 +18,7 @@ from boxless.errors import (
     ShapeError,
     StoreError,
 )
+from boxless.files.paths import AnyPath, place
 from boxless.inference.images import as_sources, to_pixels
 from boxless.inference.location import DEFAULT, LocationSettings, locate
 from boxless.inference.prediction import DEFAULT_THRESHOLD, Box, Label, Prediction, Source
@@ -31,7 +32,6 @@ from boxless.inference.student_file import (
     find_student,
     open_student,
 )
-from boxless.storage.paths import AnyPath, place
 from boxless.types import Float32Array, UInt8Array
 
 _LOADERS = 4  # threads that decode while the network computes

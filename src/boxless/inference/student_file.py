@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from boxless.copies import fetched
 from boxless.errors import RunError, StoreError
+from boxless.files.copies import fetched
+from boxless.files.paths import AnyPath
+from boxless.files.seals import damage
 from boxless.inference.student_metadata import StudentMetadata
-from boxless.seals import damage
-from boxless.storage.paths import AnyPath
 
 __all__ = [
     "INPUT",

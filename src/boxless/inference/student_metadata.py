@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from boxless.errors import BoxlessError, StoreError
+from boxless.files.paths import AnyPath
 from boxless.inference.location import LocationSettings
-from boxless.storage.paths import AnyPath
 
 PREFIX = "boxless."
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from boxless.errors import StoreError
+from boxless.files.seals import require_whole
 from boxless.metrics import temperature, thresholds
 from boxless.metrics.inputs import check_pair
 from boxless.metrics.temperature import apply_temperatures, fit_temperatures
 from boxless.metrics.thresholds import shrunk_thresholds
-from boxless.seals import require_whole
 from boxless.types import Float64Array
 
 FILE_NAME: Final = "calibration.json"

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from boxless.losses.region_operators import region_means
+from boxless.losses.region_pooling import Pooling, pool_regions, score_weights
 from boxless.models.backbone import Backbone, displacements
-from boxless.regions.operators import region_means
-from boxless.regions.pooling import Pooling, pool_regions, score_weights
 
 RegionHead = Literal["pooled_linear", "fc6_fc7"]
 

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from boxless.atomic import write_atomically
 from boxless.errors import ConfigError
+from boxless.files.atomic import write_atomically
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import POOLED_SIDE, Classifier
 from boxless.models.folding import unfolded_state

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from boxless.errors import ConfigError, unknown_name
+from boxless.files.seals import damage, repair_hint
 from boxless.models.caffe_model import read_caffemodel
 from boxless.models.pixels import SCHEMES, PixelScheme
-from boxless.seals import damage, repair_hint
 
 ARCHIVES = (".pt", ".pth", ".bin", ".ckpt")
 """PyTorch's own files, read with ``weights_only``: a pickle that may hold nothing but tensors."""

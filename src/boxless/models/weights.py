@@ -7,11 +7,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from boxless.errors import ConfigError, MissingExtraError, unknown_name
+from boxless.files.seals import write_sealed
 from boxless.models.backbone import Backbone
 from boxless.models.pixels import LITE_WHEEL, SCHEMES, PixelScheme
 from boxless.models.vgg_weights import from_caffe, take_fc, to_timm_fc
 from boxless.models.weight_files import SCHEME_KEY, WeightFile, read_weight_file
-from boxless.seals import write_sealed
 
 WHEEL_BACKBONE = "tf_efficientnet_lite0"
 

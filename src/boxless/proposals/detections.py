@@ -9,8 +9,8 @@ from typing import Any
 import ijson
 
 from boxless.errors import DataError
+from boxless.files.watched_file import watched
 from boxless.proposals.box_table import BoxTable
-from boxless.watched_file import watched
 
 _PIECE = 1 << 16  # bytes read at a time
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from boxless.errors import ConfigError, MissingExtraError
+from boxless.losses.region_boxes import clip, rescale
 from boxless.proposals.precision import half, on_lattice
 from boxless.proposals.selection import (
     AT_LEAST,
@@ -20,7 +21,6 @@ from boxless.proposals.selection import (
     smallest_side,
     top_up,
 )
-from boxless.regions.boxes import clip, rescale
 
 try:
     import cv2

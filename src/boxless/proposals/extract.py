@@ -4,10 +4,10 @@ from contextlib import closing
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from boxless.engines.engine import not_shared
-from boxless.engines.local import LocalEngine
 from boxless.errors import ConfigError, DataError, StoreError
-from boxless.lock import held
+from boxless.files.engine import not_shared
+from boxless.files.local_engine import LocalEngine
+from boxless.files.lock import held
 from boxless.proposals.index import INDEX_NAME, INPUTS_NAME, StoreInputs
 from boxless.proposals.store import ProposalStore
 from boxless.proposals.workers import Outcome, ProposeOne, worker_count, works_in_process
@@ -16,9 +16,9 @@ from boxless.proposals.writer import ProposalWriter, Skipped
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from boxless.engines.engine import Engine
+    from boxless.files.engine import Engine
+    from boxless.files.paths import AnyPath
     from boxless.proposals.proposer import BoxSource
-    from boxless.storage.paths import AnyPath
     from boxless.types import ImageRecord, UInt8Array
 
 SHARD_SIZE = 1024

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from boxless.errors import ConfigError, DataError
+from boxless.files.paths import is_url, place
+from boxless.losses.region_boxes import clip
 from boxless.proposals.box_files import read_boxes
 from boxless.proposals.index import INDEX_NAME, file_stamp, stamped_sha256
-from boxless.regions.boxes import clip
-from boxless.storage.paths import is_url, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

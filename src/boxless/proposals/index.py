@@ -7,10 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boxless.atomic import write_atomically
 from boxless.errors import StoreError
-from boxless.seals import repair_hint
-from boxless.storage.paths import AnyPath
+from boxless.files.atomic import write_atomically
+from boxless.files.paths import AnyPath
+from boxless.files.seals import repair_hint
 
 if TYPE_CHECKING:
     from boxless.proposals.proposer import Setting

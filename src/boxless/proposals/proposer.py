@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from boxless.errors import ConfigError, unknown_name
-from boxless.proposal_methods import PROPOSAL_METHODS
+from boxless.types import PROPOSAL_METHODS
 
 if TYPE_CHECKING:
     from boxless.proposals.imported import ImportedBoxes

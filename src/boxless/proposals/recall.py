@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from boxless.errors import DataError
-from boxless.regions.boxes import iou
+from boxless.losses.region_boxes import iou
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from boxless.losses.region_boxes import area
 from boxless.proposals.grid import grid_boxes
-from boxless.regions.boxes import area
 
 if TYPE_CHECKING:
     from boxless.types import Float32Array

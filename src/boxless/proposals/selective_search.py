@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from boxless.errors import ConfigError, MissingExtraError
+from boxless.losses.region_boxes import area, clip, rescale
 from boxless.proposals.precision import half, on_lattice
 from boxless.proposals.selection import (
     AT_LEAST,
@@ -21,7 +22,6 @@ from boxless.proposals.selection import (
     smallest_side,
     top_up,
 )
-from boxless.regions.boxes import area, clip, rescale
 
 try:
     import cv2

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from boxless.copies import kept_copy
 from boxless.errors import StoreError
+from boxless.files.copies import kept_copy
+from boxless.files.paths import AnyPath, RemotePath
+from boxless.files.seals import repair_hint
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.index import INDEX_NAME, StoreIndex, file_sha256, read_index
 from boxless.proposals.precision import unpacked_boxes, unpacked_scores
-from boxless.seals import repair_hint
-from boxless.storage.paths import AnyPath, RemotePath
 from boxless.types import Proposals
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from boxless.files.paths import AnyPath
 from boxless.proposals.box_table import find_name
 from boxless.proposals.store import ProposalStore
-from boxless.storage.paths import AnyPath
 
 if TYPE_CHECKING:
     from boxless.types import Float32Array, ImageRecord

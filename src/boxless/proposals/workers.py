@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from boxless.engines.local import available_cores
 from boxless.errors import BoxlessError, RunError
+from boxless.files.local_engine import available_cores
 from boxless.proposals.imported import ImportedBoxes
 from boxless.types import ImageRecord, Proposals
 

@@ -10,8 +10,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from boxless.copies import fetched
 from boxless.errors import DataError, StoreError
+from boxless.files.copies import fetched
+from boxless.files.paths import AnyPath, RemotePath
+from boxless.files.seals import require_whole, write_sealed
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.index import (
     INDEX_NAME,
@@ -26,8 +28,6 @@ from boxless.proposals.index import (
 )
 from boxless.proposals.precision import packed_boxes, packed_scores
 from boxless.proposals.store import OpenShard, ProposalStore
-from boxless.seals import require_whole, write_sealed
-from boxless.storage.paths import AnyPath, RemotePath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from boxless.atomic import write_atomically
+from boxless.files.atomic import write_atomically
 from boxless.report import calibration_view, class_plots, plots, wording
 from boxless.report.arms import mean_or_none
 from boxless.report.gallery import GalleryItem, label_rows, picture_url

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from boxless.atomic import write_atomically
 from boxless.errors import RunError
+from boxless.files.atomic import write_atomically
 from boxless.report.arms import Arm
 from boxless.report.computing import Computing
 from boxless.report.looking import Looking

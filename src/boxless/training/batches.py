@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from boxless.data.kept_images import KeptImages
 from boxless.errors import BoxlessError, ConfigError, DataError
-from boxless.interrupts import interrupts_wait
+from boxless.files.interrupts import interrupts_wait
 from boxless.training.views import (
     WHOLE,
     View,

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from boxless.errors import StoreError
-from boxless.seals import require_whole, write_sealed
+from boxless.files.seals import require_whole, write_sealed
 from boxless.training.files import CHECKPOINT as NAME
 from boxless.training.optimization import AveragedWeights
 

@@ -7,8 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from boxless.distill.region_transfer import Adapter
-from boxless.distill.ridge_start import RidgeStart, set_adapter
+from boxless.losses.region_transfer import Adapter
+from boxless.losses.ridge_start import RidgeStart, set_adapter
 from boxless.models.backbone import Backbone, train_mode
 from boxless.models.pixels import resize_aligned
 from boxless.training.batches import Batch

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from boxless.errors import ConfigError, NumericsError, StoreError
-from boxless.seals import write_sealed
+from boxless.files.seals import write_sealed
 from boxless.training.batches import Batch, BatchStream
 from boxless.training.checkpoint import (
     Progress,

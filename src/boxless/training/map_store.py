@@ -16,10 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from boxless.engines.engine import Engine
 from boxless.errors import NumericsError, StoreError
+from boxless.files.engine import Engine
+from boxless.files.seals import damage, repair_hint, require_whole, write_sealed
 from boxless.models.backbone import Backbone
-from boxless.seals import damage, repair_hint, require_whole, write_sealed
 from boxless.training.batches import Batch, ViewDataset
 from boxless.training.sharded import RuntimeOf, Shard, write_shards
 

@@ -22,7 +22,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from boxless.errors import ConfigError, PeerError
-from boxless.launched import Launched, launched
+from boxless.files.launched import Launched, launched
 
 T = TypeVar("T")
 

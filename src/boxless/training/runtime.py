@@ -8,7 +8,7 @@ from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 
 from boxless.errors import ConfigError, NumericsError, PeerError
-from boxless.launched import launched
+from boxless.files.launched import launched
 from boxless.training.clock import timed
 from boxless.training.processes import Processes
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from boxless.engines.engine import Engine
-from boxless.engines.local import LocalEngine
-from boxless.seals import write_sealed
+from boxless.files.engine import Engine
+from boxless.files.local_engine import LocalEngine
+from boxless.files.seals import write_sealed
 from boxless.training.batches import Batch, ViewDataset, whole_batches
 from boxless.training.runtime import Runtime
 

@@ -6,14 +6,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from boxless.distill.region_transfer import Adapter, Form, inverse_scale, region_loss, vector_loss
-from boxless.distill.ridge_start import RidgeStart
-from boxless.distill.tag_loss import detector_loss, tag_loss
+from boxless.losses.region_pooling import floor_boxes, pool_regions, score_weights
+from boxless.losses.region_transfer import Adapter, Form, inverse_scale, region_loss, vector_loss
+from boxless.losses.ridge_start import RidgeStart
+from boxless.losses.tag_loss import detector_loss, tag_loss
 from boxless.models.backbone import Backbone, displacements, freeze_norm_statistics, train_mode
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead, DetectorOutput
 from boxless.models.pixels import resize_aligned
-from boxless.regions.pooling import floor_boxes, pool_regions, score_weights
 from boxless.training.batches import Batch
 from boxless.training.clock import timed
 from boxless.training.feature_task import FeatureTask

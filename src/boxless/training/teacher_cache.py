@@ -17,10 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from boxless.engines.engine import Engine
 from boxless.errors import StoreError
+from boxless.files.engine import Engine
+from boxless.files.seals import repair_hint, require_whole
 from boxless.models.detector import Detector, DetectorOutput
-from boxless.seals import repair_hint, require_whole
 from boxless.training.batches import Batch, ViewDataset
 from boxless.training.map_store import SHARD, MapStore, require_finite
 from boxless.training.sharded import RuntimeOf, Shard, write_shards

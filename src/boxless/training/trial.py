@@ -6,8 +6,8 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from boxless.distill.tag_loss import tag_loss
 from boxless.errors import ConfigError
+from boxless.losses.tag_loss import tag_loss
 from boxless.training.compiling import compiler_errors, eager
 from boxless.training.fastest import Way
 from boxless.training.optimization import OptimSettings, build_optimizer, set_rate

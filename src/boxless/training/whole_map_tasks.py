@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from boxless.distill.attention import AttentionForm, attention_loss
-from boxless.distill.hint import hint_loss
-from boxless.distill.region_transfer import Adapter, inverse_scale
-from boxless.distill.ridge_start import RidgeStart
-from boxless.distill.tag_loss import tag_loss
+from boxless.losses.attention import AttentionForm, attention_loss
+from boxless.losses.hint import hint_loss
+from boxless.losses.region_transfer import Adapter, inverse_scale
+from boxless.losses.ridge_start import RidgeStart
+from boxless.losses.tag_loss import tag_loss
+from boxless.losses.view_pooling import pool_view
 from boxless.models.backbone import Backbone, displacements, train_mode
 from boxless.models.classifier import Classifier
 from boxless.models.pixels import resize_aligned
-from boxless.regions.view_pooling import pool_view
 from boxless.training.batches import Batch
 from boxless.training.feature_task import FeatureTask
 from boxless.training.tasks import MapsOf

@@ -1,1 +1,0 @@
-"""What is transferred from teacher to student."""

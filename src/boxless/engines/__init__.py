@@ -1,1 +1,0 @@
-"""Where work is done that falls into independent units: on this machine, or on a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Files: atomic writes, seals, locks, object storage, and where batches of work run."""

@@ -1,0 +1,88 @@
+"""This machine as an engine: in this process, or in several."""
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+
+from boxless.errors import RunError
+from boxless.files.engine import Answer, Unit
+from boxless.files.interrupts import interrupts_wait
+
+AHEAD = 4  # units a worker that wait or are being worked on
+
+
+class LocalEngine:
+    """Works on the cores of this machine; see `boxless.files.engine.Engine`.
+
+    Args:
+        workers: Processes; 1 works in this process, where nothing needs to be picklable.
+    """
+
+    images_per_unit = 4
+    elsewhere = False
+
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
+
+    def map(self, function: Callable[[Unit], Answer], units: Iterable[Unit]) -> Iterator[Answer]:
+        """See `boxless.files.engine.Engine.map`."""
+        if self.workers == 1:
+            yield from map(function, units)
+            return
+        # 'spawn': forking a process that has threads (torch, OpenCV) can deadlock.
+        pool = ProcessPoolExecutor(self.workers, get_context("spawn"), initializer=_prepare_process)
+        waiting: deque[Future[Answer]] = deque()
+        try:
+            for unit in units:
+                with interrupts_wait():
+                    waiting.append(pool.submit(function, unit))
+                if len(waiting) == AHEAD * self.workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise RunError(
+                f"a worker process died (of {self.workers}); most often the machine ran out of"
+                " memory",
+                hint="run the same again with fewer workers; finished shards are kept. (A script of"
+                " your own must call this under `if __name__ == '__main__':`, or use workers=1)",
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def one_opencv_thread() -> None:
+    """Keep OpenCV to one thread in a process that shares its machine with others like it."""
+    try:
+        import cv2  # noqa: PLC0415  (optional)
+    except ImportError:
+        return
+    cv2.setNumThreads(1)
+
+
+def _prepare_process() -> None:
+    """End at Ctrl-C without a word; one OpenCV thread; never outlive the parent."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    one_opencv_thread()
+    parent = parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,206 @@
+"""A path of this machine, or what stands for one in a store."""
+
+import io
+import posixpath
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, overload
+
+from boxless.errors import ConfigError, RunError
+from boxless.files.reach import reached
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_SQUEEZED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:$")
+
+
+def is_url(text: str) -> bool:
+    """Whether a text names an object in a store.
+
+    Args:
+        text: Such as ``s3://bucket/photos/1.jpg``.
+    """
+    return _URL.match(text) is not None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RemotePath:
+    """An object in a store, or the folder that the slashes of its name make of it.
+
+    Attributes:
+        url: Such as ``s3://bucket/photos/1.jpg``.
+    """
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __truediv__(self, name: str) -> "RemotePath":
+        return RemotePath(f"{self.url.rstrip('/')}/{name}")
+
+    @property
+    def name(self) -> str:
+        """What follows the last slash."""
+        return self.url.rstrip("/").rpartition("/")[2]
+
+    @property
+    def suffix(self) -> str:
+        """As of a `Path`."""
+        return Path(self.name).suffix
+
+    @property
+    def stem(self) -> str:
+        """As of a `Path`."""
+        return Path(self.name).stem
+
+    @property
+    def parent(self) -> "RemotePath":
+        """All before the last slash."""
+        return RemotePath(self.url.rstrip("/").rpartition("/")[0])
+
+    def joined(self, inner: str) -> "RemotePath":
+        """An object of this bucket by a path from here, which may climb with ``..``.
+
+        Args:
+            inner: Such as ``../images/1.jpg``.
+        """
+        scheme, _, rest = self.url.partition("://")
+        return RemotePath(f"{scheme}://{posixpath.normpath(posixpath.join(rest, inner))}")
+
+    def with_name(self, name: str) -> "RemotePath":
+        """Another object beside this one."""
+        return self.parent / name
+
+    def is_file(self) -> bool:
+        """Whether there is such an object."""
+        with reached(self.url) as (system, inner):
+            return bool(system.isfile(inner))
+
+    def exists(self) -> bool:
+        """Whether there is such an object, or any below it."""
+        with reached(self.url) as (system, inner):
+            return bool(system.exists(inner))
+
+    def is_dir(self) -> bool:
+        """Whether there are objects below it."""
+        with reached(self.url) as (system, inner):
+            return bool(system.isdir(inner))
+
+    def read_bytes(self) -> bytes:
+        """All of the object.
+
+        Raises:
+            FileNotFoundError: There is none.
+            RunError: It cannot be read: no permission, no network.
+        """
+        with reached(self.url) as (system, inner):
+            return bytes(system.cat_file(inner))
+
+    @overload
+    def open(self, mode: str) -> IO[bytes]: ...
+    @overload
+    def open(self, *, encoding: str, newline: str | None = None) -> IO[str]: ...
+    def open(
+        self, mode: str = "r", *, encoding: str = "utf-8", newline: str | None = None
+    ) -> IO[Any]:
+        """All of the object as a file to read from; errors as of `read_bytes`."""
+        data = io.BytesIO(self.read_bytes())
+        return data if "b" in mode else io.TextIOWrapper(data, encoding, newline=newline)
+
+    def replace_with(self, file: Path) -> None:
+        """Put the content of a local file in the object's place, in one step.
+
+        Args:
+            file: The content.
+
+        Raises:
+            RunError: It cannot be written; nothing was changed.
+        """
+        with reached(self.url) as (system, inner):
+            try:
+                system.put_file(str(file), inner)
+            except FileNotFoundError as error:
+                raise RunError(
+                    f"cannot write {self.url}: there is no such bucket",
+                    hint="make the bucket, then run the same command again: finished work is kept",
+                ) from error
+
+    def unlink(self, *, missing_ok: bool = False) -> None:
+        """Delete the object."""
+        with reached(self.url) as (system, inner):
+            if not missing_ok or system.exists(inner):
+                system.rm_file(inner)
+
+    def children(self) -> dict[str, int]:
+        """Objects directly below: sizes in bytes by name."""
+        with reached(self.url) as (system, inner):
+            try:
+                listed = system.ls(inner, detail=True, refresh=True)
+            except FileNotFoundError:
+                return {}
+        return {
+            str(item["name"]).rpartition("/")[2]: int(item["size"] or 0)
+            for item in listed
+            if item["type"] == "file"
+        }
+
+    def files_below(self) -> "list[RemotePath]":
+        """All objects below, however deep, sorted; the object itself if it is one.
+
+        Raises:
+            RunError: There is no such bucket, or it cannot be listed.
+        """
+        return self._listed("find")
+
+    def matches(self) -> "list[RemotePath]":
+        """Objects that this path, taken as a pattern of a shell, fits; sorted.
+
+        Raises:
+            RunError: There is no such bucket, or it cannot be listed.
+        """
+        return self._listed("glob")
+
+    def _listed(self, how: str) -> "list[RemotePath]":
+        with reached(self.url) as (system, inner):
+            try:
+                found = getattr(system, how)(inner)
+            except FileNotFoundError as error:
+                raise RunError(
+                    f"cannot list {self.url}: there is no such bucket or folder",
+                    hint="look for a typing error in the address",
+                ) from error
+            start = self.url.rstrip("/").removesuffix(inner.lstrip("/"))  # s3://
+            return sorted(RemotePath(start + str(name).lstrip("/")) for name in found)
+
+
+AnyPath = Path | RemotePath
+
+
+def place(text: str | AnyPath) -> AnyPath:
+    """A file of this machine, or an object in a store.
+
+    Args:
+        text: A path, or a URL.
+    """
+    if isinstance(text, RemotePath):
+        return text
+    return RemotePath(text) if isinstance(text, str) and is_url(text) else Path(text)
+
+
+def require_local(path: Path) -> None:
+    """Refuse a URL where only a folder of this machine will do.
+
+    Args:
+        path: As made of the user's words.
+
+    Raises:
+        ConfigError: It was a URL.
+    """
+    if path.parts and _SQUEEZED.match(path.parts[0]):
+        raise ConfigError(
+            f"expected a file or folder of this machine, found an address in a store: {path}",
+            hint="run folders, drawings and recipes lie on a file system. `boxless export`,"
+            " `boxless predict` and `boxless proposals` take addresses such as s3://BUCKET/NAME"
+            " for --out",
+        )

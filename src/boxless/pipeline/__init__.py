@@ -1,1 +1,0 @@
-"""From a recipe and a data set to a finished run folder."""

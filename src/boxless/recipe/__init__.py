@@ -1,0 +1,1 @@
+"""The recipe: schema, files, overrides, checks, and the recipes that come with boxless."""

@@ -1,0 +1,172 @@
+"""Read, override, validate and save recipes; turn pydantic's faults into readable ones."""
+
+import json
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from boxless.errors import ConfigError, unknown_name
+from boxless.recipe.schema import Recipe
+
+
+def builtin_recipes() -> list[str]:
+    """Names of the recipes that come with boxless."""
+    folder = resources.files("boxless.recipe.recipes")
+    return sorted(
+        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
+    )
+
+
+def recipe_text(name: str) -> str:
+    """The commented TOML of a built-in recipe.
+
+    Args:
+        name: One of `builtin_recipes`.
+
+    Raises:
+        ConfigError: There is no such recipe.
+    """
+    if name not in builtin_recipes():
+        raise ConfigError(
+            unknown_name("recipe", name, builtin_recipes()),
+            hint="`boxless recipes list` shows them; a path ending in .toml is read as a file",
+        )
+    return resources.files("boxless.recipe.recipes").joinpath(f"{name}.toml").read_text("utf-8")
+
+
+def load_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
+    """Load a recipe by name or path and apply dotted overrides.
+
+    Args:
+        name: A built-in recipe or the path of a TOML file.
+        overrides: Dotted key -> text of a TOML value, such as ``{"teacher.optim.lr": "1e-3"}``.
+
+    Returns:
+        The validated recipe.
+
+    Raises:
+        ConfigError: Unknown recipe, TOML fault, unknown key, wrong type or value.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        try:
+            text = path.read_text("utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"cannot read recipe {path}: {error.strerror}",
+                hint="give the path of a TOML file, or a name that `boxless recipes list` shows",
+            ) from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"recipe {path} is not UTF-8 text: byte {error.object[error.start]:#04x} at"
+                f" {error.start}",
+                hint="save the file as UTF-8",
+            ) from error
+        where = str(path)
+    else:
+        text, where = recipe_text(name), f"recipe {name!r}"
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{where} is not valid TOML: {error}", hint="mend that line; texts need quotation marks"
+        ) from error
+    for key, value in (overrides or {}).items():
+        _set_dotted(values, key, value)
+    return validate(values, where)
+
+
+def validate(values: dict[str, Any], where: str) -> Recipe:
+    """Validate recipe values.
+
+    Args:
+        values: Nested values as TOML or JSON give them.
+        where: Where they come from, for messages.
+
+    Raises:
+        ConfigError: One line per fault.
+    """
+    try:
+        # TOML's dates have no place in a recipe: as texts they are told apart like other faults.
+        return Recipe.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        raise ConfigError(
+            f"{where} has {error.error_count()} fault(s):\n" + "\n".join(_faults(error)),
+            hint="`boxless recipes show NAME --full` lists every setting with its meaning",
+        ) from error
+
+
+def dotted(recipe: BaseModel) -> dict[str, Any]:
+    """All settings as a flat ``{"section.key": value}`` dictionary."""
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}" if prefix else key, inner)
+        else:
+            flat[prefix] = value
+
+    walk("", recipe.model_dump(mode="json"))
+    return flat
+
+
+def known_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> dict[str, str]:
+    """Every dotted key of the schema with its description."""
+    keys: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        kinds = (field.annotation, *get_args(field.annotation))
+        inner = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
+        if inner is not None:
+            keys.update(known_keys(inner, f"{prefix}{name}."))
+        else:
+            keys[f"{prefix}{name}"] = field.description or ""
+    return keys
+
+
+def _set_dotted(values: dict[str, Any], key: str, text: str) -> None:
+    if key not in known_keys():
+        raise ConfigError(
+            unknown_name("setting", key, _near(key)),
+            hint="`boxless recipes show NAME --full` lists every setting with its meaning",
+        )
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            return  # a fault of the file, which validation names
+    try:
+        values[last] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        values[last] = text  # an unquoted string, as people type it in a shell
+
+
+def _near(key: str) -> list[str]:
+    """Keys worth naming when `key` is wrong: its section's, or all that end alike."""
+    keys = known_keys()
+    if "." not in key:
+        return list(Recipe.model_fields)
+    section, _, last = key.rpartition(".")
+    near = [k for k in keys if k.rpartition(".")[0] == section or k.endswith(f".{last}")]
+    return near or list(keys)
+
+
+def _faults(error: ValidationError) -> list[str]:
+    lines = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"])
+        found = fault.get("input")
+        match fault["type"]:
+            case "extra_forbidden":
+                line = unknown_name("setting", key, _near(key))
+            case "missing":
+                line = f"{key}: missing (it has no default)"
+            case "value_error":
+                line = f"{key + ': ' if key else ''}{fault['msg'].removeprefix('Value error, ')}"
+            case _:
+                line = f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}; found {found!r}"
+        lines.append(f"  - {line}")
+    return lines

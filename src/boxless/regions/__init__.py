@@ -1,1 +1,0 @@
-"""Boxes and the pooling of regions."""

@@ -1,0 +1,107 @@
+"""Fit temperatures and thresholds of every arm and seed on held-out images, and measure them."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from boxless.data.manifest import Manifest
+from boxless.metrics.calibration import FILE_NAME, Calibration, Fit, fit_calibration
+from boxless.metrics.calibration_error import BINS, Reliability, reliability
+from boxless.metrics.f1 import F1Report, f1_report
+from boxless.metrics.temperature import negative_log_likelihood
+from boxless.runs.context import Run
+from boxless.runs.evaluation import load_predictions
+from boxless.files.seals import write_sealed
+from boxless.types import Float32Array, Float64Array
+
+
+def calibrate(run: Run, folder: Path) -> dict[str, Any]:
+    """Write ``calibration.json``: arm -> one entry a seed.
+
+    Everything is fitted on the held-out images; test images are only measured. Without held-out
+    images temperatures are 1, thresholds 0.5 and ``fitted`` is false.
+    """
+    predictions = load_predictions(run.folder / "evaluate")
+    arms: dict[str, list[dict[str, Any]]] = {}
+    for key, test in predictions.items():
+        arm, seed, part = key.rsplit(".", 2)
+        if part == "test":
+            held_out = predictions.get(f"{arm}.{seed}.held_out")
+            entry = {"seed": int(seed)} | _entry(run, held_out, test)
+            arms.setdefault(arm, []).append(entry)
+    write_sealed(folder / FILE_NAME, json.dumps({"schema": 1, "arms": arms}, indent=1).encode())
+    return {"held_out_images": len(run.held_out) if run.held_out else 0}
+
+
+def _entry(run: Run, held_out: Float32Array | None, test: Float32Array) -> dict[str, Any]:
+    """What is fitted for one student, and what that changes."""
+    fit = None
+    if held_out is not None and run.held_out is not None:
+        fit = fit_calibration(held_out, run.held_out.labels, seed=run.recipe.data.seed)
+    found = fit.calibration if fit else Calibration.none(len(run.classes))
+    measured: dict[str, Any] = {"test": figures(test, run.test, found), "held_out": None}
+    if fit and held_out is not None and run.held_out is not None:
+        measured["held_out"] = figures(held_out, run.held_out, found)
+    return {
+        "fitted": fit is not None,
+        "temperatures": list(found.temperatures),
+        "thresholds": list(found.thresholds),
+        **_strengths(fit),
+        **measured,
+    }
+
+
+def _strengths(fit: Fit | None) -> dict[str, float | None]:
+    """How strongly classes were drawn together; None = infinitely, or nothing was fitted."""
+    values = (fit.temperature_strength, fit.threshold_strength) if fit else (math.inf, math.inf)
+    names = ("temperature_strength", "threshold_strength")
+    return {n: v if math.isfinite(v) else None for n, v in zip(names, values, strict=True)}
+
+
+def figures(probabilities: Float32Array, part: Manifest, found: Calibration) -> dict[str, Any]:
+    """F1 and calibration of one student on a part of the images, before and after.
+
+    Args:
+        probabilities: (M, K) as the student gives them.
+        part: The images.
+        found: What was fitted.
+
+    Returns:
+        ``f1_c``, ``of1``, ``ece``, ``ece_equal_mass``, ``nll``: each ``{"before", "after"}``, F1
+        before at 0.5 and after at the thresholds; and ``curve``, the same of the reliability curve.
+        None where nothing can be computed.
+    """
+    tags = part.labels
+    tables: dict[str, tuple[Float32Array | Float64Array, float | Float64Array]] = {
+        "before": (probabilities, 0.5),
+        "after": (found.apply(probabilities), np.array(found.thresholds)),
+    }
+    rows = {}
+    for when, (values, threshold) in tables.items():
+        report: F1Report = f1_report(values, tags, threshold=threshold)
+        curve = reliability(values, tags)
+        rows[when] = {
+            "f1_c": _json(report.f1_c),
+            "of1": _json(report.of1),
+            "ece": _json(curve.error),
+            "ece_equal_mass": _json(reliability(values, tags, kind="equal_mass").error),
+            "nll": _json(negative_log_likelihood(values, tags)),
+            "curve": _curve(curve),
+        }
+    return {name: {when: row[name] for when, row in rows.items()} for name in rows["before"]}
+
+
+def _curve(found: Reliability) -> dict[str, Any]:
+    return {
+        "bins": BINS,
+        "predicted": found.predicted.tolist(),
+        "observed": found.observed.tolist(),
+        "count": found.count.tolist(),
+    }
+
+
+def _json(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,191 @@
+"""A run: its folder, recipe, images and proposals, each loaded when first needed."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from boxless.recipe.schema import Recipe
+from boxless.data.images import load_image
+from boxless.data.kept_images import KeptImages
+from boxless.data.manifest import Manifest
+from boxless.files.engine import Engine, engine_beyond
+from boxless.errors import DataError, StoreError
+from boxless.files.launched import launched
+from boxless.proposals.store import ProposalStore
+from boxless.types import Proposals
+
+if TYPE_CHECKING:
+    # Importing torch takes seconds, which a command that finds all steps done need not wait.
+    from numpy.typing import NDArray
+
+    from boxless.training.batches import ViewDataset
+    from boxless.training.processes import Processes
+    from boxless.training.runtime import Runtime
+
+GIB = 1 << 30
+
+
+@contextmanager
+def advice_for_runs() -> Iterator[None]:
+    """Give errors of the proposal rooms the advice that fits a run folder."""
+    try:
+        yield
+    except StoreError as error:
+        if "boxless verify" in error.hint:
+            raise
+        raise StoreError(
+            error.message,
+            hint="run the same command again with --force proposals: it proposes anew and does all"
+            " that depends on it again",
+        ) from error
+    except DataError as error:
+        if "--skip-bad" not in error.hint:
+            raise
+        raise DataError(
+            error.message,
+            hint="repair or remove it, or leave such images out with --data.skip_bad true",
+        ) from error
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder and what belongs to it.
+
+    Attributes:
+        folder: Where everything is written.
+        spec: The data set as the user named it.
+        recipe: All settings.
+        manifest: The data set.
+        profile: Have training steps measure where their time goes.
+        processes: Those that train together; None = this one alone.
+    """
+
+    folder: Path
+    spec: str
+    recipe: Recipe
+    manifest: Manifest
+    profile: bool = False
+    processes: "Processes | None" = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process does what one alone has to do."""
+        return self.processes is None or self.processes.leads
+
+    @cached_property
+    def _parts(self) -> tuple[Manifest, Manifest | None]:
+        if "train" not in self.manifest.split_names:
+            raise DataError(
+                f"{self.spec} has no split named 'train', only {self.manifest.split_names}",
+                hint="add a split column (csv:) or ImageSets/Main/train.txt (voc:)",
+            )
+        train = self.manifest.split("train")
+        config = self.recipe.data
+        if config.limit and config.limit < len(train):
+            train = train.without(train.image_ids[config.limit :])
+        if config.held_out == 0:
+            return train, None
+        return train.holdout(config.held_out, seed=config.seed)
+
+    @property
+    def train(self) -> Manifest:
+        """Images that are trained on."""
+        return self._parts[0]
+
+    @property
+    def held_out(self) -> Manifest | None:
+        """Part of the training split that is never trained on."""
+        return self._parts[1]
+
+    @cached_property
+    def test(self) -> Manifest:
+        """Images for the final figures.
+
+        Raises:
+            DataError: The data set has no test split.
+        """
+        if "test" not in self.manifest.split_names:
+            raise DataError(
+                f"{self.spec} has no split named 'test', only {self.manifest.split_names}",
+                hint="add a split column (csv:) or ImageSets/Main/test.txt (voc:)",
+            )
+        return self.manifest.split("test")
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Class names."""
+        return self.manifest.classes
+
+    @property
+    def seeds(self) -> list[int]:
+        """Student seeds."""
+        first = self.recipe.run.seed
+        return list(range(first, first + self.recipe.run.seeds))
+
+    @cached_property
+    def images(self) -> KeptImages:
+        """Image loader with memory."""
+        return KeptImages(
+            load_image,
+            [record.path for record in self.manifest.records],
+            mode=self.recipe.data.image_cache,
+            limit_bytes=int(self.recipe.run.cache_gib * GIB) // launched().local_count,
+            folder=self.folder / "images",
+        )
+
+    @cached_property
+    def runtime(self) -> "Runtime":
+        """Device, precision and threads."""
+        from boxless.training.runtime import Runtime  # noqa: PLC0415
+
+        config = self.recipe.run
+        return Runtime(
+            precision=config.precision,
+            threads=config.threads,
+            compiled=config.compile == "yes",
+            profile=self.profile,
+            processes=self.processes,
+        )
+
+    @cached_property
+    def store(self) -> ProposalStore:
+        """The run's proposals."""
+        with advice_for_runs():
+            return ProposalStore.open(self.folder / "proposals" / "store")
+
+    def proposals(self, image_id: str) -> Proposals:
+        """Proposals of an image.
+
+        Raises:
+            StoreError: The store is damaged.
+        """
+        with advice_for_runs():
+            return self.store[image_id]
+
+    @cached_property
+    def folds(self) -> "NDArray | None":  # type: ignore[type-arg]
+        """(M,) fold of each training image, or None without cross-fitting."""
+        count = self.recipe.teacher.folds
+        return self.train.folds(count, seed=self.recipe.data.seed) if count else None
+
+    def engine(self) -> AbstractContextManager[Engine | None]:
+        """Where images are worked on, if not by this process and its children."""
+        config = self.recipe.run
+        return engine_beyond(config.engine, address=config.ray_address)
+
+    def dataset(self, part: Manifest, *, regions: int = 0) -> "ViewDataset":
+        """Views of a part of the data, with proposals if `regions` is not 0."""
+        from boxless.training.batches import ViewDataset  # noqa: PLC0415
+
+        if regions == 0:
+            return ViewDataset(part.records, self.images)
+        return ViewDataset(
+            part.records,
+            self.images,
+            proposals=self.proposals,
+            regions=regions,
+            whole_image=self.recipe.teacher.whole_image,
+        )

@@ -1,0 +1,280 @@
+"""Carry out the steps of a run: skip what is done, refuse what changed, go on where it stopped."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from boxless.files.atomic import write_atomically
+from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
+from boxless.files.lock import held
+from boxless.runs.computing import NAME as COMPUTING
+from boxless.runs.computing import decided
+from boxless.runs.context import Run
+from boxless.runs.leak_check import refuse_leaks
+from boxless.runs.plan import AFTER_TRAINING, VERBS, plan
+from boxless.runs.record import NAME, StepRecord, differences, now, read_record, to_json
+from boxless.runs.step import Step
+from boxless.recipe.recipe_files import dotted
+from boxless.training.files import CHECKPOINT
+
+RUN_FILES = ("recipe.toml", COMPUTING, "results.json", "report.html")
+"""Files that lie in the run folder itself."""
+
+LOADERS = 30.0
+"""Seconds that loading processes may outlive the one that a launcher has just started again."""
+
+
+def execute(
+    run: Run, *, until: str = "report", force: Iterable[str] = (), only: bool = False
+) -> None:
+    """Bring a run to a step.
+
+    Args:
+        run: The run.
+        until: Last verb to carry out; see `VERBS`.
+        force: Verbs whose results are thrown away, with all that depends on them.
+        only: Carry out `until` and what it needs, not every step before it.
+
+    Raises:
+        ConfigError: `until` or `force` names no step.
+        RunError: Settings or data changed since a step was done; each difference is listed.
+    """
+    forced_verbs = set(force)
+    for verb in (until, *forced_verbs):
+        if verb not in VERBS:
+            raise ConfigError(unknown_name("step", verb, VERBS))
+    _check_splits(run, until)
+    console = Console(stderr=True)
+    with _missing_packages():
+        run = decided(run)
+    steps = plan(run)
+    redo = _forced(steps, forced_verbs)
+    places = [place for place, step in enumerate(steps) if step.verb == until]
+    steps = steps[: max(places, default=len(steps)) + 1]
+    wanted = expected_records(run, steps)
+    _refuse_changes(run, steps, wanted, redo)
+    for name in RUN_FILES:  # the folder may be the user's own: touch no other names
+        _sweep(run.folder, name)
+    _save_settings(run)
+    chosen = _needed(steps, until) if only else {step.name for step in steps}
+    steps = [step for step in steps if step.name in chosen]
+    todo = [s for s in steps if s.name in redo or not _is_done(run, wanted, s)]
+    if any(step.verb not in AFTER_TRAINING for step in todo):
+        refuse_leaks(run)
+    _check_networks(run, todo)
+    for name in redo:  # also what lies beyond `until`: it was made from what goes now
+        with held(run.folder / name):
+            _discard(run.folder / name)
+    for step in steps:
+        folder = run.folder / step.name
+        done = read_record(folder)
+        changed = done is not None and done.fingerprint != wanted[step.name].fingerprint
+        if changed:
+            _discard(folder)
+            done = None
+        if done is not None and done.status == "done":
+            (folder / CHECKPOINT).unlink(missing_ok=True)  # killed just before it was removed
+            console.print(f"[dim]{step.name}: done already ({done.seconds:.0f} s)[/]")
+            continue
+        with held(folder, patience=LOADERS if run.processes is not None else 0):
+            if not _is_done(run, wanted, step):  # another process may just have done it
+                _carry_out(run, step, done or wanted[step.name], folder, console)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A step of a run before any work.
+
+    Attributes:
+        step: The step.
+        record: What its record must say.
+        done: Whether it is finished and up to date.
+    """
+
+    step: Step
+    record: StepRecord
+    done: bool
+
+
+def outlook(run: Run) -> list[Outlook]:
+    """All steps of a run and which are done; nothing is written.
+
+    Args:
+        run: The run.
+
+    Raises:
+        RunError: Settings or data changed since a step was done; each difference is listed.
+    """
+    steps = plan(run)
+    wanted = expected_records(run, steps)
+    _refuse_changes(run, steps, wanted, set())
+    return [Outlook(step, wanted[step.name], _is_done(run, wanted, step)) for step in steps]
+
+
+def _check_splits(run: Run, until: str) -> None:
+    """Fail before hours of training where the data cannot carry the run to its end."""
+    _ = run.train
+    if VERBS.index(until) >= VERBS.index("evaluate"):
+        _ = run.test
+
+
+def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: Console) -> None:
+    verb = "goes on" if folder.exists() and (folder / NAME).exists() else "begins"
+    console.print(f"[bold]{step.name}[/] {verb}")
+    _sweep(folder)
+    write_atomically(folder / NAME, to_json(record))
+    began = time.monotonic()
+    try:
+        with _missing_packages():
+            if step.trains and run.processes is not None:
+                config = run.recipe.run
+                word = {"step": step.name, "fingerprint": record.fingerprint}
+                word |= {"precision": config.precision, "compile": config.compile}
+                run.processes.tell(json.dumps(word))
+            record.facts = step.action(run, folder)
+    except NumericsError as error:
+        hint = f"{error.hint}; the command then names the --force that a changed setting needs"
+        raise NumericsError(f"step {step.name}: {error.message}", hint=hint) from error
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise RunError(
+            f"step {step.name} stopped: {error.strerror} ({error.filename or folder})",
+            hint="mend that and run the same command again: it goes on where it stopped",
+        ) from error
+    if not (folder / NAME).exists():
+        raise RunError(
+            f"step {step.name} stopped: the folder {folder} has vanished",
+            hint="if it lies on a drive that is gone, bring that back and run the same command"
+            " again: finished work is kept",
+        )
+    record.seconds = record.facts.pop("seconds", time.monotonic() - began)
+    record.status, record.finished = "done", now()
+    write_atomically(folder / NAME, to_json(record))
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    console.print(f"[green]{step.name} done[/] in {record.seconds:.1f} s")
+
+
+def _is_done(run: Run, wanted: dict[str, StepRecord], step: Step) -> bool:
+    """Whether a step's result is there and up to date."""
+    done = read_record(run.folder / step.name)
+    fits = done is not None and done.fingerprint == wanted[step.name].fingerprint
+    return done is not None and fits and done.status == "done"
+
+
+def _check_networks(run: Run, todo: list[Step]) -> None:
+    """Build the networks of the steps to come once; only they import torch."""
+    if all(step.verb in ("proposals", *AFTER_TRAINING) for step in todo):
+        return
+    with _missing_packages():
+        from boxless.runs.preflight import check_networks  # noqa: PLC0415
+
+        check_networks(run, {step.verb for step in todo})
+
+
+@contextmanager
+def _missing_packages() -> Iterator[None]:
+    """Tell what to install where a package is missing or broken."""
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "boxless":
+            raise
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            raise MissingExtraError(error.name, "train") from error
+        raise RunError(
+            f"a package that training needs is broken: {error}",
+            hint="`boxless doctor` looks at each; pip install --force-reinstall 'boxless[train]'",
+        ) from error
+
+
+def _discard(folder: Path) -> None:
+    """Throw a step away, its record first: killed half-way, what is left never passes as done."""
+    (folder / NAME).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(folder: Path, name: str = "*") -> None:
+    """Delete what a killed attempt was just writing under a name."""
+    for leftover in folder.glob(f".{name}.*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def expected_records(run: Run, steps: list[Step]) -> dict[str, StepRecord]:
+    """What each step's record must say now, by name."""
+    records: dict[str, StepRecord] = {}
+    for step in steps:
+        inputs = {"data": run.manifest.fingerprint}
+        inputs |= {need: records[need].fingerprint for need in step.needs}
+        records[step.name] = StepRecord(step.name, step.settings, inputs)
+    return records
+
+
+def _needed(steps: list[Step], verb: str) -> set[str]:
+    """Names of a verb's steps and of all that they read."""
+    needed: set[str] = set()
+    for step in reversed(steps):
+        if step.verb == verb or step.name in needed:
+            needed |= {step.name, *step.needs}
+    return needed
+
+
+def _forced(steps: list[Step], verbs: set[str]) -> set[str]:
+    """Names of the forced steps and of all that read their results."""
+    redo: set[str] = set()
+    for step in steps:
+        if step.verb in verbs or redo.intersection(step.needs):
+            redo.add(step.name)
+    return redo
+
+
+def _refuse_changes(
+    run: Run, steps: list[Step], wanted: dict[str, StepRecord], redo: set[str]
+) -> None:
+    lines: list[str] = []
+    verbs: list[str] = []
+    for step in steps:
+        done = read_record(run.folder / step.name)
+        if done is None or step.cheap or step.name in redo:
+            continue
+        found = differences(done.settings, wanted[step.name].settings)
+        if done.inputs.get("data") != run.manifest.fingerprint:
+            found.append("data set: its images or labels changed")
+        if found:
+            lines.append(f"  {step.name}:")
+            lines += [f"    {line}" for line in found]
+            verbs.append(step.verb)
+    if lines:
+        first = min(verbs, key=VERBS.index)
+        raise RunError(
+            f"{run.folder} was made with other settings:\n" + "\n".join(lines),
+            hint=f"choose another --out, undo the changes, or do these steps again with"
+            f" --force {' --force '.join(dict.fromkeys([first, *verbs]))}",
+        )
+
+
+def _save_settings(run: Run) -> None:
+    """Keep the resolved recipe beside the results, for people and for `boxless report`."""
+    lines = [f"# {run.spec}"]
+    values = dotted(run.recipe).items()
+    lines += [f"{key} = {_toml(value)}" for key, value in values if value is not None]
+    path, data = run.folder / "recipe.toml", ("\n".join(lines) + "\n").encode()
+    if not path.exists() or path.read_bytes() != data:
+        write_atomically(path, data)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, but for DEL.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)

@@ -1,0 +1,57 @@
+"""Open the folder of a finished run again, with its own recipe and data."""
+
+from pathlib import Path
+
+from boxless.data.sources import load_manifest
+from boxless.errors import RunError
+from boxless.runs.context import Run
+from boxless.runs.readable import without_bad_images
+from boxless.runs.record import read_record
+from boxless.recipe.recipe_files import load_recipe
+
+RECIPE = "recipe.toml"
+
+
+def open_run(folder: Path, *, data: str | None = None) -> Run:
+    """A run whose students are evaluated.
+
+    Args:
+        folder: The run folder.
+        data: Data set, where it lies elsewhere now; by default as the run was started.
+
+    Raises:
+        RunError: The folder is no run, its students are not evaluated yet, or the data set is
+            another one.
+        DataError: The data set cannot be read.
+    """
+    path = folder / RECIPE
+    if not path.is_file():
+        raise RunError(
+            f"expected the folder of a run, but {path} does not exist",
+            hint="name the folder that `boxless train … --out FOLDER` was given",
+        )
+    record = read_record(folder / "evaluate")
+    if record is None or record.status != "done":
+        raise RunError(
+            f"{folder} is not evaluated yet",
+            hint="finish it with the `boxless train` command that started it",
+        )
+    spec = data or spec_of(path)
+    recipe = load_recipe(str(path))
+    manifest = load_manifest(spec)
+    if recipe.data.skip_bad:
+        manifest = without_bad_images(manifest)
+    if record.inputs.get("data") != manifest.fingerprint:
+        raise RunError(
+            f"{spec} is not what {folder} was trained on: its images or labels differ",
+            hint="name the data set with --data",
+        )
+    return Run(folder, spec, recipe, manifest)
+
+
+def spec_of(recipe: Path) -> str:
+    """The data set that a run's recipe names in its first line."""
+    first = recipe.read_text("utf-8").partition("\n")[0]
+    if not first.startswith("# "):
+        raise RunError(f"{recipe} does not name its data set", hint="name it with --data")
+    return first.removeprefix("# ")

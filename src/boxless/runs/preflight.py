@@ -1,0 +1,100 @@
+"""Build the networks of a recipe once before any work, so that a wrong name costs seconds."""
+
+from boxless.recipe.schema import StudentConfig, TeacherConfig
+from boxless.errors import BoxlessError, ConfigError, DataError
+from boxless.methods.table import REGIONAL
+from boxless.models.backbone import Backbone
+from boxless.runs import build
+from boxless.runs.context import Run
+from boxless.runs.levels import feature_levels
+from boxless.runs.method_plan import METHOD_VERBS
+from boxless.runs.methods import compared
+from boxless.training.compiling import require_compiler
+from boxless.training.runtime import default_device
+
+
+def check_networks(run: Run, verbs: set[str]) -> None:
+    """Check backbones, weights and levels of the steps that are about to be done.
+
+    Args:
+        run: The run.
+        verbs: Verbs of those steps.
+
+    Raises:
+        ConfigError: A network, its weights or one of its levels does not exist, or an input side
+            leaves a level with part of a cell; the section of the recipe is named.
+        DataError: A teacher is to be trained on a single class.
+    """
+    recipe = run.recipe
+    if recipe.run.compile == "yes":
+        require_compiler(default_device(), 1 if run.processes is None else run.processes.count)
+    if "teacher" in verbs:
+        _check_classes(run)
+    matched = {"stage1.levels": recipe.stage1.levels if recipe.stage1.enabled else ()}
+    for method in compared(recipe).values():
+        if method.features in REGIONAL:
+            matched["stage1.levels"] = recipe.stage1.levels
+        elif method.features != "none":
+            matched[f"{method.features}.levels"] = feature_levels(recipe, method.features)
+    if verbs & {"teacher", "maps", "cache", "stage1", *METHOD_VERBS}:
+        own = {"teacher.level": (recipe.teacher.level,)}
+        _check("teacher", recipe.teacher, {**own, **matched})
+    if verbs & {"baseline", "stage1", "stage2", *METHOD_VERBS}:
+        if recipe.stage1.enabled and recipe.stage1.target == "fc7":
+            matched["teacher.level"] = (recipe.teacher.level,)
+        _check("student", recipe.student, matched)
+
+
+def _check_classes(run: Run) -> None:
+    """A detector compares the classes of a region with each other: it needs two."""
+    if len(run.classes) == 1:
+        raise DataError(
+            f"{run.spec} has the class {run.classes[0]!r} alone, but a teacher takes a softmax over"
+            " the classes of each region, which over one class is always 1",
+            hint="add a class, such as one that is present where the other is not; a plain student"
+            " (boxless baseline) can be trained on a single class",
+        )
+
+
+def _check(
+    section: str,
+    config: TeacherConfig | StudentConfig,
+    wanted: dict[str, tuple[str, ...]],
+) -> None:
+    try:
+        trunk = build.backbone(config)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{section}.backbone = {config.backbone!r} with {section}.weights ="
+            f" {config.weights!r}: {error.message}",
+            hint=error.hint or f"set {section}.weights, or {section}.backbone",
+        ) from error
+    build.require_fc(trunk, section, config)
+    for setting, levels in wanted.items():
+        _check_levels(trunk, setting, levels)
+        _check_side(trunk, section, config.input_size, levels)
+
+
+def _check_side(trunk: Backbone, section: str, side: int, levels: tuple[str, ...]) -> None:
+    """Regions are laid on maps as if cells filled the image; a cell cut short would shift them."""
+    for level in levels:
+        stride = trunk.stride(level)
+        if side % stride:
+            lower = side // stride * stride
+            near = " or ".join(str(s) for s in (lower, lower + stride) if s)
+            raise ConfigError(
+                f"{section}.input_size = {side} is no multiple of {stride}, the stride of the level"
+                f" {level!r} of {trunk.name}",
+                hint=f"set {section}.input_size to {near}",
+            )
+
+
+def _check_levels(trunk: Backbone, setting: str, levels: tuple[str, ...]) -> None:
+    for level in levels:
+        try:
+            trunk.channels(level)
+        except BoxlessError as error:
+            raise ConfigError(
+                f"{setting}: {error.message}",
+                hint=f"set {setting} to levels that the network has",
+            ) from error

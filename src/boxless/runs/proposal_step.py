@@ -1,0 +1,65 @@
+"""The first step of a run: propose regions for every image, and measure their recall."""
+
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from boxless.recipe.schema import ProposalsConfig
+from boxless.data.images import load_image
+from boxless.data.outline import load_outline
+from boxless.runs.context import Run, advice_for_runs
+from boxless.proposals.extract import extract
+from boxless.proposals.progress import ExtractionProgress
+from boxless.proposals.proposer import Setting, make_proposer, setting_names
+from boxless.proposals.recall import recall_table
+from boxless.proposals.workers import works_in_process
+
+# Settings of the recipe (first) as the proposer's own (second), for the methods that have them.
+SETTINGS = {
+    "max_boxes": "max_boxes",
+    "min_box_size": "min_box_size",
+    "size": "size",
+    "file": "file",
+    "order": "order",
+    "outside": "outside",
+}
+DETECTOR_SETTINGS = {
+    "max_boxes": "max_boxes",
+    "min_box_size": "min_box_size",
+    "detector": "architecture",
+    "detector_weights": "weights",
+    "detector_size": "size",
+}
+
+
+def proposer_settings(config: ProposalsConfig) -> dict[str, Setting]:
+    """Settings of the recipe's method, under the proposer's names."""
+    known = setting_names(config.method)
+    names = DETECTOR_SETTINGS if config.method == "faster_rcnn" else SETTINGS
+    return {own: getattr(config, theirs) for theirs, own in names.items() if own in known}
+
+
+def extract_proposals(run: Run, folder: Path) -> dict[str, Any]:
+    """Fill the run's proposal store; returns recall where true boxes exist."""
+    config = run.recipe.proposals
+    proposer = make_proposer(config.method, **proposer_settings(config))
+    load = load_outline if config.method == "file" else load_image
+    # A proposer that reads a large file or loads a network does all in this process.
+    where = nullcontext() if works_in_process(proposer) else run.engine()
+    with where as engine, ExtractionProgress("proposals") as progress, advice_for_runs():
+        store = extract(
+            run.manifest.records,
+            proposer,
+            folder / "store",
+            manifest_fingerprint=run.manifest.fingerprint,
+            load_image=load,
+            engine=engine,
+            skip_bad=run.recipe.data.skip_bad,
+            progress=progress,
+        )
+    facts: dict[str, Any] = {"images": len(store)}
+    if run.manifest.has_boxes and "test" in run.manifest.split_names:
+        table = recall_table(store, run.test.records)
+        facts["recall"] = asdict(table)
+    return facts

@@ -1,0 +1,188 @@
+"""Before distilling: does the teacher know anything, and more than the student knows alone?
+
+A dead teacher teaches quietly. In the released code a mistake in names left it without weights, and
+the sign was a stage-1 loss that was suspiciously small (issue 9 of its repository). Nothing is
+refused here: each doubt is a warning and stands in the step's record.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from boxless.data.manifest import Manifest
+from boxless.metrics.average_precision import mean_average_precision
+from boxless.runs import build
+from boxless.runs.context import Run
+from boxless.runs.evaluation import predict
+from boxless.training.batches import Batch, ViewDataset, whole_batches
+from boxless.training.events import StepProgress
+from boxless.training.feature_task import FeatureTask
+from boxless.training.files import CHECKPOINT, WEIGHTS
+from boxless.training.teacher_cache import TeacherCache
+from boxless.types import PRESENT, Float32Array, Int8Array
+
+BATCH = 32
+LOOKED = 4096
+"""Training images at most whose kept predictions are looked at."""
+
+SAME_ANSWER = 1e-4
+"""Largest deviation of a class's probability over images that counts as one answer for all."""
+
+CHANCE = 1.05
+"""mAP over that of guessing, up to which a teacher counts as knowing nothing."""
+
+SMALL_LOSS = 1e-3
+"""Stage-1 loss over that of an empty student, below which it is suspicious before training."""
+
+
+def check_teacher(run: Run, folder: Path, seed: int) -> dict[str, Any]:
+    """Warn of a teacher that is dead, or worse than the plain student on held-out images.
+
+    Looks once a run: before the first seed is distilled, and not again when that goes on.
+
+    Args:
+        run: The run; its teacher is cached.
+        folder: Of the step that distils.
+        seed: Seed of the student.
+
+    Returns:
+        ``teacher_check`` with what was measured and ``warnings``; nothing for other seeds.
+    """
+    if seed != run.seeds[0] or not run.leads or (folder / CHECKPOINT).exists():
+        return {}
+    doubts = _doubts(run)
+    facts: dict[str, Any] = {}
+    plain = run.folder / "baseline" / f"seed-{seed}" / WEIGHTS
+    if run.held_out is not None and plain.exists():
+        teacher, student = _held_out_maps(run, run.held_out, plain)
+        facts = {"teacher_held_out_map": teacher, "student_held_out_map": student}
+        doubts += compare(teacher, student)
+    warn(doubts)
+    return {"teacher_check": facts | {"warnings": doubts}}
+
+
+def _doubts(run: Run) -> list[str]:
+    """Of a part of the training images, evenly spread: enough to tell death from life."""
+    cache, spread = TeacherCache(run.folder / "cache", len(run.train)), -(-len(run.train) // LOOKED)
+    return doubts_about(
+        cache.probabilities.numpy()[::spread],
+        cache.objectness.numpy()[::spread],
+        run.train.labels[::spread],
+    )
+
+
+def doubts_about(
+    probabilities: Float32Array, objectness: Float32Array, labels: Int8Array
+) -> list[str]:
+    """Signs of a dead teacher in what it says of the training images.
+
+    Args:
+        probabilities: (M, K), p^T.
+        objectness: (M, R), s'.
+        labels: (M, K) tags.
+    """
+    if float(probabilities.std(0).max()) < SAME_ANSWER:
+        return ["the teacher gives every image the same answer: it is dead, or has no weights"]
+    if float(objectness.max(initial=0)) <= 0:
+        return ["the teacher gives every region the weight 0: stage 1 would learn nothing"]
+    names = tuple(map(str, range(labels.shape[1])))
+    own = float(mean_average_precision(probabilities, labels, classes=names).value)
+    guess = float(np.mean([(c == PRESENT).sum() / max((c >= 0).sum(), 1) for c in labels.T]))
+    if own <= CHANCE * guess:
+        return [
+            f"the teacher's mAP on its own training images is {100 * own:.1f}, and guessing gives"
+            f" {100 * guess:.1f}: it has learned nothing, or has the wrong weights"
+        ]
+    return []
+
+
+def compare(teacher: float, student: float) -> list[str]:
+    """A doubt where the teacher is worse than the student without distillation."""
+    if not teacher < student:
+        return []
+    return [
+        f"on held-out images the teacher's mAP is {100 * teacher:.1f} and the plain student's"
+        f" {100 * student:.1f}: distilling it may do harm; train the teacher longer or better first"
+    ]
+
+
+@torch.no_grad()
+def suspicious_loss(task: object, dataset: ViewDataset, size: int, run: Run) -> list[str]:
+    """A doubt where stage 1's loss is next to nothing before anything was learned.
+
+    The loss of the first images is set beside that of a student whose maps are all zero, so the
+    scale of the features does not matter.
+
+    Args:
+        task: Of stage 1; only tasks with maps are looked at.
+        dataset: Its images.
+        size: Their side.
+        run: The run.
+    """
+    if not isinstance(task, FeatureTask):
+        return []
+    rows = list(range(min(BATCH, len(dataset))))
+    (batch,) = whole_batches(dataset, size=size, batch_size=BATCH, rows=rows)
+    placed = batch.to(run.runtime.device)
+    task.module.eval()
+    with run.runtime.autocast():
+        own = float(task.losses(placed)["loss"])
+        empty = _empty_loss(task, placed)
+    if empty <= 0:
+        return ["stage 1's loss is 0 even for an empty student: the teacher's maps are dead"]
+    if own < SMALL_LOSS * empty:
+        return [
+            f"stage 1's loss is {own:.2g} before training, {own / empty:.1g} of an empty student's:"
+            " the teacher may be dead, or carry the student's own weights"
+        ]
+    return []
+
+
+def _empty_loss(task: FeatureTask, batch: Batch) -> float:
+    handles = [
+        adapter.register_forward_hook(lambda _, __, output: torch.zeros_like(output))
+        for adapter in task.adapters.values()
+    ]
+    try:
+        return float(task.losses(batch)["loss"])
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def warn(doubts: list[str]) -> None:
+    """Tell doubts on standard error."""
+    console = Console(stderr=True, soft_wrap=True)
+    for doubt in doubts:
+        console.print(f"[bold yellow]warning:[/] {doubt}", highlight=False)
+
+
+@torch.no_grad()
+def _held_out_maps(run: Run, part: Manifest, plain: Path) -> tuple[float, float]:
+    """MAP of teacher and plain student on held-out images."""
+    recipe, size = run.recipe, run.recipe.student.input_size
+    teacher = build.trained_detector(recipe, len(run.classes), run.folder / "teacher" / WEIGHTS)
+    run.runtime.place(teacher)
+    teacher.eval()
+    dataset = run.dataset(part, regions=recipe.teacher.regions)
+    found = np.zeros((len(part), len(run.classes)), np.float32)
+    with StepProgress("teacher beside student", 2 * len(part)) as bar:
+        for batch in whole_batches(dataset, size=recipe.teacher.input_size, batch_size=BATCH):
+            at = batch.to(run.runtime.device)
+            with run.runtime.autocast():
+                (output,) = teacher(at.pixels.float(), at.boxes, at.scores, at.mask)
+            probabilities = output.image_probabilities().float().cpu().numpy()
+            found[batch.index.numpy()] = probabilities
+            bar.advance(len(batch.index))
+        student = build.trained_student(recipe, len(run.classes), plain, size)
+        run.runtime.place(student)
+        own = predict(run, student, part, build.student_view(recipe, size), bar)
+    return _map(found, part), _map(own, part)
+
+
+def _map(probabilities: Float32Array, part: Manifest) -> float:
+    found = mean_average_precision(probabilities, part.labels, classes=part.classes)
+    return float(found.value)

@@ -1,0 +1,65 @@
+"""From the recipe's settings to a proposer, and to what a finished step depends on."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from boxless.recipe.schema import ProposalsConfig
+from boxless.errors import ConfigError
+from boxless.runs import plan
+from boxless.runs.proposal_step import proposer_settings
+from boxless.proposals.proposer import METHODS, make_proposer
+
+COMMON = {"max_boxes": 7, "min_box_size": 3.0, "size": 99}
+DETECTOR = {"detector": "net", "detector_weights": "w.pth", "detector_size": 320}
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("edge_boxes", COMMON),
+        ("selective_search_fast", COMMON),
+        ("selective_search_quality", COMMON),
+        ("grid", {"max_boxes": 7}),
+        ("file", {"max_boxes": 7, "file": "b.mat", "order": "yxyx", "outside": "clip"}),
+        (
+            "faster_rcnn",
+            {
+                "max_boxes": 7,
+                "min_box_size": 3.0,
+                "architecture": "net",
+                "weights": "w.pth",
+                "size": 320,
+            },
+        ),
+    ],
+)
+def test_each_method_gets_its_settings(method, expected):
+    files = {"file": "b.mat", "order": "yxyx", "outside": "clip"}
+    config = ProposalsConfig(method=method, **COMMON, **DETECTOR, **files)
+    assert proposer_settings(config) == expected
+
+
+def test_recipe_knows_every_method():
+    for method in METHODS:
+        assert ProposalsConfig(method=method).method == method
+
+
+def test_a_method_without_its_file_is_refused():
+    with pytest.raises(ConfigError, match="needs a file"):
+        make_proposer("file", **proposer_settings(ProposalsConfig(method="file")))
+
+
+def test_settings_of_unused_methods_do_not_matter(monkeypatch):
+    def settings(**changes):
+        config = ProposalsConfig(**changes)
+        values = {f"proposals.{key}": value for key, value in config.model_dump().items()}
+        monkeypatch.setattr(plan, "pick", lambda *_: values)
+        return plan._proposal_settings(SimpleNamespace(recipe=SimpleNamespace(proposals=config)))
+
+    plain = settings()
+    names = {"method", "max_boxes", "min_box_size", "size"}
+    assert set(plain) == {f"proposals.{name}" for name in names}
+    assert settings(file="x.txt", detector_size=9) == plain
+    assert settings(method="file", file="x.txt") != settings(method="file", file="y.txt")
+    assert "proposals.detector_weights" in settings(method="faster_rcnn")
