@@ -56,7 +56,13 @@ def read_untagged(spec: str) -> tuple[ImageRecord, ...]:
         )
     start = len(location.rstrip("/")) + 1
     return tuple(
-        ImageRecord(f"{UNTAGGED}/{Path(str(path)[start:]).as_posix()}", str(path), UNTAGGED, ())
+        ImageRecord(
+            image_id=f"{UNTAGGED}/{Path(str(path)[start:]).as_posix()}",
+            path=str(path),
+            split=UNTAGGED,
+            labels=(),
+            source=spec,
+        )
         for path in found
     )
 
@@ -71,8 +77,8 @@ def join_untagged(tagged: Manifest, untagged: Sequence[ImageRecord]) -> Manifest
 
     Returns:
         The data set's records as they are, then the untagged ones in the split `UNTAGGED` with K
-        unknown labels and no boxes. Files that are the data set's own stay in their split and are
-        not taken twice; a note tells their number.
+        unknown labels and no boxes. No file is taken twice: the data set's own stay in their
+        split; a note tells their number.
 
     Raises:
         DataError: No untagged image is left, the data set has a split of that name, or two images
@@ -83,8 +89,10 @@ def join_untagged(tagged: Manifest, untagged: Sequence[ImageRecord]) -> Manifest
             f"{tagged.name}: expected no split of the name {UNTAGGED!r} beside untagged images",
             hint="rename it, or leave those images to the untagged ones alone",
         )
-    own = {_file(record) for record in tagged.records}
-    others = [record for record in untagged if _file(record) not in own]
+    files = {_file(record): record for record in reversed(untagged)}  # the first of each counts
+    for record in tagged.records:
+        files.pop(_file(record), None)
+    others = list(reversed(files.values()))
     if not others:
         raise DataError(
             f"{tagged.name}: expected untagged images beside it, found {len(untagged):,}, all of"
@@ -95,8 +103,8 @@ def join_untagged(tagged: Manifest, untagged: Sequence[ImageRecord]) -> Manifest
     notes = [f"{len(others):,} untagged images"]
     if len(others) < len(untagged):
         notes.append(
-            f"{len(untagged) - len(others):,} files among the untagged images are the data set's"
-            " own and stay in their splits"
+            f"{len(untagged) - len(others):,} untagged images are left out: their files are the"
+            " data set's own, or stand among the untagged ones twice"
         )
     return replace(
         tagged,
