@@ -19,9 +19,8 @@ def keep_tags(
 ) -> tuple[Manifest, tuple[ImageRecord, ...]]:
     """Choose the training images that keep their tags.
 
-    Every class keeps its share. Classes of which that leaves fewer than `AT_LEAST` images get some
-    of them back, as many as images of frequent classes can make room for. The choice depends on the
-    set of training images, not on their order.
+    Every class keeps its share, but `AT_LEAST` images (or all that it has) as far as ``count``
+    allows. The choice depends on the set of training images, not on their order.
 
     Args:
         manifest: The data set; its other splits stay as they are.
@@ -51,20 +50,26 @@ def keep_tags(
 
 
 def _choose(positive: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.bool_]:
-    """(M,) True for ``count`` rows of the (M, K) table of present tags."""
+    """(M,) True for ``count`` rows of the (M, K) table of present tags.
+
+    Of a small part `stratify` may leave a class short; images are exchanged for as long as that
+    brings sum((have - wanted)^2 / wanted) over the classes down.
+    """
     total = len(positive)
     if count == total:
         return np.ones(total, bool)
-    positive = np.column_stack((positive, ~positive.any(axis=1)))  # no tag counts as a class
-    chosen = stratify(positive, [count / total, 1 - count / total], seed=seed) == 0
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(total)
-    rarest = np.argsort(positive.sum(axis=0), kind="stable")
-    for wanted in range(1, AT_LEAST + 1):  # one of each class before a second of any
-        for k in rarest:
-            have = positive[chosen].sum(axis=0)
-            carriers = order[positive[order, k] & ~chosen[order]]
-            spare = np.where(positive, have, total).min(axis=1)  # of an image's rarest class
-            out = order[np.argmax(np.where(chosen, spare, 0)[order])]
-            if have[k] < wanted and len(carriers) and spare[out] > wanted:
-                chosen[carriers[0]], chosen[out] = True, False
+    shares = [count / total, 1 - count / total]
+    chosen: NDArray[np.bool_] = stratify(positive, shares, seed=seed) == 0
+    tags = np.column_stack((positive, ~positive.any(axis=1)))  # no tag counts as a class
+    found = tags.sum(axis=0)
+    wanted = np.maximum(found * count / total, np.minimum(found, AT_LEAST)).clip(min=1)
+    for _ in range(count):
+        surplus = tags[chosen].sum(axis=0) - wanted
+        less = (tags @ ((1 - 2 * surplus) / wanted)).round(9)  # ties break alike everywhere
+        out = np.where(chosen, less, np.inf).argmin()
+        more = (tags @ ((1 + 2 * (surplus - tags[out])) / wanted)).round(9)
+        new = np.where(chosen, np.inf, more).argmin()
+        if less[out] + more[new] > -1e-9:
+            break
+        chosen[out], chosen[new] = False, True
     return chosen

@@ -52,23 +52,23 @@ def near_duplicates(
     Raises:
         RunError: A store of objects refuses, or cannot be reached.
     """
+    if not one or not other:
+        return []
     grey = []
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         for square in pool.map(_grey, (*one, *other)):
             grey.append(square)
             if on_done is not None:
                 on_done()
-    squares = np.array(grey, np.float32).reshape(-1, _SIDE, _SIDE)
+    squares = np.stack(grey)
     left, right = squares[: len(one)], squares[len(one) :]
     apart = np.concatenate((_gradients(right), _gradients(right[:, :, ::-1])))
     pairs: list[Pair] = []
-    for first in range(0, len(one) if len(other) else 0, _ROWS):
+    for first in range(0, len(one), _ROWS):
         likeness = _gradients(left[first : first + _ROWS]) @ apart.T
-        closest = likeness.argmax(axis=1)
-        pairs += [
-            (one[first + row], other[closest[row] % len(other)])
-            for row in np.flatnonzero(likeness.max(axis=1) >= SAME)
-        ]
+        closest = (likeness.argmax(axis=1) % len(other)).tolist()
+        rows = np.flatnonzero(likeness.max(axis=1) >= SAME).tolist()
+        pairs += [(one[first + row], other[closest[row]]) for row in rows]
     return pairs
 
 
