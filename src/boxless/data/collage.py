@@ -23,7 +23,7 @@ from PIL import Image
 from boxless.data.images import image_size, load_image
 from boxless.data.leaks import shared_images
 from boxless.data.manifest import Manifest
-from boxless.data.options import Options, read_options
+from boxless.data.options import Options, split_options
 from boxless.data.resize import resize_square
 from boxless.errors import DataError
 from boxless.files.atomic import write_atomically
@@ -110,7 +110,7 @@ def _parse(rest: str) -> tuple[str, Options]:
             f"expected collage: a data set and the number of its images in a row, found {rest!r}",
             hint="such as collage:voc:DIR,grid=2 or collage:voc:DIR,grid=2,repeat=4,seed=1",
         )
-    return spec, read_options("collage", f"grid={tail}".split(","), OPTIONS)
+    return spec, split_options("collage", f",grid={tail}", OPTIONS)[1]  # behind no path
 
 
 def _refuse_shared(base: Manifest) -> None:

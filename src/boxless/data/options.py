@@ -1,7 +1,7 @@
 """Options behind the path of a data set, as in ``coco:DIR,year=2014,unlabelled=keep``."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,21 +82,6 @@ def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path,
         DataError: An option is unknown, without a value or given twice.
     """
     location, parts = _cut(rest)
-    path = Path(os.path.abspath(Path(location).expanduser()))  # noqa: PTH100 - keeps symlinks
-    return path, read_options(prefix, parts, known)
-
-
-def read_options(prefix: str, parts: Sequence[str], known: Collection[str]) -> Options:
-    """Take options like ``name=value`` apart.
-
-    Args:
-        prefix: The reader's prefix, for messages.
-        parts: What stood between commas.
-        known: Names of the reader's options.
-
-    Raises:
-        DataError: An option is unknown, without a value or given twice.
-    """
     values: dict[str, str] = {}
     for part in parts:
         name, equals, value = part.partition("=")
@@ -108,11 +93,10 @@ def read_options(prefix: str, parts: Sequence[str], known: Collection[str]) -> O
         if name not in known:
             raise DataError(unknown_name(f"{prefix}: option", name, known))
         if name in values:
-            raise DataError(
-                f"expected {prefix}: {name} once, found it twice in {','.join(parts)!r}"
-            )
+            raise DataError(f"expected {prefix}: {name} once, found it twice in {rest!r}")
         values[name] = value
-    return Options(prefix, values)
+    path = Path(os.path.abspath(Path(location).expanduser()))  # noqa: PTH100 - keeps symlinks
+    return path, Options(prefix, values)
 
 
 def _cut(rest: str) -> tuple[str, list[str]]:
