@@ -99,7 +99,7 @@ def read(rest: str, load: Callable[[str], Manifest]) -> Manifest:
         f"a constructed set: {grid} x {grid} images of {spec} squashed to {size} x {size} on each"
         f" collage, {len(base):,} images on {len(records):,} collages in {folder}"
     )
-    return Manifest(f"{base.name}-collage", base.classes, records, (*base.notes, note))
+    return replace(base, name=f"{base.name}-collage", records=records, notes=(*base.notes, note))
 
 
 def _parse(rest: str) -> tuple[str, Options]:

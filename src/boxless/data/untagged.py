@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from boxless.data.image_folders import find_images, match_images
+from boxless.data.find_images import find_images, match_images
 from boxless.data.manifest import Manifest
 from boxless.data.sources import READERS, load_manifest
 from boxless.errors import DataError, unknown_name

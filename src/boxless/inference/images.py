@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 from PIL import Image, ImageOps
 
-from boxless.data.image_folders import find_images
+from boxless.data.find_images import find_images
 from boxless.data.images import ANY_IMAGE, ImageLimits, decode_image, load_image
 from boxless.errors import DataError
 from boxless.inference.prediction import Source

@@ -15,7 +15,7 @@ from PIL import Image
 from starlette.responses import JSONResponse, Response
 
 from boxless.data import scenes
-from boxless.data.image_folders import find_images
+from boxless.data.find_images import find_images
 from boxless.data.images import load_image
 from boxless.errors import DataError
 from boxless.serving.faults import RequestError
