@@ -61,6 +61,23 @@ def test_a_relative_folder_gives_absolute_paths(photos, monkeypatch):
     assert read_untagged(photos.name)[0].path == str(photos / "a.jpg")
 
 
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        ("memory://pool", ["a.jpg", "d/b.png"]),
+        ("memory://pool/", ["a.jpg", "d/b.png"]),
+        ("memory://pool/**/*.png", ["d/b.png"]),
+    ],
+)
+def test_images_in_a_store(spec, names):
+    store = pytest.importorskip("fsspec").filesystem("memory")
+    for name in ("a.jpg", "d/b.png", "notes.txt"):
+        store.pipe(f"/pool/{name}", b"content")
+    found = read_untagged(spec)
+    assert [r.image_id for r in found] == [f"untagged/{name}" for name in names]
+    assert [r.path for r in found] == [f"memory://pool/{name}" for name in names]
+
+
 def test_a_data_set_gives_its_images_without_their_tags(voc_tree):
     found = read_untagged(f"voc:{voc_tree.root}")
     assert [r.image_id for r in found] == [f"untagged/{n}" for n in "1234"]
@@ -78,6 +95,7 @@ def test_splits_of_a_data_set_are_chosen_at_its_end(voc_tree):
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
+        ("", "folder, a pattern or a data set, found ''"),
         ("{0}/gone", "folder, a pattern or a data set, found"),
         ("{0}/a.jpg", "folder, a pattern or a data set, found"),
         ("{0}/*.webp", "no image matches"),

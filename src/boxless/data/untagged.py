@@ -44,7 +44,7 @@ def read_untagged(spec: str) -> tuple[ImageRecord, ...]:
         return tuple(_untagged(record) for record in _of_data_set(spec))
     location = spec if is_url(spec) else os.path.abspath(Path(spec).expanduser())  # noqa: PTH100
     root = place(location)
-    if root.is_dir():
+    if spec and root.is_dir():
         found = find_images(root)
     elif _WILDCARD.search(location):
         found = match_images(location)
