@@ -21,15 +21,19 @@ from torch import Tensor, nn
 
 from boxless.errors import ConfigError, unknown_name
 from boxless.models.displacement import cell_shifts
-from boxless.models.pixels import CAFFE, PixelScheme, timm_scheme
+from boxless.models.module_features import ModuleFeatures
+from boxless.models.pixels import CAFFE, IMAGENET, PixelScheme, timm_scheme
+from boxless.models.protocols import Network
 
 
 class Backbone(nn.Module):
-    """A timm model that returns named feature maps.
+    """A timm model, or a module of the user's, that returns named feature maps.
 
     Args:
-        name: timm model name.
-        pixel_scheme: ``auto`` (the model's own), ``timm`` (same) or ``caffe``.
+        name: timm model name, or a module that turns normalized images (N, 3, H, W) into a map
+            (N, C, h, w): its one level is ``final``.
+        pixel_scheme: ``auto`` (the model's own; a module's is ImageNet's), ``timm`` (same) or
+            ``caffe``.
         pretrained: Load timm's ImageNet weights (needs a network or timm's cache).
 
     Attributes:
@@ -45,22 +49,21 @@ class Backbone(nn.Module):
     std: Tensor
 
     def __init__(
-        self, name: str, *, pixel_scheme: str | PixelScheme = "auto", pretrained: bool = False
+        self,
+        name: str | nn.Module,
+        *,
+        pixel_scheme: str | PixelScheme = "auto",
+        pretrained: bool = False,
     ) -> None:
         super().__init__()
-        if not timm.is_model(name):
-            raise ConfigError(
-                unknown_name(
-                    "timm model", name, get_close_matches(name, timm.list_models(), n=8, cutoff=0)
-                ),
-                hint="timm.list_models() names them all",
-            )
-        self.name = name
-        self.net: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0)
+        self.net = ModuleFeatures(name) if isinstance(name, nn.Module) else _timm(name, pretrained)
+        self.name = type(name).__name__ if isinstance(name, nn.Module) else name
         self.vgg_fc = _take_vgg_fc(self.net)
         self.is_vgg = self.vgg_fc is not None
         if not hasattr(self.net, "forward_intermediates"):
-            raise ConfigError(f"timm model {name!r} has no forward_intermediates: no feature maps")
+            raise ConfigError(
+                f"timm model {self.name!r} has no forward_intermediates: no feature maps"
+            )
         info = cast("Any", self.net).feature_info
         infos = info if isinstance(info, list) else info.info
         self._index = {f"stride{f['reduction']}": i for i, f in enumerate(infos)}
@@ -188,29 +191,47 @@ class Backbone(nn.Module):
         if scheme == "caffe":
             return CAFFE
         cfg = cast("Any", self.net).pretrained_cfg
+        if cfg is None:
+            return IMAGENET
         return timm_scheme(cfg["mean"], cfg["std"])
 
 
+def _timm(name: str, pretrained: bool) -> nn.Module:
+    if not timm.is_model(name):
+        raise ConfigError(
+            unknown_name(
+                "timm model", name, get_close_matches(name, timm.list_models(), n=8, cutoff=0)
+            ),
+            hint="timm.list_models() names them all",
+        )
+    net: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0)
+    return net
+
+
 def displacements(
-    backbone: Backbone, level: str, size: int, flipped: Tensor | None, count: int
+    network: Network | Backbone,
+    level: str,
+    size: int,
+    *,
+    like: Tensor,
+    flipped: Tensor | None = None,
 ) -> Tensor:
-    """`Backbone.displacement` as an offset of unit boxes.
+    """A network's displacement as an offset of unit boxes.
 
     Args:
-        backbone: The network.
+        network: The network; see `Backbone.displacement`.
         level: One of its levels.
         size: Side of the input in pixels.
+        like: The boxes (N, ...), for their number and device.
         flipped: (N,) bool, maps that were mirrored after they were computed; None = none.
-        count: N.
 
     Returns:
         (N, 1, 4), to be subtracted from unit boxes before they are pooled.
     """
-    shift = backbone.displacement(level) / size
-    device = backbone.mean.device
-    offset = torch.full((count, 1, 4), shift, device=device)
+    shift = network.displacement(level) / size
+    offset = torch.full((len(like), 1, 4), shift, device=like.device)
     if flipped is not None:
-        offset[flipped.to(device), :, 0::2] *= -1
+        offset[flipped.to(like.device), :, 0::2] *= -1
     return offset
 
 
