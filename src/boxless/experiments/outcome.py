@@ -159,7 +159,7 @@ def make_outcome(
         recipe=first.recipe.name,
         seeds=tuple(first.seeds),
         rows=tuple(rows),
-        orders=tuple(_orders(table, runs, compare)),
+        orders=tuple(_orders(table, compare)),
     )
 
 
@@ -203,7 +203,7 @@ def _row(
     )
 
 
-def _orders(table: PaperTable, runs: Mapping[str, Run], compare: Comparison) -> list[Order]:
+def _orders(table: PaperTable, compare: Comparison) -> list[Order]:
     """Every pair of our rows that the paper's mAP orders, neighbours in the paper first."""
     orders: list[Order] = []
     for data in table.data_sets:

@@ -61,10 +61,8 @@ class Attention(Transfer):
             own = {level: view.maps[level].float() for level in self.levels}
             teacher = view.lessons.on_cells(view.batch, own, student, size)
             parts = {
-                level: attention_loss(
-                    own[level], teacher[level], beta=config.beta, form=config.form
-                )
-                for level in self.levels
+                lv: attention_loss(own[lv], teacher[lv], beta=config.beta, form=config.form)
+                for lv in self.levels
             }
             return torch.stack(list(parts.values())).sum(), parts
 

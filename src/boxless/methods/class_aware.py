@@ -40,7 +40,7 @@ class ClassAware(Transfer):
         return Needs(predictions=True, along=self.teaching.along)
 
     def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
-        """Lambda L_p'."""
+        """L_p' times its weight."""
         from boxless.losses.prediction_transfer import SoftLoss
         from boxless.training.clock import timed
 

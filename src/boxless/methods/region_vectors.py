@@ -63,8 +63,9 @@ def vector_term(student: "Student", size: int, lessons: "Lessons") -> Term:
 def _require_heads(student: "Student", lessons: "Lessons") -> Detector:
     """The detector, if both have region vectors of one width."""
     teacher = lessons.teacher
-    ours = student.neck[2].out_features if _has_neck(student) else 0
-    theirs = 0
+    ours = theirs = 0
+    if isinstance(student, Classifier) and student.head_kind == "fc6_fc7":
+        ours = student.fc.in_features
     if isinstance(teacher, Detector):
         head = cast("DetectorHead", teacher.heads[0])
         theirs = head.class_scores.in_features if head.kind == "fc6_fc7" else 0
@@ -76,7 +77,3 @@ def _require_heads(student: "Student", lessons: "Lessons") -> Detector:
         f" 'fc6_fc7' of one width; found student: {found[0]}, teacher: {found[1]}",
         hint="use stage1.target = 'conv', or VGG16 for both",
     )
-
-
-def _has_neck(student: "Student") -> bool:
-    return isinstance(student, Classifier) and student.head_kind == "fc6_fc7"

@@ -1,4 +1,4 @@
-"""Feature maps on weighted regions: stage 1 of the paper, and its variant of regions kept by NMS."""
+"""Feature maps on weighted regions (stage 1 of the paper), or on regions that NMS keeps."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -110,7 +110,7 @@ class Regions(Transfer):
             from boxless.methods.region_vectors import vector_term
 
             return vector_term(student, size, lessons)
-        terms = _RegionLoss(self.stage1, student, size, lessons, self.kept_weights(lessons))
+        terms = _RegionLoss(self.stage1, student, size, lessons, self.weights(lessons))
         return Term(
             terms.loss,
             levels=self.stage1.levels,
@@ -119,7 +119,7 @@ class Regions(Transfer):
             ridge=self.stage1.adapter_ridge if self.stage1.adapter_start == "ridge" else None,
         )
 
-    def kept_weights(self, lessons: "Lessons") -> "Weights":
+    def weights(self, lessons: "Lessons") -> "Weights":
         """Where the weights of a view's regions come from."""
         return lambda view: view.lessons.region_weights(view.batch)
 
@@ -130,21 +130,21 @@ class RegionsByNms(Regions):
 
     name: ClassVar[str] = "regions-nms"
 
-    def kept_weights(self, lessons: "Lessons") -> "Weights":
+    def weights(self, lessons: "Lessons") -> "Weights":
         """Selected once for the training images, and per batch for any others."""
         from boxless.losses.objectness import select_by_nms
 
         iou, keep = self.stage1.nms_iou, self.stage1.nms_keep
         table = lessons.selected(iou=iou, keep=keep)
 
-        def weights(view: "View") -> "Tensor":
+        def chosen(view: "View") -> "Tensor":
             batch, source = view.batch, view.lessons
             if source.kept is not None:
                 return table[batch.index.cpu(), : batch.boxes.shape[1]].to(batch.pixels.device)
             found = source.region_weights(batch)
             return select_by_nms(batch.boxes, found, batch.mask, iou=iou, keep=keep)
 
-        return weights
+        return chosen
 
 
 class _RegionLoss:

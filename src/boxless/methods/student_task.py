@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
-from boxless.losses.region_transfer import Adapter
 from boxless.losses.ridge_start import RidgeStart, set_adapter
 from boxless.losses.tag_loss import tag_loss
 from boxless.methods.lessons import Lessons
@@ -16,6 +15,9 @@ from boxless.models.backbone import train_mode
 from boxless.models.pixels import resize_aligned
 from boxless.models.protocols import Student
 from boxless.training.batches import Batch
+
+if TYPE_CHECKING:
+    from boxless.losses.region_transfer import Adapter
 
 
 class StudentTask:

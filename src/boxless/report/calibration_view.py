@@ -82,7 +82,7 @@ def _nats(values: list[float]) -> str:
 
 
 def looking_rows(results: Results) -> list[TableRow]:
-    """One row a variant with one text for each of `LOOKING_COLUMNS`; empty where nothing was measured.
+    """One row per variant with one text for each of `LOOKING_COLUMNS`; empty if not measured.
 
     Args:
         results: The run.
@@ -112,8 +112,8 @@ def reliability_plot(results: Results) -> str | None:
         results: The run.
 
     Returns:
-        SVG: share of positives against mean probability, one panel a variant, first seed; None where
-        nothing was fitted.
+        SVG: share of positives against mean probability, one panel per variant, first seed;
+        None where nothing was fitted.
     """
     shown: list[tuple[str, VariantResult]] = [
         (key, results.variants[key])

@@ -143,7 +143,7 @@ def readable_time(created: str) -> str:
 
 
 def _class_rows(results: Results) -> Iterator[dict[str, str]]:
-    """One row a class, most frequent first: counts, AP of the known variants, gain, detection AP."""
+    """One row per class, most frequent first: counts, AP of the main variants, gain, detection."""
     known = [key for key in (PLAIN, results.method, TEACHER) if key in results.variants]
     ap = {key: results.variants[key].per_class_ap() for key in known}
     teacher = results.variants.get(TEACHER)

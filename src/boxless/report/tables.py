@@ -47,8 +47,8 @@ def table_rows(results: Results) -> list[TableRow]:
         results: The run.
 
     Returns:
-        Rows in the order of the variants; metrics in percent as mean ± standard deviation over seeds,
-        time as the mean training time of one seed.
+        Rows in the order of the variants; metrics in percent as mean ± standard deviation over
+        seeds, time as the mean training time of one seed.
     """
     rows = [
         TableRow(

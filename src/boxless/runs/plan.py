@@ -100,8 +100,9 @@ def _maps_step(recipe: Recipe, name: str) -> Step:
 
 def _phase_step(recipe: Recipe, phase: Phase) -> Step:
     """The one way that any phase of any method becomes a step."""
-    reads = [recipe.data, recipe.student, recipe.run.only("precision", "compile"), phase.optim]
-    settings = settings_of(recipe, *reads, *phase.reads)
+    computing = recipe.run.only("precision", "compile")
+    reads = (recipe.data, recipe.student, computing, phase.optim, *phase.reads)
+    settings = settings_of(recipe, *reads)
     settings |= {"student.input_size": phase.variant.input_size, "seed": phase.variant.seed}
     settings |= budget_settings(recipe, phase)
     needs: list[str] = []

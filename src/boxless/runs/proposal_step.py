@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from boxless.recipe.schema import ProposalsConfig
+from boxless.recipe.sections import ProposalsConfig
 from boxless.data.images import load_image
 from boxless.data.outline import load_outline
 from boxless.runs.context import Run, advice_for_runs
