@@ -40,7 +40,9 @@ def train(
     stopped. Finished steps are skipped.
 
     Any setting of the recipe can be given: `--teacher.optim.epochs 4 --student.input_size 160`
-    (`boxless recipes show NAME` lists them all).
+    (`boxless recipes show NAME` lists them all). `--method NAME` chooses how the student is
+    distilled: regions (the paper's), regions-nms, hint-class-aware, class-aware, fitnets-hinton,
+    fitnets, attention or hinton.
 
     Examples:
         boxless train scenes: --recipe demo --out runs/demo
