@@ -87,7 +87,7 @@ def run_kinds(folder: Path, dice: np.random.Generator) -> list[Kind]:
     write_sealed(cache_shard(folder, 0), save(cached))
     weights = {f"layer.{n}": dice.normal(size=(32, 32)).astype(np.float32) for n in range(8)}
     write_sealed(folder / "weights.safetensors", save(weights))
-    write_sealed(folder / PREDICTIONS, save({"baseline.0.test": dice.random((50, 20), np.float32)}))
+    write_sealed(folder / PREDICTIONS, save({"plain.0.test": dice.random((50, 20), np.float32)}))
     write_sealed(folder / ARMS, json.dumps({"arms": dice.random(200).tolist()}, indent=1).encode())
 
     def read_maps() -> Any:

@@ -14,8 +14,11 @@ def test_profile_of_what_is_trained_now_reaches_the_report(run_copy):
     assert done.code == 0, done.err
     steps = {step.name: step for step in read_results(run_copy / "results.json").steps}
     profiled = {name for name, step in steps.items() if step.profile is not None}
-    assert profiled == {"stage1/seed-0", "stage2/seed-0"}
-    for name, part in (("stage1/seed-0", "region loss"), ("stage2/seed-0", "distillation loss")):
+    assert profiled == {"features/regions/32px/seed-0", "students/regions/32px/seed-0"}
+    for name, part in (
+        ("features/regions/32px/seed-0", "region loss"),
+        ("students/regions/32px/seed-0", "distillation loss"),
+    ):
         found = steps[name].profile
         assert found.updates == 6  # eight but the first two
         assert {"loader", "forward", "backward", "optimiser", part} <= set(found.milliseconds)
