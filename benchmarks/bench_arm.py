@@ -19,9 +19,9 @@ from boxless.runs.record import read_record
 
 CACHE, STAGES = (
     ("maps", "teacher", "cache"),
-    ("features/regions/32px/seed-0", "students/regions/32px/seed-0"),
+    ("features/regions/128px/seed-0", "students/regions/128px/seed-0"),
 )
-PLAIN, PROPOSALS = "students/plain/32px/seed-0", "proposals"
+PLAIN, PROPOSALS = "students/plain/128px/seed-0", "proposals"
 
 
 def measure(folder: Path, spec: str, images: int) -> dict[str, float]:

@@ -27,7 +27,7 @@ from boxless.training.processes import joined
 KINDS = {"1 x 1": (1, 1), "1 x 2": (1, 2), "2 x 1": (2, 1)}
 """Processes and threads of each."""
 
-STEP = "students/plain/32px/seed-0"
+STEP = "students/plain/128px/seed-0"
 
 
 def work(folder: Path, spec: str, images: int, threads: int) -> None:

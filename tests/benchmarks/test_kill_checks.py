@@ -36,13 +36,13 @@ def checkpoint(path: Path, value: float, update: int = 3, **extra) -> Path:
 @pytest.fixture
 def run(tmp_path):
     """A finished teacher, and a stage that is under way."""
-    record = {"name": "x", "settings": {}, "inputs": {}, "seconds": 1.0}
+    record = {"name": "x", "kind": "x", "settings": {}, "inputs": {}, "seconds": 1.0}
     for name, status in (("teacher", "done"), ("features/regions/32px/seed-0", "running")):
         folder = tmp_path / "run" / name
         folder.mkdir(parents=True)
         (folder / "step.json").write_text(json.dumps(record | {"status": status}))
     write_sealed(tmp_path / "run/teacher/weights.safetensors", save({"w": np.zeros(64)}))
-    checkpoint(tmp_path / "run/stage1/seed-0/checkpoint.safetensors", 1.0)
+    checkpoint(tmp_path / "run/features/regions/32px/seed-0/checkpoint.safetensors", 1.0)
     return tmp_path / "run"
 
 

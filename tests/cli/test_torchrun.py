@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import environment, train_words
+from command_line import HERE, SOURCE, environment, train_words
 from safetensors.torch import load_file
 from several_runs import SPEC
 
@@ -19,6 +19,22 @@ TRAINED = ("teacher", "features/regions/32px/seed-0", "students/regions/32px/see
 
 
 @pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Folder of the runs of ``several_runs.py``."""
+    out = tmp_path_factory.mktemp("several")
+    paths = os.pathsep.join(map(str, (SOURCE, HERE, HERE.parent / "training")))
+    done = subprocess.run(
+        [sys.executable, str(HERE / "several_runs.py"), str(out)],
+        env=environment(PYTHONPATH=paths),
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return out
+
+
 def ended(runs, name):
     return [int(code) for code in (runs / f"{name}.ended" / "codes").read_text().split()]
 
@@ -57,21 +73,6 @@ def test_first_process_killed_and_gone_on_with_three(runs):
     assert "students/plain/32px/seed-0 goes on" in log(runs, "on-three")
 
 
-def test_the_others_follow_what_the_first_has_measured(runs):
-    """Without its word they would hold another setting than it, and be refused."""
-    assert ended(runs, "auto") == [0, 0], log(runs, "auto")
-    assert log(runs, "auto").count("timing updates of the student") == 1
-    found = json.loads((runs / "auto" / "computing.json").read_text())
-    assert found["compile"] == "no"
-    assert found["images"] == 4  # of a batch of 8
-    assert "by one process, not by 2" in found["ways"][1]["left_out"]
-    mine, theirs = (
-        load_file(runs / name / "students/plain/32px/seed-0" / WEIGHTS)
-        for name in ("auto", "undisturbed")
-    )
-    assert [key for key in theirs if not torch.equal(mine[key], theirs[key])] == []
-
-
 def torchrun(out, *words, restarts=0):
     options = ["--standalone", "--nproc-per-node", "2", "--max-restarts", str(restarts)]
     command = train_words(out, "--run.checkpoint_seconds", "0", *words, verb="baseline", spec=SPEC)
@@ -86,7 +87,7 @@ def torchrun(out, *words, restarts=0):
 
 
 def wait_for_checkpoint(out, process):
-    path = out / "plain" / "seed-0" / "checkpoint.safetensors"
+    path = out / "students/plain/32px/seed-0" / "checkpoint.safetensors"
     end = time.monotonic() + 600  # a safety net: other work may hold the machine
     while not path.exists():
         assert process.poll() is None, process.stderr.read()
@@ -136,7 +137,7 @@ def test_stopped_it_tells_how_to_go_on(tmp_path):
         process.kill()
     assert process.returncode != 0
     assert err.count("run the same command again to go on from the last checkpoint") == 1, err
-    assert '"status": "running"' in (out / "plain" / "seed-0" / "step.json").read_text()
+    assert '"status": "running"' in (out / "students/plain/32px/seed-0" / "step.json").read_text()
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from boxless.metrics.calibration import load_calibration
 from boxless.report.results import read_results
 
 STEPS = (
-    "proposals", "teacher", "maps", "cache", "students/plain/32px/seed-0", "features/regions/32px/seed-0", "students/regions/32px/seed-0",
+    "proposals", "teacher", "maps", "cache", "students/plain/32px/seed-0",
+    "features/regions/32px/seed-0", "students/regions/32px/seed-0",
     "evaluate", "calibrate", "locate", "export", "report",
 )  # fmt: skip
 
@@ -142,9 +143,9 @@ def test_changed_settings_are_refused_field_by_field(finished_run):
     changes = ("--stage2.optim.lr", "0.5", "--student.dropout", "0.3")
     done = boxless(*train_words(finished_run, *changes))
     done.refused(
-        "students/plain/32px/seed-0: baseline.optim.lr: 0.001 -> 0.5 student.dropout: 0.1 -> 0.3 stage1",
-        "stage2.optim.lr: 0.001 -> 0.5",
-        "--force plain --force stage1 --force stage2",
+        "students/plain/32px/seed-0: stage2.optim.lr: 0.001 -> 0.5 student.dropout: 0.1 -> 0.3",
+        "features/regions/32px/seed-0: student.dropout: 0.1 -> 0.3",
+        "--force regions --force plain",
     )
     assert "teacher:" not in done.err
     assert contents(finished_run) == before
@@ -167,7 +168,7 @@ def changed_steps(before: dict, after: dict) -> set[str]:
 
 def test_forcing_a_step_redoes_it_and_what_depends_on_it(run_copy, preloaded):
     before = contents(run_copy)
-    done = preloaded(*train_words(run_copy, "--force", "stage1", verb="evaluate"))
+    done = preloaded(*train_words(run_copy, "--force", "regions", verb="evaluate"))
     assert done.code == 0, done.err
     after = contents(run_copy)
     redone = {"features/regions/32px/seed-0", "students/regions/32px/seed-0", "evaluate"}
@@ -176,8 +177,8 @@ def test_forcing_a_step_redoes_it_and_what_depends_on_it(run_copy, preloaded):
     # "." is recipe.toml: checkpoint_seconds
     assert changed_steps(before, after) == redone | stale | {"."}
     assert not any((run_copy / step / "step.json").exists() for step in stale)
-    for step in ("stage1", "stage2"):
-        name = f"{step}/seed-0/weights.safetensors"
+    for step in ("features/regions", "students/regions"):
+        name = f"{step}/32px/seed-0/weights.safetensors"
         assert after[name][1] == before[name][1]  # the same again, bit for bit
 
 
@@ -186,7 +187,8 @@ def test_more_seeds_add_only_themselves(run_copy, preloaded):
     done = preloaded(*train_words(run_copy, "--seeds", "2", "--run.checkpoint_seconds", "0"))
     assert done.code == 0, done.err
     after = contents(run_copy)
-    added = {f"{step}/seed-1" for step in ("plain", "stage1", "stage2")}
+    folders = ("students/plain", "features/regions", "students/regions")
+    added = {f"{step}/32px/seed-1" for step in folders}
     measured = {"evaluate", "calibrate", "locate", "export", "report"}
     assert changed_steps(before, after) == added | measured | {"."}
     assert all((run_copy / step / "weights.safetensors").exists() for step in added)
@@ -203,7 +205,7 @@ def test_more_seeds_add_only_themselves(run_copy, preloaded):
 VERBS = {
     "teacher": {"proposals", "teacher"},
     "cache": {"proposals", "teacher", "maps", "cache"},
-    "plain": {"students/plain/32px/seed-0"},
+    "baseline": {"students/plain/32px/seed-0"},
     "distill": set(STEPS[:7]),
     "evaluate": set(STEPS[:8]),
     "calibrate": set(STEPS[:9]),
@@ -233,7 +235,7 @@ def test_every_verb_brings_a_run_to_its_step(tmp_path, preloaded):
 def test_baseline_alone_needs_no_teacher(tmp_path, preloaded):
     out = tmp_path / "run"
     assert preloaded(*train_words(out, verb="baseline")).code == 0
-    assert {p.name for p in out.iterdir()} == {"recipe.toml", "plain"}
+    assert {p.name for p in out.iterdir()} == {"recipe.toml", "students"}
 
 
 def test_the_report_can_be_written_again(run_copy, preloaded):

@@ -70,11 +70,12 @@ def test_loss_of_stage_1():
     dead = Maps(lambda batch: 0 * detector.maps(batch.pixels.float(), (LEVEL,))[LEVEL])
     (doubt,) = doubts(region_task(detector=detector, maps=dead))
     assert "maps are dead" in doubt
-    copied = region_task(detector=detector, maps=Maps(lambda batch: students_own(batch)))
 
     def students_own(batch):
         own = copied.student.maps(batch.pixels.float(), (LEVEL,))[LEVEL]
         return copied.adapters["regions"][LEVEL].map(own)
+
+    copied = region_task(detector=detector, maps=Maps(students_own))
 
     (doubt,) = doubts(copied)
     assert "may be dead, or carry the student's own weights" in doubt

@@ -1,4 +1,4 @@
-"""Fit temperatures and thresholds of every variant and seed on held-out images, and measure them."""
+"""Fit temperatures and thresholds of every variant on held-out images, and measure them."""
 
 import json
 import math
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from boxless.data.manifest import Manifest
+from boxless.files.seals import write_sealed
 from boxless.metrics.calibration import FILE_NAME, Calibration, Fit, fit_calibration
 from boxless.metrics.calibration_error import BINS, Reliability, reliability
 from boxless.metrics.f1 import F1Report, f1_report
 from boxless.metrics.temperature import negative_log_likelihood
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, models, prediction_key
-from boxless.files.seals import write_sealed
 from boxless.types import Float32Array, Float64Array
 
 

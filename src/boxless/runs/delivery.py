@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from boxless.files.atomic import write_atomically
 from boxless.data.manifest import Manifest
 from boxless.errors import RunError
+from boxless.files.atomic import write_atomically
+from boxless.files.paths import AnyPath
 from boxless.inference.predictor import Predictor
 from boxless.inference.preprocess import normalise
 from boxless.inference.student_metadata import StudentMetadata
@@ -22,7 +23,6 @@ from boxless.runs.export import PARITY_LIMIT, best_student, best_variant, parity
 from boxless.runs.onnx_graph import onnx_bytes, with_metadata
 from boxless.runs.quantization import INT8_PLANS, prepare_graph, to_float16, to_int8
 from boxless.runs.student_facts import student_metadata
-from boxless.files.paths import AnyPath
 from boxless.training.events import StepProgress
 from boxless.types import Float32Array
 

@@ -14,6 +14,7 @@ from torchvision.ops import nms
 
 from boxless.data.manifest import Manifest
 from boxless.errors import StoreError
+from boxless.files.seals import KEY, repair_hint, require_whole, write_sealed
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.metrics.localization import correct_localization, detection_average_precision
 from boxless.metrics.summary import classification_summary
@@ -25,7 +26,6 @@ from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.record import read_record
 from boxless.runs.variant import Variant, by_key, variants
-from boxless.files.seals import KEY, repair_hint, require_whole, write_sealed
 from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
@@ -200,9 +200,7 @@ def _detections(scores: Tensor, boxes: Tensor) -> Detections:
     )
 
 
-def _measure(
-    run: Run, predictions: dict[str, Float32Array], key: str, seed: int
-) -> dict[str, Any]:
+def _measure(run: Run, predictions: dict[str, Float32Array], key: str, seed: int) -> dict[str, Any]:
     """Metrics of one trained model."""
     test = predictions[prediction_key(key, seed)]
     held_out = predictions.get(prediction_key(key, seed, "held_out"))
@@ -244,7 +242,9 @@ def load_predictions(folder: Path) -> dict[str, Float32Array]:
 
 def load_summaries(folder: Path) -> dict[str, Any]:
     """Metrics of a finished evaluation, as `evaluate` wrote them."""
-    found: dict[str, Any] = _read(folder / METRICS, lambda path: json.loads(path.read_text("utf-8")))
+    found: dict[str, Any] = _read(
+        folder / METRICS, lambda path: json.loads(path.read_text("utf-8"))
+    )
     found.pop(KEY, None)
     return found
 

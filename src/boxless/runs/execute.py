@@ -10,15 +10,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from boxless.files.atomic import write_atomically
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
+from boxless.files.atomic import write_atomically
 from boxless.files.lock import held
+from boxless.recipe.recipe_files import dotted
 from boxless.runs.context import Run
 from boxless.runs.leak_check import refuse_leaks
 from boxless.runs.plan import AFTER_TRAINING, VERBS, plan
 from boxless.runs.record import NAME, StepRecord, differences, now, read_record, to_json
 from boxless.runs.step import Step
-from boxless.recipe.recipe_files import dotted
 from boxless.training.files import CHECKPOINT
 
 RUN_FILES = ("recipe.toml", "results.json", "report.html")

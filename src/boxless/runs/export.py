@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from boxless.files.atomic import write_atomically
 from boxless.data.manifest import Manifest
 from boxless.errors import ConfigError, RunError, unknown_name
+from boxless.files.atomic import write_atomically
 from boxless.inference.predictor import Predictor
 from boxless.models.classifier import Classifier
 from boxless.runs import build

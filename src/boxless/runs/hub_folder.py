@@ -7,7 +7,7 @@ from boxless.files.atomic import write_atomically
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.models.pretrained import CARD
 from boxless.runs.context import Run
-from boxless.runs.export import NAME, best_variant, best_student
+from boxless.runs.export import NAME, best_student, best_variant
 from boxless.runs.model_card import model_card
 from boxless.runs.onnx_graph import onnx_bytes
 from boxless.runs.student_facts import student_metadata

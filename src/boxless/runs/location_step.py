@@ -13,19 +13,19 @@ from safetensors.numpy import load_file, save
 
 from boxless.data.manifest import Manifest
 from boxless.errors import StoreError
+from boxless.files.seals import require_whole, write_sealed
 from boxless.inference.location import LocationSettings
+from boxless.methods.table import PLAIN
 from boxless.metrics.answer_bootstrap import paired_answer_bootstrap
 from boxless.models.classifier import Classifier
-from boxless.methods.table import PLAIN
 from boxless.models.detector import Detector
 from boxless.recipe.schema import Recipe
 from boxless.report.results import TEACHER
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, prediction_key, student_of
-from boxless.runs.variant import variants
 from boxless.runs.looking import Answers, look, references
-from boxless.files.seals import require_whole, write_sealed
+from boxless.runs.variant import variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS

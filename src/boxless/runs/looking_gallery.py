@@ -1,8 +1,8 @@
 """Which pictures of class maps the report shows."""
 
+from boxless.report.looking_pictures import LookingItem
 from boxless.runs.context import Run
 from boxless.runs.location_step import load_examples, load_location, shown_keys
-from boxless.report.looking_pictures import LookingItem
 from boxless.types import PRESENT
 
 _NAMES = ("teacher", "without distillation", "with distillation")

@@ -27,7 +27,6 @@ license_name: see-section-licence
 """
 
 
-
 def model_card(run: Run, facts: StudentMetadata, *, whole: bool) -> str:
     """Write the card.
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, Final
 
-from boxless.methods.section import Read
 from boxless.methods.table import FIRST_PHASES, METHODS
 from boxless.recipe.schema import Recipe
 from boxless.runs.context import Run
@@ -86,9 +85,9 @@ def _proposal_settings(recipe: Recipe) -> Settings:
 def _maps_step(recipe: Recipe, name: str) -> Step:
     teacher = recipe.teacher
     network = ("backbone", "weights", "input_size", "fold_norms", "pixel_scheme")
-    reads: list[Read] = [recipe.data, teacher.only(*network)]
-    reads += [recipe.stage1.only("match_statistics"), recipe.run.only("precision")]
-    settings = settings_of(recipe, *reads) | {"levels": list(kept_levels(recipe, name))}
+    moments, precision = recipe.stage1.only("match_statistics"), recipe.run.only("precision")
+    settings = settings_of(recipe, recipe.data, teacher.only(*network), moments, precision)
+    settings |= {"levels": list(kept_levels(recipe, name))}
 
     def action(run: Run, folder: Path) -> dict[str, Any]:
         from boxless.runs.maps import keep_maps  # noqa: PLC0415

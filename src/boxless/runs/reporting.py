@@ -9,6 +9,10 @@ from boxless import __version__
 from boxless.methods.table import PLAIN
 from boxless.metrics.bootstrap import Interval, paired_bootstrap
 from boxless.metrics.calibration import load_entries
+from boxless.report.gallery import GalleryItem
+from boxless.report.html import write_report
+from boxless.report.results import TEACHER, parse_results
+from boxless.report.results import write_results as write_json
 from boxless.runs.context import Run
 from boxless.runs.environment import environment, torch_environment
 from boxless.runs.evaluation import (
@@ -24,10 +28,6 @@ from boxless.runs.looking_gallery import looking_items
 from boxless.runs.phases import phases_of
 from boxless.runs.record import now, read_record
 from boxless.runs.variant import by_key
-from boxless.report.gallery import GalleryItem
-from boxless.report.html import write_report
-from boxless.report.results import TEACHER, parse_results
-from boxless.report.results import write_results as write_json
 from boxless.training.events import read_events
 from boxless.types import Float32Array, Int8Array
 

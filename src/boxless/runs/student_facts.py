@@ -5,8 +5,8 @@ from typing import Any
 from boxless import __version__
 from boxless.inference.location import LocationSettings
 from boxless.inference.student_metadata import Provenance, StudentMetadata, StudentMetrics
-from boxless.metrics.calibration import Calibration, load_entries
 from boxless.methods.table import PLAIN
+from boxless.metrics.calibration import Calibration, load_entries
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.weights import WHEEL_BACKBONE
@@ -58,7 +58,9 @@ def student_location(run: Run, model: Classifier, variant: Variant) -> LocationS
     folder = run.folder / "locate"
     if folder.exists():
         return load_location(folder, variant.key(run.recipe), variant.seed)
-    return LocationSettings(shift=map_shift(model, build.student_view(run.recipe, variant.input_size)))
+    return LocationSettings(
+        shift=map_shift(model, build.student_view(run.recipe, variant.input_size))
+    )
 
 
 def fitted_calibration(run: Run, variant: Variant) -> Calibration | None:

@@ -23,7 +23,7 @@ from boxless.runs.evaluation import predict, student_of
 from boxless.runs.phases import Phase
 from boxless.runs.record import NAME
 from boxless.runs.variant import Variant
-from boxless.training.batches import Batch, ViewDataset, whole_batches
+from boxless.training.batches import ViewDataset, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import CHECKPOINT, WEIGHTS
 from boxless.training.teacher_cache import TeacherCache
@@ -120,9 +120,7 @@ def compare(teacher: float, student: float) -> list[str]:
 
 
 @torch.no_grad()
-def suspicious_loss(
-    task: StudentTask, dataset: ViewDataset, size: int, run: Run
-) -> list[str]:
+def suspicious_loss(task: StudentTask, dataset: ViewDataset, size: int, run: Run) -> list[str]:
     """A doubt where stage 1's loss is next to nothing before anything was learned.
 
     The loss of the first images is set beside that of a student whose maps are all zero, so the

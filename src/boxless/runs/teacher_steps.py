@@ -50,7 +50,10 @@ def train_teacher(run: Run, folder: Path) -> Facts:
         validate=_teacher_loss(run, model) if config.optim.schedule == "plateau" else None,
     )
     count = build.parameters(model.backbone) + build.parameters(model.heads[0])
-    return progress.facts | {"parameters": count, "images": progress.update * config.optim.batch_size}
+    return progress.facts | {
+        "parameters": count,
+        "images": progress.update * config.optim.batch_size,
+    }
 
 
 def _teacher_loss(run: Run, model: Detector) -> Callable[[], float]:
