@@ -47,7 +47,7 @@ class TestDamagedRuns:
 
     def test_checkpoint(self, run_copy, preloaded):
         reopen(run_copy, "features/regions/32px/seed-0")
-        checkpoint = run_copy / "stage1" / "seed-0" / "checkpoint.safetensors"
+        checkpoint = run_copy / "features/regions/32px/seed-0" / "checkpoint.safetensors"
         checkpoint.write_bytes(b"\x10\0\0\0\0\0\0\0{}")
         done = self.goes_on(preloaded, run_copy)
         done.refused("checkpoint.safetensors cannot be used", "delete", "start this step again")
@@ -56,7 +56,7 @@ class TestDamagedRuns:
 
     def test_checkpoint_of_another_model(self, run_copy, preloaded):
         reopen(run_copy, "features/regions/32px/seed-0")
-        checkpoint = run_copy / "stage1" / "seed-0" / "checkpoint.safetensors"
+        checkpoint = run_copy / "features/regions/32px/seed-0" / "checkpoint.safetensors"
         save_file({"module.x": np.zeros(3, np.float32)}, checkpoint, {"progress": "{}"})
         done = self.goes_on(preloaded, run_copy)
         done.refused("checkpoint.safetensors cannot be used", "delete")
@@ -110,7 +110,7 @@ class TestDamagedRuns:
 
     def test_weights_of_a_finished_step(self, run_copy, preloaded):
         reopen(run_copy, "evaluate")
-        cut(run_copy / "stage2" / "seed-0" / "weights.safetensors")
+        cut(run_copy / "students/regions/32px/seed-0" / "weights.safetensors")
         done = self.goes_on(preloaded, run_copy)
         done.refused(
             "students/regions/32px/seed-0/weights.safetensors is not a readable",

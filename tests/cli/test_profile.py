@@ -8,8 +8,8 @@ from boxless.training.files import WEIGHTS
 
 
 def test_profile_of_what_is_trained_now_reaches_the_report(run_copy):
-    before = (run_copy / "stage1" / "seed-0" / WEIGHTS).read_bytes()
-    words = train_words(run_copy, "--run.checkpoint_seconds", "0", "--profile", "--force", "stage1")
+    before = (run_copy / "features/regions/32px/seed-0" / WEIGHTS).read_bytes()
+    words = train_words(run_copy, "--run.checkpoint_seconds", "0", "--profile", "--force", "regions")
     done = boxless(*words)
     assert done.code == 0, done.err
     steps = {step.name: step for step in read_results(run_copy / "results.json").steps}
@@ -27,7 +27,7 @@ def test_profile_of_what_is_trained_now_reaches_the_report(run_copy):
     page = (run_copy / "report.html").read_text("utf-8")
     assert "Where the time of an update went" in page
     assert page.count("region loss</th>") == 1
-    assert (run_copy / "stage1" / "seed-0" / WEIGHTS).read_bytes() == before
+    assert (run_copy / "features/regions/32px/seed-0" / WEIGHTS).read_bytes() == before
 
 
 def test_a_run_without_it_shows_no_profile(finished_run):

@@ -10,8 +10,8 @@ from boxless.report import calibration, looking, part, results, variants
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "results-schema.md").read_text("utf-8")
 MODELS = [
     results.Results, results.Data, results.Gain, part.Interval, results.Step, results.Profile,
-    results.Recall, results.RecallRow, variants.VariantResult, variants.SeedResult, variants.Metrics,
-    variants.F1Table,
+    results.Recall, results.RecallRow, variants.VariantResult, variants.SeedResult,
+    variants.Metrics, variants.F1Table,
     variants.F1, variants.Localization, variants.Spread, calibration.SeedCalibration,
     calibration.CalibrationFigures, calibration.BeforeAfter, calibration.CurvePair,
     calibration.Curve, looking.SeedLooking, looking.Looking,
