@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from proposal_pictures import picture
 
 from boxless.errors import BoxlessError, MissingExtraError
-from boxless.losses.region_boxes import iou
+from boxless.metrics.boxes import iou
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.grid import grid_boxes
 from boxless.proposals.proposer import make_proposer

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from boxless.errors import ConfigError, NumericsError, ShapeError
-from boxless.losses.region_boxes import iou as box_iou
 from boxless.metrics.average_precision import Method, check_method
+from boxless.metrics.boxes import iou as box_iou
 from boxless.metrics.inputs import as_labels
 from boxless.types import PRESENT, Detections, Float32Array, Float64Array, Int8Array, TrueBox
 

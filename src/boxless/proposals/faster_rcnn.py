@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from boxless.errors import ConfigError, MissingExtraError, unknown_name
-from boxless.losses.region_boxes import clip, rescale
+from boxless.metrics.boxes import clip, rescale
 from boxless.proposals.index import file_stamp, stamped_sha256
 from boxless.proposals.precision import half, on_lattice
 from boxless.proposals.selection import (

@@ -9,7 +9,7 @@ import numpy as np
 
 from boxless.errors import ConfigError, DataError
 from boxless.files.paths import is_url, place
-from boxless.losses.region_boxes import clip
+from boxless.metrics.boxes import clip
 from boxless.proposals.box_files import read_boxes
 from boxless.proposals.index import INDEX_NAME, file_stamp, stamped_sha256
 

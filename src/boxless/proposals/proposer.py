@@ -85,7 +85,7 @@ def setting_names(method: str) -> frozenset[str]:
 def _proposer_class(method: str) -> tuple[Any, dict[str, str]]:
     """The dataclass of a method and what its name settles; imported only now, as slow to load."""
     if method == "edge_boxes":
-        from boxless.proposals.edge_boxes import EdgeBoxes  # noqa: PLC0415
+        from boxless.proposals.edge_box_search import EdgeBoxes  # noqa: PLC0415
 
         return EdgeBoxes, {}
     if method.startswith("selective_search_") and method in METHODS:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from boxless.errors import DataError
-from boxless.losses.region_boxes import iou
+from boxless.metrics.boxes import iou
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

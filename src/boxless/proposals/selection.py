@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from boxless.losses.region_boxes import area
+from boxless.metrics.boxes import area
 from boxless.proposals.grid import grid_boxes
 
 if TYPE_CHECKING:

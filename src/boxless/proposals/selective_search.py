@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from boxless.errors import ConfigError, MissingExtraError
-from boxless.losses.region_boxes import area, clip, rescale
+from boxless.metrics.boxes import area, clip, rescale
 from boxless.proposals.precision import half, on_lattice
 from boxless.proposals.selection import (
     AT_LEAST,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from boxless.errors import ConfigError, MissingExtraError
-from boxless.losses.region_boxes import clip, rescale
+from boxless.metrics.boxes import clip, rescale
 from boxless.proposals.precision import half, on_lattice
 from boxless.proposals.selection import (
     AT_LEAST,
