@@ -142,8 +142,8 @@ class Adapter(nn.Module):
         same = student_channels == teacher_channels
         if kind == "identity" and not same:
             raise ConfigError(
-                f"adapter = 'identity' needs equal channels, found {student_channels} of the student's"
-                f" map and {teacher_channels} of the teacher's",
+                f"adapter = 'identity' needs equal channels, the student's map has"
+                f" {student_channels} and the teacher's {teacher_channels}",
                 hint="take 'conv1x1' or 'auto'",
             )
         identity = kind == "identity" or (kind == "auto" and same)
