@@ -108,6 +108,17 @@ def detector_loss(
 
     Returns:
         Scalar; 0 if no image is included.
+
+    Source:
+        Bilen, Vedaldi, CVPR 2016, Eq. 5 (https://arxiv.org/abs/1511.02853); clamp and reduction are
+        those of the released code of Liu et al. (https://arxiv.org/abs/1809.05884).
+
+    Example:
+        >>> import torch
+        >>> from boxless.losses import detector_loss
+        >>> value = detector_loss(torch.tensor([[0.5, 0.5, 0.9]]), torch.tensor([[1, 0, -1]]))
+        >>> f"{value:.3f}"  # the last tag is unknown
+        '1.386'
     """
     known = labels >= 0
     if include is not None:

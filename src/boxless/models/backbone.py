@@ -21,14 +21,15 @@ from torch import Tensor, nn
 
 from boxless.errors import ConfigError, unknown_name
 from boxless.models.displacement import cell_shifts
+from boxless.models.own_module import OwnModule
 from boxless.models.pixels import CAFFE, PixelScheme, timm_scheme
 
 
 class Backbone(nn.Module):
-    """A timm model that returns named feature maps.
+    """A timm model, or a module of your own, that returns named feature maps.
 
     Args:
-        name: timm model name.
+        name: timm model name, or a module that turns (N, 3, H, W) into one map (N, C, h, w).
         pixel_scheme: ``auto`` (the model's own), ``timm`` (same) or ``caffe``.
         pretrained: Load timm's ImageNet weights (needs a network or timm's cache).
 
@@ -39,24 +40,36 @@ class Backbone(nn.Module):
 
     Raises:
         ConfigError: timm has no such model, or it gives no feature maps.
+
+    Example:
+        >>> import torch
+        >>> from boxless.models import Backbone
+        >>> backbone = Backbone("test_resnet")
+        >>> backbone.levels
+        ['stride2', 'stride4', 'stride8', 'stride16', 'stride32', 'final']
+        >>> pixels = torch.randint(0, 256, (2, 3, 64, 64)).float()  # RGB in 0-255
+        >>> backbone(backbone.normalize(pixels), ("stride16",))["stride16"].shape
+        torch.Size([2, 192, 4, 4])
+        >>> backbone.displacement("stride16")  # pixels: its cells look to the left
+        -4.5
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, name: str, *, pixel_scheme: str | PixelScheme = "auto", pretrained: bool = False
+        self,
+        name: str | nn.Module,
+        *,
+        pixel_scheme: str | PixelScheme = "auto",
+        pretrained: bool = False,
     ) -> None:
         super().__init__()
-        if not timm.is_model(name):
-            raise ConfigError(
-                unknown_name(
-                    "timm model", name, get_close_matches(name, timm.list_models(), n=8, cutoff=0)
-                ),
-                hint="timm.list_models() names them all",
-            )
-        self.name = name
-        self.net: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0)
+        self.net: nn.Module
+        if isinstance(name, nn.Module):
+            self.name, self.net = type(name).__name__, OwnModule(name)
+        else:
+            self.name, self.net = name, _timm_model(name, pretrained)
         self.vgg_fc = _take_vgg_fc(self.net)
         self.is_vgg = self.vgg_fc is not None
         if not hasattr(self.net, "forward_intermediates"):
@@ -189,6 +202,23 @@ class Backbone(nn.Module):
             return CAFFE
         cfg = cast("Any", self.net).pretrained_cfg
         return timm_scheme(cfg["mean"], cfg["std"])
+
+
+def as_backbone(backbone: Backbone | str | nn.Module) -> Backbone:
+    """A backbone as it is; one with random weights of a timm name; one of a module of your own."""
+    return backbone if isinstance(backbone, Backbone) else Backbone(backbone)
+
+
+def _timm_model(name: str, pretrained: bool) -> nn.Module:
+    if not timm.is_model(name):
+        raise ConfigError(
+            unknown_name(
+                "timm model", name, get_close_matches(name, timm.list_models(), n=8, cutoff=0)
+            ),
+            hint="timm.list_models() names them all",
+        )
+    net: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0)
+    return net
 
 
 def displacements(

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from boxless.models.backbone import Backbone
+from boxless.models.backbone import Backbone, as_backbone
 from boxless.models.pixels import resize_aligned
 
 Head = Literal["gap", "fc6_fc7"]
@@ -19,7 +19,8 @@ class Classifier(nn.Module):
     """Backbone, pooling and classifier; returns logits.
 
     Args:
-        backbone: Feature extractor.
+        backbone: Feature extractor: a `Backbone`, a timm name (random weights) or a module of your
+            own that turns (N, 3, H, W) into one map (N, C, h, w).
         classes: K.
         head: ``gap``: global average pooling and one linear layer; ``fc6_fc7``: VGG's fc6-fc7-fc8
             on a 7 x 7 map (the released code's student).
@@ -30,19 +31,31 @@ class Classifier(nn.Module):
 
     Attributes:
         class_names: K names, where they are known (`from_pretrained`), else ().
+
+    Example:
+        >>> import torch
+        >>> from boxless.models import Classifier
+        >>> student = Classifier("test_resnet", classes=3)
+        >>> pixels = torch.randint(0, 256, (2, 3, 64, 64)).float()  # RGB in 0-255
+        >>> student(pixels).shape
+        torch.Size([2, 3])
+        >>> maps = student.final_maps(student.backbone.normalize(pixels))  # for a loss of maps
+        >>> student.classify(maps).shape
+        torch.Size([2, 3])
     """
 
     def __init__(
         self,
-        backbone: Backbone,
+        backbone: Backbone | str | nn.Module,
         classes: int,
         *,
-        head: Head,
-        dropout: float,
+        head: Head = "gap",
+        dropout: float = 0.0,
         hidden: int = FC_WIDTH,
         resize_to: int = 0,
     ) -> None:
         super().__init__()
+        backbone = as_backbone(backbone)
         self.backbone, self.resize_to = backbone, resize_to
         self.head_kind, self.class_names = head, tuple[str, ...]()
         channels = backbone.channels("final")

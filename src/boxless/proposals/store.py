@@ -128,6 +128,24 @@ class ProposalStore:
     Attributes:
         folder: The store's folder.
         index: What ``index.json`` says: proposer, settings, fingerprints, skipped images.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from boxless.proposals import ProposalStore
+        >>> from boxless.proposals.extract import extract
+        >>> from boxless.proposals.grid import Grid
+        >>> from boxless.types import ImageRecord
+        >>> def load(path):
+        ...     return np.zeros((30, 40, 3), np.uint8)
+        >>> folder = Path(tempfile.mkdtemp()) / "boxes"
+        >>> records = [ImageRecord("street", "street.jpg", "train", (1,))]
+        >>> options = {"manifest_fingerprint": "", "load_image": load, "workers": 1}
+        >>> made = extract(records, Grid(max_boxes=3), folder, **options)
+        >>> store = ProposalStore.open(folder)
+        >>> store["street"].boxes[0].tolist()  # the whole image
+        [0.0, 0.0, 40.0, 30.0]
     """
 
     def __init__(self, folder: AnyPath, index: StoreIndex) -> None:
