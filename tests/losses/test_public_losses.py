@@ -43,7 +43,7 @@ def transcription(student, teacher, boxes, weights, mask):
                 pooled = []
                 for features in (student, teacher):
                     rows, columns = features.shape[-2:]
-                    cell = torch.tensor([columns / WIDTH, rows / HEIGHT] * 2)
+                    cell = boxes.new_tensor([columns / WIDTH, rows / HEIGHT] * 2)
                     one = [(boxes[n, r] * cell)[None]]
                     pooled.append(roi_align(features[n, None], one, BINS, 1.0, 2, aligned=True))
                 distance += weights[n, r] ** 2 * (pooled[0] - pooled[1]).square().sum()
@@ -73,7 +73,7 @@ def test_region_loss_is_its_formula(case, form):
 
 
 def test_max_form_is_max_pooling_as_in_caffe():
-    """Inclusive corners in input pixels, one per region; 8 px a cell of the student, 4 the other."""
+    """Inclusive corners in input pixels; a cell has 8 pixels of the student, 4 of the teacher."""
     student, teacher = maps(0, 4, 8, 8), maps(1, 4, 16, 16)
     boxes = pixel_boxes(height=64, width=64).round()
     found = region("max", input_sizes=(64, 64))(student, teacher, boxes, image_size=(64, 64))
@@ -113,11 +113,11 @@ def test_padding_has_no_influence_whatever_stands_there(case):
 
 
 def test_a_mirrored_teacher_has_boxes_of_its_own(case):
-    student, teacher, boxes, weights, mask = case
+    student, _, boxes, weights, mask = case
     unit = boxes / torch.tensor([WIDTH, HEIGHT, WIDTH, HEIGHT])
     x1, y1, x2, y2 = unit.unbind(-1)
     mirrored = torch.stack([1 - x2, y1, 1 - x1, y2], -1)
-    twin = student.detach()[..., :].flip(-1)  # its cells mirror the student's
+    twin = student.detach().flip(-1)  # its cells mirror the student's
     value = RegionTransferLoss(4, 4, bins=1)(twin, student, mirrored, weights, None, mask, unit)
     assert float(value.detach()) == pytest.approx(0, abs=1e-12)
 

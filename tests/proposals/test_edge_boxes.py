@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from proposal_pictures import picture
 
-from boxless.errors import BoxlessError, MissingExtraError
+from boxless import proposals
+from boxless.errors import BoxlessError, MissingExtraError, ShapeError
 from boxless.metrics.boxes import iou
 from boxless.proposals import edge_box_search
 from boxless.proposals.checks import check_proposals
@@ -162,3 +164,28 @@ def test_without_opencv(monkeypatch):
     with pytest.raises(MissingExtraError, match="opencv-contrib"):
         make_proposer("edge_boxes")
     assert make_proposer("grid").name == "grid"
+
+
+def test_function_is_the_proposer():
+    image, _ = picture(3)
+    found = proposals.edge_boxes(image, max_boxes=40)
+    boxes, scores = EdgeBoxes(max_boxes=40)(image)
+    np.testing.assert_array_equal(found.boxes, boxes)
+    np.testing.assert_array_equal(found.scores, scores)
+    assert (found.height, found.width) == image.shape[:2]
+    pillow = proposals.edge_boxes(Image.fromarray(image), max_boxes=40)
+    np.testing.assert_array_equal(pillow.boxes, boxes)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((20, 30), np.uint8),
+        np.zeros((3, 20, 30), np.uint8),
+        np.zeros((20, 30, 3), np.float32),
+        np.zeros((0, 30, 3), np.uint8),
+    ],
+)
+def test_function_refuses_other_images(image):
+    with pytest.raises(ShapeError, match=r"image must be \(H, W, 3\) RGB of uint8"):
+        proposals.edge_boxes(image)
