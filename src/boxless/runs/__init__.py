@@ -1,0 +1,1 @@
+"""A run: plan, execute, steps, verify."""
