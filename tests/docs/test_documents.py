@@ -8,8 +8,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+from cyclopts import CycloptsError
 
-from boxless.cli.app import VERBS, app
+from boxless.cli.app import app
 from boxless.cli.overrides import parse_overrides
 from boxless.errors import ConfigError
 from boxless.recipe.recipe_files import builtin_recipes, known_keys
@@ -59,9 +60,7 @@ def test_a_page_shows_the_loop():
 
 def settings_of(words):
     """Dotted settings that a command was given beside its own options."""
-    _, bound, unused, *_ = app.parse_known_args(words, exit_on_error=False, print_error=False)
-    assert not unused, unused
-    assert words[0] in {name for name, *_ in VERBS}
+    _, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
     return parse_overrides(bound.arguments.get("overrides", ()))
 
 
@@ -95,5 +94,5 @@ def test_commands_are_found():
     ],
 )
 def test_a_wrong_command_would_be_seen(command):
-    with pytest.raises((AssertionError, ConfigError, Exception)):
+    with pytest.raises((AssertionError, ConfigError, CycloptsError)):
         check(command.split())

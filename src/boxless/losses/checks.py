@@ -100,6 +100,29 @@ def check_regions(boxes: Tensor, images: int, *, name: str = "boxes") -> None:
         )
 
 
+def valid_regions(boxes: Tensor, mask: Tensor | None) -> Tensor:
+    """Which rows of boxes are regions.
+
+    Args:
+        boxes: (N, R, 4).
+        mask: (N, R), true for regions, false for padding; None = all are regions.
+
+    Returns:
+        (N, R) bool.
+
+    Raises:
+        ShapeError: `mask` has another shape.
+    """
+    if mask is None:
+        return boxes.new_ones(boxes.shape[:2], dtype=torch.bool)
+    if mask.shape != boxes.shape[:2]:
+        raise ShapeError(
+            f"mask must be {tuple(boxes.shape[:2])} as boxes are, found {tuple(mask.shape)}",
+            hint="it is true for regions and false for padding",
+        )
+    return mask.bool()
+
+
 def unit_boxes(
     boxes: Tensor,
     image_size: tuple[float, float] | Tensor | None,

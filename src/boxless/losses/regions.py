@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from boxless.errors import ConfigError, DataError, ShapeError, unknown_name
-from boxless.losses.checks import check_maps, check_regions, unit_boxes
+from boxless.losses.checks import check_maps, check_regions, unit_boxes, valid_regions
 from boxless.losses.region_transfer import Adapter, Form, region_loss
 
 
@@ -122,7 +122,8 @@ class RegionTransferLoss(nn.Module):
             _check_square(student_map, teacher_map)
         dtype = torch.float64 if student_map.dtype == torch.float64 else torch.float32
         check_regions(boxes, len(student_map))
-        objectness, valid = _weighted(boxes, weights, mask, dtype)
+        valid = valid_regions(boxes, mask)
+        objectness = _objectness(boxes, weights, valid, dtype)
         found = [unit_boxes(boxes.to(dtype), image_size, valid)]
         if teacher_boxes is not None:
             check_regions(teacher_boxes, len(student_map), name="teacher_boxes")
@@ -157,24 +158,21 @@ def _check_square(*maps: Tensor) -> None:
             )
 
 
-def _weighted(
-    boxes: Tensor, weights: Tensor | None, mask: Tensor | None, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Weights and mask (N, R) with their defaults, checked."""
-    rows = boxes.shape[:2]
-    for name, values in (("weights", weights), ("mask", mask)):
-        if values is not None and values.shape != rows:
-            raise ShapeError(
-                f"{name} must be {tuple(rows)} as boxes are, found {tuple(values.shape)}"
-            )
-    valid = boxes.new_ones(rows, dtype=torch.bool) if mask is None else mask.bool()
-    found = boxes.new_ones(rows, dtype=dtype) if weights is None else weights.detach().to(dtype)
+def _objectness(boxes: Tensor, weights: Tensor | None, valid: Tensor, dtype: torch.dtype) -> Tensor:
+    """Weights (N, R), 1 by default, checked."""
+    if weights is None:
+        weights = boxes.new_ones(valid.shape)
+    elif weights.shape != valid.shape:
+        raise ShapeError(
+            f"weights must be {tuple(valid.shape)} as boxes are, found {tuple(weights.shape)}"
+        )
+    found = weights.detach().to(dtype)
     used = found[valid]
     if not bool((used > 0).any() & (used >= 0).all() & used.isfinite().all()):
         raise DataError(
             "weights must be >= 0 and finite, and some region of the batch must have more than 0;"
-            f" found {int(valid.sum())} regions with weights"
+            f" found {len(used)} regions with weights"
             f" {[round(float(value), 4) for value in used[:5]]}…",
-            hint="leave out batches without any region; a mask is True for regions",
+            hint="leave out batches without any region; a mask is true for regions",
         )
-    return found, valid
+    return found

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from boxless.errors import ShapeError
-from boxless.losses.checks import check_regions, unit_boxes
+from boxless.losses.checks import check_regions, unit_boxes, valid_regions
 from boxless.losses.region_pooling import Pooling
 from boxless.models.backbone import Backbone, as_backbone
 from boxless.models.detector import Detector, DetectorHead, DetectorOutput
@@ -114,11 +114,7 @@ class WeaklySupervisedDetector(nn.Module):
                 hint="resize pictures to squares; unit boxes do not change by that",
             )
         check_regions(boxes, len(pixels))
-        if mask is not None and mask.shape != boxes.shape[:2]:
-            raise ShapeError(
-                f"mask must be {tuple(boxes.shape[:2])} as boxes are, found {tuple(mask.shape)}"
-            )
-        valid = boxes.new_ones(boxes.shape[:2], dtype=torch.bool) if mask is None else mask.bool()
+        valid = valid_regions(boxes, mask)
         unit = unit_boxes(boxes.float(), image_size, valid)
         [output] = self.detector(pixels, unit, torch.ones_like(unit[..., 0]), valid)
         return output  # type: ignore[no-any-return]
