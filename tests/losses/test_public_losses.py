@@ -163,6 +163,11 @@ BAD_REGIONS = {
     "outside any picture": (
         {"boxes": UNIT + 1000, "image_size": (64, 64)}, DataError, r"boxes\[0, 0\].* lies outside",
     ),
+    "left of its picture": (
+        {"boxes": 64 * UNIT - 64, "image_size": (64, 64)},
+        DataError,
+        r"boxes\[0, 0\].* lies outside",
+    ),
     "x, y, width, height": (
         {"boxes": UNIT[..., [2, 3, 0, 1]]}, DataError, "its end must lie behind its beginning",
     ),

@@ -38,11 +38,12 @@ def test_a_module_of_ones_own_is_a_backbone():
     assert torch.equal(found["stride4"], found["final"])
 
 
-def test_its_state_is_left_alone():
-    net = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), nn.BatchNorm2d(4)).train()
+@pytest.mark.parametrize("training", [True, False])
+def test_its_state_is_left_alone(training):
+    net = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), nn.BatchNorm2d(4)).train(training)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     Backbone(net)
-    assert net.training
+    assert net.training == training
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 

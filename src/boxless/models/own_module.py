@@ -42,6 +42,7 @@ class OwnModule(nn.Module):
             "mean": (0.485, 0.456, 0.406),
             "std": (0.229, 0.224, 0.225),
         }
+        self.train(module.training)
 
     def forward_features(self, inputs: Tensor) -> Tensor:
         """The map (N, C, h, w)."""
