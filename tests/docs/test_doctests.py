@@ -3,6 +3,8 @@
 import doctest
 import importlib
 import inspect
+import subprocess
+import sys
 
 import pytest
 
@@ -53,3 +55,22 @@ def test_example(room, name):
     for example in finder.find(thing, name, globs={}):
         if example.examples:
             assert runner.run(example).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("room", "works"),
+    [
+        ("boxless.metrics", True),
+        ("boxless.proposals", True),
+        ("boxless.losses", False),
+        ("boxless.models", False),
+    ],
+)
+def test_without_torch(room, works):
+    code = (
+        "import sys\nfrom boxless.errors import MissingExtraError\nsys.modules['torch'] = None\n"
+        f"try:\n    import {room}\n    print('works')\n"
+        "except MissingExtraError as error:\n    print(error.hint)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ("works" if works else "pip install 'boxless[train]'")

@@ -13,6 +13,13 @@ Beside them: `detector_loss` trains the detector on tags, `objectness` makes the
 regions from its scores, and `select_by_nms` keeps the best of them.
 """
 
+from boxless.errors import MissingExtraError
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError("torch", "train") from error
+
 from boxless.losses.attention import AttentionTransferLoss
 from boxless.losses.hint import HintLoss
 from boxless.losses.hinton import SigmoidDistillationLoss
