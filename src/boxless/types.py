@@ -64,6 +64,8 @@ class ImageRecord:
         labels: K values of {1, 0, -1}.
         boxes: True boxes, or None where the data set has none.
         source: Where the record was read, ``file:line`` or a file, for error messages.
+        group: Images of one group, such as collages of the same photographs, always fall in the
+            same fold or held-out part; an image without one is alone.
     """
 
     image_id: str
@@ -72,6 +74,7 @@ class ImageRecord:
     labels: tuple[int, ...]
     boxes: tuple[TrueBox, ...] | None = None
     source: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ class TestFingerprint:
             replace(base, records=base.records[::-1]),
             replace(base, records=(replace(base.records[0], image_id="j"), base.records[1])),
             replace(base, records=(replace(base.records[0], path="scenes:j"), base.records[1])),
+            replace(base, records=(replace(base.records[0], group="g"), base.records[1])),
         ]
         prints = [m.fingerprint for m in (base, *others)]
         assert len(set(prints)) == len(prints)
@@ -174,6 +175,20 @@ def test_folds_of_single_label_images_are_stratified_to_the_image(classes, seed)
 def test_seed_changes_the_folds():
     made = manifest([(1, 0), (0, 1)] * 20)
     assert (made.folds(4, seed=0) != made.folds(4, seed=1)).any()
+
+
+def test_images_of_one_group_stay_together():
+    made = manifest([(1, 0), (0, 1), (0, 0)] * 20)
+    grouped = tuple(replace(r, group=f"g{n // 4}") for n, r in enumerate(made.records))
+    made = replace(made, records=grouped)
+    folds = made.folds(5, seed=0)
+    assert all(len(set(folds[4 * g : 4 * g + 4])) == 1 for g in range(15))
+    assert np.bincount(folds).tolist() == [12] * 5
+    rest, held = made.holdout(0.2, seed=0)
+    assert len(held) == 12
+    assert not {r.group for r in rest.records} & {r.group for r in held.records}
+    with pytest.raises(DataError, match="expected 2 to 15 folds"):
+        made.folds(16, seed=0)
 
 
 def test_real_classes_keep_their_shares(data_root: Path):

@@ -150,9 +150,9 @@ def _chosen(prediction: "Prediction", top: int | None, *, ranked: bool) -> "Pred
 
 def _find(words: list[str], failures: list[tuple[str, str]]) -> list[str]:
     """Files as given, folders searched to the bottom, patterns resolved."""
+    from boxless.data.find_images import find_images, match_images
     from boxless.errors import DataError
     from boxless.files.paths import RemotePath, is_url
-    from boxless.inference.images import find_images, match_images
 
     found: list[str] = []
     for word in words:
@@ -172,7 +172,7 @@ def _find(words: list[str], failures: list[tuple[str, str]]) -> list[str]:
 
 def _find_remote(word: "RemotePath") -> "Sequence[AnyPath]":
     """An object, those below a folder, or those that a pattern fits."""
-    from boxless.inference.images import find_images, match_images
+    from boxless.data.find_images import find_images, match_images
 
     if any(sign in word.url for sign in "*?["):
         return match_images(word.url)

@@ -164,6 +164,36 @@ def image_size(path: str) -> tuple[int, int]:
         return (height, width) if _orientation(image) in _TURNED else (width, height)
 
 
+def load_grey(path: str, side: int) -> UInt8Array:
+    """Decode an image to a small grey square, JPEGs no finer than that needs.
+
+    Args:
+        path: File path, URL of an object, or ``scenes:…``.
+        side: S, side of the square in pixels; the image is squashed.
+
+    Returns:
+        (S, S), upright.
+
+    Raises:
+        DataError: As of `load_image`.
+        RunError: A store of objects refuses, or cannot be reached.
+    """
+    if path.startswith(scenes.PREFIX):
+        return _grey_square(Image.fromarray(scenes.render(path)), side)
+    with _opened(path) as image:
+        turn = _UPRIGHT.get(_orientation(image))
+        image.draft("RGB", (4 * side, 4 * side))
+        image.load()
+        square = _grey_square(_to_rgb(image), side)
+    if turn is None:
+        return square
+    return np.asarray(Image.fromarray(square).transpose(turn), np.uint8)
+
+
+def _grey_square(image: Image.Image, side: int) -> UInt8Array:
+    return np.asarray(image.convert("L").resize((side, side), Image.Resampling.BOX), np.uint8)
+
+
 def find_bad_images(
     records: Sequence[ImageRecord],
     *,

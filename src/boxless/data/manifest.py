@@ -98,6 +98,8 @@ class Manifest:
             if size is None:
                 missing.append(record)
             _feed(digest, record.image_id, record.split, repr(record.labels), size or "")
+            if record.group:
+                _feed(digest, record.group)
         if missing:
             raise missing_files(missing, len(self))
         return digest.hexdigest()[:16]
@@ -136,10 +138,11 @@ class Manifest:
     def folds(self, count: int, *, seed: int) -> NDArray[np.int64]:
         """Number the images into folds of equal size that keep every class's share.
 
-        The fold of an image depends on the set of images, not on their order.
+        The fold of an image depends on the set of images, not on their order. Images of one group
+        stay together: then the folds are of equal size in groups.
 
         Args:
-            count: Number of folds, 2 to M.
+            count: Number of folds, 2 to M (or the number of groups).
             seed: Another seed gives other folds.
 
         Returns:
@@ -148,15 +151,16 @@ class Manifest:
         Raises:
             DataError: ``count`` is out of range.
         """
-        if not 2 <= count <= len(self):
-            raise DataError(f"{self.name}: expected 2 to {len(self)} folds, found {count}")
+        most = len(set(self._units))
+        if not 2 <= count <= most:
+            raise DataError(f"{self.name}: expected 2 to {most} folds, found {count}")
         return self._deal([1 / count] * count, seed)
 
     def holdout(self, fraction: float, *, seed: int) -> "tuple[Manifest, Manifest]":
-        """Set a part of the images aside, keeping every class's share.
+        """Set a part of the images aside, keeping every class's share; groups stay together.
 
         Args:
-            fraction: Share of the images to hold out, in (0, 1).
+            fraction: Share of the images (or groups) to hold out, in (0, 1).
             seed: Another seed gives another part.
 
         Returns:
@@ -168,19 +172,24 @@ class Manifest:
         if not 0 < fraction < 1:
             raise DataError(f"expected a held-out fraction between 0 and 1, found {fraction}")
         shares = [1 - fraction, fraction]
-        if 0 in part_sizes(len(self), shares):
+        if 0 in part_sizes(len(set(self._units)), shares):
             raise DataError(
                 f"{self.name}: holding out {fraction:g} of {len(self)} images leaves a part empty"
             )
         part = self._deal(shares, seed)
         return self._keep(part == 0), self._keep(part == 1)
 
+    @cached_property
+    def _units(self) -> tuple[str, ...]:
+        """What each image is dealt out with: its group, else it alone."""
+        return tuple(record.group or record.image_id for record in self.records)
+
     def _deal(self, shares: list[float], seed: int) -> NDArray[np.int64]:
-        ids = self.image_ids
-        order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
-        part = np.empty(len(self), np.int64)
-        part[order] = stratify(self.labels[order] == PRESENT, shares, seed=seed)
-        return part
+        row = {unit: number for number, unit in enumerate(sorted(set(self._units)))}
+        rows = np.array([row[unit] for unit in self._units], np.int64)
+        positive = np.zeros((len(row), len(self.classes)), bool)
+        np.logical_or.at(positive, rows, self.labels == PRESENT)
+        return stratify(positive, shares, seed=seed)[rows]
 
     def _keep(self, keep: Iterable[bool]) -> "Manifest":
         kept = tuple(r for r, wanted in zip(self.records, keep, strict=True) if wanted)

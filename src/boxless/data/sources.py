@@ -3,10 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from boxless.data import authors_list, coco, csv, nus_wide, scenes, voc
+from boxless.data import authors_list, coco, collage, csv, nus_wide, scenes, voc
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError, unknown_name
 from boxless.files.paths import is_url
+
+
+def _read_collage(rest: str) -> Manifest:
+    return collage.read(rest, load_manifest)
+
 
 READERS: dict[str, Callable[[str], Manifest]] = {
     "voc": voc.read,
@@ -15,6 +20,7 @@ READERS: dict[str, Callable[[str], Manifest]] = {
     "csv": csv.read,
     "list": authors_list.read,
     "scenes": scenes.read,
+    "collage": _read_collage,
 }
 """Reader of each prefix."""
 
@@ -25,6 +31,7 @@ FORMATS = {
     "csv": "csv:FILE                  table: path,labels[,split] or one column a class",
     "list": "list:FILE[,test=FILE]     lines of path, labels and boxes, as the authors' code reads",
     "scenes": "scenes:[train=600,…]      drawn images, nothing to download",
+    "collage": "collage:SPEC,grid=2       2 x 2 images of another data set on one",
 }
 """One line of help for each prefix."""
 
@@ -33,8 +40,9 @@ def load_manifest(spec: str) -> Manifest:
     """Read a data set.
 
     Args:
-        spec: ``voc:DIR``, ``coco:DIR``, ``nus-wide:DIR``, ``csv:FILE``, ``list:FILE`` or
-            ``scenes:OPTIONS``; options follow the path, as in ``coco:DIR,year=2014``.
+        spec: ``voc:DIR``, ``coco:DIR``, ``nus-wide:DIR``, ``csv:FILE``, ``list:FILE``,
+            ``scenes:OPTIONS`` or ``collage:SPEC,grid=2``; options follow the path, as in
+            ``coco:DIR,year=2014``.
 
     Returns:
         Its manifest.

@@ -2,7 +2,7 @@
 
 A row names what makes it: a way to distil (`boxless.methods.table`), ``baseline`` or ``teacher``,
 in one of the table's runs. Rows without one are other authors' numbers, which only stand beside.
-The paper's numbers are in percent, by data set and metric; where the sources have none there is none.
+The paper's numbers are in percent, by data set and metric; none where the sources have none.
 """
 
 import tomllib

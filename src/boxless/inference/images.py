@@ -1,6 +1,5 @@
 """From whatever a caller has to images: files, folders, bytes, arrays, Pillow images."""
 
-import glob
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
@@ -9,65 +8,13 @@ from typing import cast
 import numpy as np
 from PIL import Image, ImageOps
 
+from boxless.data.find_images import find_images
 from boxless.data.images import ANY_IMAGE, ImageLimits, decode_image, load_image
 from boxless.errors import DataError
-from boxless.files.paths import AnyPath, RemotePath, is_url
 from boxless.inference.prediction import Source
 from boxless.types import UInt8Array
 
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
-)
-"""Files of a folder that count as images."""
-
 _pillow_lock = Lock()  # one lazy Pillow image may be given several times
-
-
-def find_images(folder: AnyPath) -> list[AnyPath]:
-    """Images of a folder and the folders below it, sorted; hidden files are left out.
-
-    Args:
-        folder: Searched to the bottom; of this machine, or in a store of objects.
-
-    Raises:
-        DataError: There are none.
-        RunError: A store refuses, or cannot be reached.
-    """
-    if isinstance(folder, RemotePath):
-        files: Iterable[AnyPath] = folder.files_below()
-    else:
-        files = (file for file in sorted(folder.rglob("*")) if file.is_file())
-    found = [file for file in files if _is_image(file) and not file.name.startswith(".")]
-    if not found:
-        raise DataError(f"{folder}: no image in this folder")
-    return found
-
-
-def match_images(pattern: str) -> list[AnyPath]:
-    """Images that a pattern matches, sorted.
-
-    Args:
-        pattern: Path or URL, as of a shell: ``*``, ``?``, ``[…]``; ``**`` goes down through
-            folders.
-
-    Raises:
-        DataError: There are none.
-        RunError: A store refuses, or cannot be reached.
-    """
-    matches: Iterable[AnyPath]
-    if is_url(pattern):
-        matches = RemotePath(pattern).matches()
-    else:
-        names = glob.glob(pattern, recursive=True)  # noqa: PTH207  (absolute patterns too)
-        matches = (path for path in sorted(map(Path, names)) if path.is_file())
-    found = [path for path in matches if _is_image(path)]
-    if not found:
-        raise DataError(f"{pattern}: no image matches")
-    return found
-
-
-def _is_image(path: AnyPath) -> bool:
-    return path.suffix.lower() in SUFFIXES
 
 
 def as_sources(images: Source | Iterable[Source]) -> Iterator[Source]:

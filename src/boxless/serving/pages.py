@@ -15,9 +15,9 @@ from PIL import Image
 from starlette.responses import JSONResponse, Response
 
 from boxless.data import scenes
+from boxless.data.find_images import find_images
 from boxless.data.images import load_image
 from boxless.errors import DataError
-from boxless.inference.images import find_images
 from boxless.serving.faults import RequestError
 from boxless.types import UInt8Array
 

@@ -1,0 +1,75 @@
+"""Train with few tags: some of the training images keep theirs, the others become untagged."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boxless.data.manifest import Manifest
+from boxless.data.stratify import stratify
+from boxless.errors import DataError
+from boxless.types import PRESENT, ImageRecord
+
+AT_LEAST = 5
+"""Tags of each class that are kept where so many are to be had: one for each of five folds."""
+
+
+def keep_tags(
+    manifest: Manifest, count: int, *, seed: int
+) -> tuple[Manifest, tuple[ImageRecord, ...]]:
+    """Choose the training images that keep their tags.
+
+    Every class keeps its share, but `AT_LEAST` images (or all that it has) as far as ``count``
+    allows. The choice depends on the set of training images, not on their order.
+
+    Args:
+        manifest: The data set; its other splits stay as they are.
+        count: Training images that keep their tags, 1 to all.
+        seed: Another seed gives another choice.
+
+    Returns:
+        The data set without the other training images, and those, with the tags that they had
+        (`boxless.data.untagged.join_untagged` hides them; an oracle may look).
+
+    Raises:
+        DataError: There is no split ``train``, or fewer than ``count`` images in it.
+    """
+    train = manifest.split("train")
+    if not 1 <= count <= len(train):
+        raise DataError(
+            f"{manifest.name}: expected 1 to {len(train):,} training images that keep their tags,"
+            f" found {count:,}"
+        )
+    order = sorted(range(len(train)), key=train.image_ids.__getitem__)
+    chosen = _choose(train.labels[order] == PRESENT, count, seed)
+    kept = {train.records[order[row]].image_id for row in np.flatnonzero(chosen)}
+    rest = tuple(record for record in train.records if record.image_id not in kept)
+    note = f"{count:,} of {len(train):,} training images keep their tags (seed {seed})"
+    tagged = manifest.without(record.image_id for record in rest)
+    return replace(tagged, notes=(*manifest.notes, note)), rest
+
+
+def _choose(positive: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.bool_]:
+    """(M,) True for ``count`` rows of the (M, K) table of present tags.
+
+    Of a small part `stratify` may leave a class short; images are exchanged for as long as that
+    brings sum((have - wanted)^2 / wanted) over the classes down.
+    """
+    total = len(positive)
+    if count == total:
+        return np.ones(total, bool)
+    shares = [count / total, 1 - count / total]
+    chosen: NDArray[np.bool_] = stratify(positive, shares, seed=seed) == 0
+    tags = np.column_stack((positive, ~positive.any(axis=1)))  # no tag counts as a class
+    found = tags.sum(axis=0)
+    wanted = np.maximum(found * count / total, np.minimum(found, AT_LEAST)).clip(min=1)
+    for _ in range(count):
+        surplus = tags[chosen].sum(axis=0) - wanted
+        less = (tags @ ((1 - 2 * surplus) / wanted)).round(9)  # ties break alike everywhere
+        out = np.where(chosen, less, np.inf).argmin()
+        more = (tags @ ((1 + 2 * (surplus - tags[out])) / wanted)).round(9)
+        new = np.where(chosen, np.inf, more).argmin()
+        if less[out] + more[new] > -1e-9:
+            break
+        chosen[out], chosen[new] = False, True
+    return chosen
