@@ -21,16 +21,18 @@ from torch import Tensor, nn
 
 from boxless.errors import ConfigError, unknown_name
 from boxless.models.displacement import cell_shifts
-from boxless.models.own_module import OwnModule
-from boxless.models.pixels import CAFFE, PixelScheme, timm_scheme
+from boxless.models.module_features import ModuleFeatures
+from boxless.models.pixels import CAFFE, IMAGENET, PixelScheme, timm_scheme
 
 
 class Backbone(nn.Module):
-    """A timm model, or a module of your own, that returns named feature maps.
+    """A timm model, or a module of the user's, that returns named feature maps.
 
     Args:
-        name: timm model name, or a module that turns (N, 3, H, W) into one map (N, C, h, w).
-        pixel_scheme: ``auto`` (the model's own), ``timm`` (same) or ``caffe``.
+        name: timm model name, or a module that turns normalized images (N, 3, H, W) into a map
+            (N, C, h, w): its one level is ``final``.
+        pixel_scheme: ``auto`` (the model's own; a module's is ImageNet's), ``timm`` (same) or
+            ``caffe``.
         pretrained: Load timm's ImageNet weights (needs a network or timm's cache).
 
     Attributes:
@@ -65,15 +67,14 @@ class Backbone(nn.Module):
         pretrained: bool = False,
     ) -> None:
         super().__init__()
-        self.net: nn.Module
-        if isinstance(name, nn.Module):
-            self.name, self.net = type(name).__name__, OwnModule(name)
-        else:
-            self.name, self.net = name, _timm_model(name, pretrained)
+        self.net = ModuleFeatures(name) if isinstance(name, nn.Module) else _timm(name, pretrained)
+        self.name = type(name).__name__ if isinstance(name, nn.Module) else name
         self.vgg_fc = _take_vgg_fc(self.net)
         self.is_vgg = self.vgg_fc is not None
         if not hasattr(self.net, "forward_intermediates"):
-            raise ConfigError(f"timm model {name!r} has no forward_intermediates: no feature maps")
+            raise ConfigError(
+                f"timm model {self.name!r} has no forward_intermediates: no feature maps"
+            )
         info = cast("Any", self.net).feature_info
         infos = info if isinstance(info, list) else info.info
         self._index = {f"stride{f['reduction']}": i for i, f in enumerate(infos)}
@@ -201,15 +202,12 @@ class Backbone(nn.Module):
         if scheme == "caffe":
             return CAFFE
         cfg = cast("Any", self.net).pretrained_cfg
+        if cfg is None:
+            return IMAGENET
         return timm_scheme(cfg["mean"], cfg["std"])
 
 
-def as_backbone(backbone: Backbone | str | nn.Module) -> Backbone:
-    """A backbone as it is; one with random weights of a timm name; one of a module of your own."""
-    return backbone if isinstance(backbone, Backbone) else Backbone(backbone)
-
-
-def _timm_model(name: str, pretrained: bool) -> nn.Module:
+def _timm(name: str, pretrained: bool) -> nn.Module:
     if not timm.is_model(name):
         raise ConfigError(
             unknown_name(
@@ -277,3 +275,8 @@ def freeze_norm_statistics(module: nn.Module) -> None:
     for child in module.modules():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
             child.eval()
+
+
+def as_backbone(backbone: Backbone | str | nn.Module) -> Backbone:
+    """A backbone as it is; one with random weights of a timm name; one of a module of your own."""
+    return backbone if isinstance(backbone, Backbone) else Backbone(backbone)

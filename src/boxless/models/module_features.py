@@ -1,7 +1,7 @@
-"""Somebody's own network in the place of a timm model: what makes a map becomes a backbone."""
+"""A user's own network under the calls of a timm model."""
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -11,23 +11,23 @@ from boxless.errors import ConfigError
 PROBE_SIDE: Final = 224
 
 
-class OwnModule(nn.Module):
-    """A module that makes one feature map, under the names that timm's models have.
+class ModuleFeatures(nn.Module):
+    """A module that turns normalized images (N, 3, H, W) into one map (N, C, h, w).
 
-    Its map is the level ``final``, and the one of its stride. Inputs are normalised as torchvision
-    does it unless the backbone is given another pixel scheme.
+    The map is the level ``final``, and the one of its stride.
 
     Args:
-        module: Turns (N, 3, H, W) into (N, C, h, w).
+        module: The module; it stays in its mode (training or evaluation) and on its device.
 
     Attributes:
         num_features: C.
         feature_info: The one level, as timm describes it.
-        pretrained_cfg: Input size and normalisation, as timm describes them.
 
     Raises:
         ConfigError: The module gives no such map of an image of 224 x 224 pixels.
     """
+
+    pretrained_cfg: Any = None
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -37,11 +37,6 @@ class OwnModule(nn.Module):
         self.feature_info = [
             {"reduction": 2 ** round(math.log2(PROBE_SIDE / side)), "num_chs": channels}
         ]
-        self.pretrained_cfg = {
-            "input_size": (3, PROBE_SIDE, PROBE_SIDE),
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-        }
         self.train(module.training)
 
     def forward_features(self, inputs: Tensor) -> Tensor:
