@@ -157,6 +157,11 @@ def test_half_precision_maps_and_integer_boxes_are_taken():
 UNIT = torch.tensor([[[0.1, 0.1, 0.5, 0.6]] * R] * N, dtype=torch.float64)
 BAD_REGIONS = {
     "pixels without image_size": ({"boxes": 100 * UNIT}, DataError, "pass image_size"),
+    "parts of sides with image_size": (
+        {"boxes": UNIT, "image_size": (64, 64)},
+        DataError,
+        "leave image_size out",
+    ),
     "whole image in pixels": (
         {"boxes": torch.tensor([[[0.0, 0, 224, 224]]] * N)}, DataError, "look like pixels",
     ),

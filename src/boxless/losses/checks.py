@@ -144,8 +144,8 @@ def unit_boxes(
 
     Raises:
         ShapeError: `image_size` has another shape.
-        DataError: A box ends before it begins, lies wholly outside its picture, or is given in
-            pixels where no `image_size` is.
+        DataError: A box ends before it begins, lies wholly outside its picture, is given in pixels
+            where no `image_size` is, or the other way round.
     """
     unit = boxes
     if image_size is not None:
@@ -155,7 +155,13 @@ def unit_boxes(
                 f"image_size must be (height, width) or ({len(boxes)}, 2) of them, all positive,"
                 f" found {image_size}"
             )
-        unit = boxes / sides.flip(-1).repeat(*(1,) * (sides.ndim - 1), 2).view(-1, 1, 4)
+        if bool((boxes[valid] <= 1).all()):
+            raise DataError(
+                f"{name} all end within the first pixel of their picture, image_size = {image_size}",
+                hint="these look like parts of its sides (0 to 1): leave image_size out",
+            )
+        height, width = sides.unbind(-1)
+        unit = boxes / torch.stack([width, height, width, height], -1).view(-1, 1, 4)
     unit = torch.where(valid[..., None], unit, 0)
     low, high = unit[..., :2], unit[..., 2:]
     inside = ((low < 1) & (high > 0) & (unit.abs().amax(-1, keepdim=True) <= FARTHEST)).all(-1)
