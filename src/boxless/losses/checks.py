@@ -155,9 +155,9 @@ def unit_boxes(
                 f"image_size must be (height, width) or ({len(boxes)}, 2) of them, all positive,"
                 f" found {image_size}"
             )
-        if bool((boxes[valid] <= 1).all()):
+        if bool(valid.any()) and bool((boxes[valid].abs() <= 1).all()):
             raise DataError(
-                f"{name} all end within the first pixel of their picture, image_size = {image_size}",
+                f"{name} all end within the first pixel of a picture, image_size = {image_size}",
                 hint="these look like parts of its sides (0 to 1): leave image_size out",
             )
         height, width = sides.unbind(-1)
