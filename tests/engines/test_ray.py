@@ -15,7 +15,7 @@ from PIL import Image
 from boxless.cli.app import main
 from boxless.data.images import load_image
 from boxless.errors import ConfigError, DataError, RunError
-from boxless.files.engine import engine_beyond
+from boxless.files.ray_engine import engine_beyond
 from boxless.proposals.extract import extract
 from boxless.proposals.proposer import make_proposer
 

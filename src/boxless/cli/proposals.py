@@ -85,8 +85,8 @@ def proposals(
         json: Print the result as JSON.
     """
     from boxless.data.sources import load_manifest
-    from boxless.files.engine import engine_beyond
     from boxless.files.paths import place
+    from boxless.files.ray_engine import engine_beyond
     from boxless.proposals.recall import COUNTS, recall_table
 
     options = ProposalOptions(max_boxes, size, file, order, outside, detector, detector_weights)
