@@ -15,7 +15,7 @@ from boxless.errors import ConfigError
 from boxless.proposals.precision import on_lattice
 
 if TYPE_CHECKING:
-    from boxless.proposals.proposer import Setting
+    from boxless.proposals.index import Setting
     from boxless.types import Float32Array, UInt8Array
 
 RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
@@ -84,7 +84,7 @@ class Grid:
     which box is better, and its order is merely coarse to fine.
 
     Attributes:
-        max_boxes: Number of boxes an image, at least 1.
+        max_boxes: Number of boxes per image, at least 1.
 
     Raises:
         ConfigError: ``max_boxes`` is below 1.

@@ -42,7 +42,7 @@ class RecallTable:
     """Recall over the non-difficult true boxes of a data set.
 
     Attributes:
-        counts: Numbers of best boxes an image that were considered.
+        counts: Numbers of best boxes per image that were considered.
         rows: One row for each set of boxes and overlap.
         objects: True boxes.
         images: Images that have true boxes.
@@ -78,7 +78,7 @@ def recall_table(
         store: Proposals of the records; images it skipped as unreadable are left out.
         records: Images; those without true boxes are left out.
         ious: Overlaps from which on an object counts as covered.
-        counts: Numbers of best boxes an image to consider.
+        counts: Numbers of best boxes per image to consider.
 
     Returns:
         Rows named after the store's proposer, then rows named ``"random"``.
@@ -120,7 +120,7 @@ def recall_rows(
         boxes_of: Record -> (R, 4) boxes, best first.
         records: Images; those without true boxes add nothing.
         ious: Overlaps from which on an object counts as covered.
-        counts: Numbers of best boxes an image to consider.
+        counts: Numbers of best boxes per image to consider.
 
     Returns:
         One row for each overlap.

@@ -4,15 +4,33 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from boxless.metrics.boxes import area
+from boxless.errors import ConfigError
+from boxless.metrics.boxes import area, clip
 from boxless.proposals.grid import grid_boxes
+from boxless.proposals.precision import on_lattice
 
 if TYPE_CHECKING:
     from boxless.types import Float32Array
 
-AT_LEAST = 50  # boxes an image, topped up from the grid where a search gives fewer
+AT_LEAST = 50  # boxes per image, topped up from the grid where a search gives fewer
 STAGES = (0.6, 0.8)  # overlaps allowed among the first boxes, and among those that fill the rest
 MAX_SHARE = 0.125  # a smallest side never exceeds this share of the image's shorter side
+
+
+def require_ranges(settings: object, **ranges: tuple[float, float]) -> None:
+    """Refuse settings out of range.
+
+    Args:
+        settings: Has the named attributes.
+        **ranges: Name -> least and greatest value.
+
+    Raises:
+        ConfigError: A value is outside; it and its range are named.
+    """
+    for name, (low, high) in ranges.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise ConfigError(f"{name} must be in [{low}, {high}], found {value}")
 
 
 def smallest_side(min_box_size: float, width: int, height: int) -> float:
@@ -29,19 +47,22 @@ def smallest_side(min_box_size: float, width: int, height: int) -> float:
     return min(min_box_size, MAX_SHARE * min(width, height))
 
 
-def large_enough(boxes: "Float32Array", side: float) -> "np.ndarray":
-    """Which boxes have no side shorter than that, and a positive area.
+def usable(
+    boxes: "Float32Array", scores: "Float32Array", width: int, height: int, min_box_size: float
+) -> "tuple[Float32Array, Float32Array]":
+    """Boxes on the lattice of their image, without those that are too small.
 
     Args:
         boxes: (R, 4) boxes.
-        side: Shortest side allowed, in pixels.
-
-    Returns:
-        (R,) bool.
+        scores: (R,) scores.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
+        min_box_size: See `smallest_side`.
     """
+    boxes = on_lattice(clip(boxes, width, height), width, height)
     shorter = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
-    usable: np.ndarray = shorter >= max(side, 1e-3)
-    return usable
+    large = shorter >= max(smallest_side(min_box_size, width, height), 1e-3)
+    return boxes[large], scores[large]
 
 
 def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) -> "np.ndarray":
