@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, TypeAdapter
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter
 
 from boxless.errors import StoreError
 from boxless.files.atomic import write_atomically
@@ -24,9 +24,9 @@ Setting = int | float | str
 ImageId = Annotated[str, AfterValidator(sys.intern)]  # one string for all places that name it
 
 
-def _plain_name(name: str) -> str:
+def _plain_name(name: object) -> str:
     """A store's files lie in its own folder: an index made elsewhere cannot point out of it."""
-    if name in ("", "..") or Path(name).name != name or "\\" in name:
+    if not isinstance(name, str) or name in ("", "..") or Path(name).name != name or "\\" in name:
         raise ValueError(f"expected the plain name of a shard, found {name!r}")
     return name
 
@@ -86,7 +86,7 @@ class ShardEntry:
         image_ids: Images in it, in order.
     """
 
-    file: Annotated[str, AfterValidator(_plain_name)]
+    file: Annotated[str, BeforeValidator(_plain_name)]
     bytes: int
     sha256: str
     image_ids: tuple[ImageId, ...]
