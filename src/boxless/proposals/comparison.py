@@ -59,14 +59,7 @@ class Comparison:
 
 
 def choose(records: "Sequence[ImageRecord]", limit: int) -> "list[ImageRecord]":
-    """Images with true boxes, evenly spaced over the list.
-
-    Args:
-        records: Images to choose from.
-        limit: Most images; 0 takes all.
-
-    Returns:
-        The images, in order.
+    """At most ``limit`` (0: all) images with true boxes, evenly spaced over the list.
 
     Raises:
         DataError: None has a true box that is not difficult.

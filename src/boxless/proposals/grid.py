@@ -27,16 +27,10 @@ GOLDEN = (5**0.5 - 1) / 2
 
 @lru_cache(maxsize=8)
 def unit_grid(count: int) -> "Float32Array":
-    """Boxes in the unit square, coarse to fine.
+    """Boxes (count, 4) in the unit square, coarse to fine; read-only, as calls share them.
 
     The first box is the whole image. Within a level the order jumps about (golden-ratio sequence),
     so that any prefix of the list covers the image evenly.
-
-    Args:
-        count: Number of boxes.
-
-    Returns:
-        (count, 4) boxes with coordinates in [0, 1]; read-only, as it is shared between calls.
     """
     levels = [np.array([[0.0, 0.0, 1.0, 1.0]])]
     have, side = 1, SHRINK
@@ -61,17 +55,7 @@ def _lattice(side: float, shape: float) -> np.ndarray:
 
 
 def grid_boxes(width: int, height: int, count: int) -> "Float32Array":
-    """The grid of one image.
-
-    Args:
-        width: Width of the image in pixels.
-        height: Height of the image in pixels.
-        count: Number of boxes.
-
-    Returns:
-        (count, 4) boxes inside ``(0, 0, width, height)``, coarse to fine; the first is the whole
-        image.
-    """
+    """The grid (count, 4) of an image, coarse to fine; the first box is the whole image."""
     size = np.array([width, height, width, height], np.float32)
     return on_lattice(np.minimum(unit_grid(count) * size, size), width, height)
 

@@ -71,12 +71,7 @@ class ExtractionProgress:
         self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        """Show a new state.
-
-        Args:
-            done: Images done, including those of earlier runs.
-            total: Images in all.
-        """
+        """Show how many images are done, including those of earlier runs."""
         now = time.monotonic()
         if self._before is None:
             self._before, self._start, self._line = done, now, now

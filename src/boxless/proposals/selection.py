@@ -34,31 +34,14 @@ def require_ranges(settings: object, **ranges: tuple[float, float]) -> None:
 
 
 def smallest_side(min_box_size: float, width: int, height: int) -> float:
-    """Shortest side that a box of this image must have.
-
-    Args:
-        min_box_size: What is asked for, in pixels.
-        width: Width of the image in pixels.
-        height: Height of the image in pixels.
-
-    Returns:
-        ``min_box_size``, in small images an eighth of the shorter side.
-    """
+    """Shortest side of a box: ``min_box_size``, in small images an eighth of the shorter side."""
     return min(min_box_size, MAX_SHARE * min(width, height))
 
 
 def usable(
     boxes: "Float32Array", scores: "Float32Array", width: int, height: int, min_box_size: float
 ) -> "tuple[Float32Array, Float32Array]":
-    """Boxes on the lattice of their image, without those that are too small.
-
-    Args:
-        boxes: (R, 4) boxes.
-        scores: (R,) scores.
-        width: Width of the image in pixels.
-        height: Height of the image in pixels.
-        min_box_size: See `smallest_side`.
-    """
+    """Boxes (R, 4) on the lattice of their image and their scores (R,), without too small ones."""
     boxes = on_lattice(clip(boxes, width, height), width, height)
     shorter = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
     large = shorter >= max(smallest_side(min_box_size, width, height), 1e-3)
@@ -107,8 +90,8 @@ def top_up(
     Args:
         boxes: (R, 4) boxes, best first.
         scores: (R,) scores; an empty list is filled with score 1.
-        width: Width of the image in pixels.
-        height: Height of the image in pixels.
+        width: Of the image, in pixels.
+        height: Of the image, in pixels.
         count: Boxes wanted at least.
 
     Returns:
