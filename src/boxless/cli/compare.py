@@ -64,9 +64,9 @@ def compare(
     from boxless.data.images import load_image
     from boxless.data.sources import load_manifest
     from boxless.errors import ConfigError
+    from boxless.files.progress import ImageProgress
     from boxless.proposals.comparison import choose
     from boxless.proposals.comparison import compare as measure
-    from boxless.proposals.progress import ExtractionProgress
 
     if limit < 0:
         raise ConfigError(f"expected --limit of at least 0, found {limit}")
@@ -82,7 +82,7 @@ def compare(
     used, records = _records(manifest, split)
     counts = (*(count for count in _STANDARD if count < max_boxes), max_boxes)
     chosen = choose(records, limit)
-    with ExtractionProgress("comparing proposers") as progress:
+    with ImageProgress("comparing proposers") as progress:
         found = measure(chosen, proposers, load_image=load_image, counts=counts, progress=progress)
     facts = _facts(found, counts, data=manifest.name, split=used, methods=proposers)
     _write(out or Path("proposals") / f"{manifest.name}-comparison", found, facts, as_json=json)

@@ -120,10 +120,10 @@ def _extract(
     skip_bad: bool,
 ) -> "tuple[ProposalStore, float | None]":
     """Fill the store; its images a second, or None if all were there already."""
+    from boxless.files.progress import ImageProgress
     from boxless.proposals.extract import extract
-    from boxless.proposals.progress import ExtractionProgress
 
-    with ExtractionProgress("proposing boxes") as progress:
+    with ImageProgress("proposing boxes") as progress:
         store = extract(
             manifest.records,
             proposer,
