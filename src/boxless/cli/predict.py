@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -75,7 +75,6 @@ def predict(
             of this machine alone.
     """
     from boxless.files.paths import place
-    from boxless.files.progress import ImageProgress
     from boxless.files.ray_engine import engine_beyond
     from boxless.inference.predictor import Predictor
 
@@ -92,18 +91,18 @@ def predict(
     with ExitStack() as stack:
         chosen = stack.enter_context(engine_beyond(engine, address=ray_address))
         writer = _writer(kind, target, predictor, stack)
-        shown = sys.stderr.isatty() and not (out is None and sys.stdout.isatty())
-        progress = stack.enter_context(ImageProgress("labelling", len(found), show=shown))
+        quiet = out is None and sys.stdout.isatty()
+        advance = stack.enter_context(_progress(len(found), quiet=quiet))
 
         def unreadable(source: object, error: "BoxlessError") -> None:
             failures.append((str(source), error.message))
-            progress.advance()
+            advance()
 
         labelled = _labelled(chosen, predictor, found, threads)
         stream = labelled(boxes=located, batch_size=batch_size, on_error=unreadable)
         for prediction in stream:
             writer.write(_chosen(prediction, top, ranked=threshold is None))
-            progress.advance()
+            advance()
             if drawn is not None:
                 drawn(prediction)
         for path, reason in failures:
@@ -226,6 +225,36 @@ def _writer(
         return Table()
     file = sys.stdout.buffer if out is None else stack.enter_context(replacing(out))
     return open_writer(kind, file, predictor.classes)
+
+
+@contextmanager
+def _progress(images: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show progress on the terminal where the results go elsewhere; yields what counts an image."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("labelling"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    off = quiet or not sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), disable=off) as progress:
+        task = progress.add_task("labelling", total=images, rate="")
+
+        def advance() -> None:
+            speed = progress.tasks[0].speed
+            progress.update(task, advance=1, rate=f"{speed:.1f} images/s" if speed else "")
+
+        yield advance
 
 
 def _report(failures: Iterable[tuple[str, str]], *, total: int) -> None:

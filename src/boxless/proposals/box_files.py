@@ -2,9 +2,7 @@
 
     .json   COCO's detection results: a list of {image_id or file_name, bbox: [x, y, w, h], score},
             or {images: [{id, file_name}], annotations: that list}; read entry by entry
-    .npz    NumPy: ``image_ids`` (M,), ``boxes`` (all, 4), ``offsets`` (M + 1,) and optionally
-            ``scores`` (all,), where image i owns the rows ``offsets[i]:offsets[i + 1]``; or one
-            (R, 4) or (R, 5) array per image under the image's name
+    .npz    NumPy: per image an array (R, 4), or (R, 5) with scores, under the image's name
 
 Boxes are continuous pixel coordinates of the original image, ends exclusive: the whole image is
 (0, 0, width, height).
@@ -43,32 +41,26 @@ class BoxTable:
         """Append one box: x1, y1, x2, y2 and score."""
         self.rows.setdefault(name, array("f")).extend(numbers)
 
-    def add_all(self, name: str, boxes: np.ndarray, scores: np.ndarray | None = None) -> None:
+    def add_all(self, name: str, boxes: np.ndarray) -> None:
         """Set all boxes of an image; one without boxes is left out.
 
         Args:
             name: The file's name for the image.
-            boxes: (R, 4), or (R, 5) with the score behind.
-            scores: (R,); without any all are 1.
+            boxes: (R, 4) with scores of 1, or (R, 5) with the score behind.
 
         Raises:
-            DataError: The shapes do not fit, these are no numbers, or the name has come before.
+            DataError: The array has another shape, or holds no numbers.
         """
-        numbers = [boxes] if scores is None else [boxes, scores]
-        if any(not np.issubdtype(part.dtype, np.number) for part in numbers):
+        if not np.issubdtype(boxes.dtype, np.number) or boxes.dtype.kind == "c":
             raise DataError(f"{self.where}, image {name!r}: expected numbers, found {boxes.dtype}")
-        if not boxes.size:
-            return
-        if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
+        if boxes.size and (boxes.ndim != 2 or boxes.shape[1] not in (4, 5)):
             raise DataError(
                 f"{self.where}, image {name!r}: expected (R, 4) boxes or (R, 5) with scores, "
                 f"found {boxes.shape}"
             )
-        if name in self.rows:
-            raise DataError(f"{self.where}: the image {name!r} occurs twice")
-        if boxes.shape[1] == 4:
-            boxes = np.column_stack([boxes, np.ones(len(boxes)) if scores is None else scores])
-        self.rows[name] = array("f", boxes.astype(np.float32).tobytes())
+        if boxes.size:
+            numbers = np.column_stack([boxes, np.ones(len(boxes))])[:, :5]
+            self.rows[name] = array("f", numbers.astype(np.float32).tobytes())
 
     def __getitem__(self, name: str) -> tuple[Float32Array, Float32Array]:
         """(R, 4) boxes and (R,) scores of an image, in the file's order."""
@@ -172,25 +164,5 @@ def _read_npz(path: Path, table: BoxTable) -> None:
             hint="save numbers and texts only (numpy.savez); pickled objects are not read, as they "
             "can run code",
         ) from error
-    if {"image_ids", "boxes", "offsets"} <= arrays.keys():
-        _split(table, arrays)
-        return
-    for name, array_ in arrays.items():
-        table.add_all(name, array_)
-
-
-def _split(table: BoxTable, arrays: dict[str, np.ndarray]) -> None:
-    names, offsets = arrays["image_ids"].ravel(), arrays["offsets"].ravel()
-    boxes, scores = arrays["boxes"], arrays.get("scores")
-    count = len(boxes) if boxes.ndim else 0
-    whole = np.issubdtype(offsets.dtype, np.integer) and len(offsets) == len(names) + 1
-    if not whole or offsets[0] != 0 or offsets[-1] != count or (np.diff(offsets) < 0).any():
-        raise DataError(
-            f"{table.where}: expected {len(names) + 1} rising whole offsets from 0 to the number "
-            f"of boxes, {count}; found {len(offsets)} of {offsets.dtype}"
-        )
-    if scores is not None and scores.shape != (count,):
-        raise DataError(f"{table.where}: expected scores of shape ({count},), found {scores.shape}")
-    for name, start, stop in zip(names, offsets[:-1], offsets[1:], strict=True):
-        part = None if scores is None else scores[start:stop]
-        table.add_all(str(name), boxes[start:stop], part)
+    for name, boxes in arrays.items():
+        table.add_all(name, boxes)
