@@ -278,7 +278,9 @@ class TestNetworks:
         done = preloaded(*train_words(tmp_path / "run", *words, verb="distill"))
         done.refused("step features/regions/32px/seed-0", "lower the learning rate")
         assert "nan" in done.err or "inf" in done.err or "not finite" in done.err
-        assert not (tmp_path / "run" / "features/regions/32px/seed-0" / "weights.safetensors").exists()
+        assert not (
+            tmp_path / "run" / "features/regions/32px/seed-0" / "weights.safetensors"
+        ).exists()
         assert (tmp_path / "run" / "teacher" / "weights.safetensors").exists()
 
     def test_batches_of_one(self, tmp_path, preloaded):

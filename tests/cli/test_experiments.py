@@ -47,8 +47,8 @@ def test_table_4_stands_beside_the_paper(table4):
     arms = [row.method for row in outcome.rows]
     assert arms == ["plain", "hinton", "class-aware", "regions-nms", "regions"]
     for row in outcome.rows:
-        assert row.ours["map"] == results.variants[row.arm].spread("map")
-        found = results.gain_of(row.arm)
+        assert row.ours["map"] == results.variants[row.method].spread("map")
+        found = results.gain_of(row.method)
         assert row.gain == (None if found is None else found.map)
     assert len(outcome.orders) == 10
     first = outcome.orders[0]
@@ -114,7 +114,7 @@ def test_killed_and_started_again(table4, tmp_path, preloaded):
     assert json.loads((step / "step.json").read_text())["status"] == "running"
     done = preloaded(*words("table4", out, *setting))
     assert done.code == 0, done.err
-    assert "hinton/stage2/seed-0 goes on" in done.err
+    assert "hinton/32px/seed-0 goes on" in done.err
     assert weights(out) == weights(table4)
     first, second = (json.loads((folder / "table4.json").read_text()) for folder in (out, table4))
     assert {**first, "created": ""} == {**second, "created": ""}

@@ -135,7 +135,9 @@ def test_the_released_code_trains_fc6_and_fc7_and_temperatures(released):
     found = released.weights("features/regions/64px/seed-0")
     assert len(moved(found, "student.backbone.net.", STATE)) > 10
     for name, place in (("pre_logits.fc1", 2), ("pre_logits.fc2", 5)):
-        assert not torch.equal(found[f"student.neck.{place}.weight"], STATE[f"{name}.weight"].flatten(1))
+        assert not torch.equal(
+            found[f"student.neck.{place}.weight"], STATE[f"{name}.weight"].flatten(1)
+        )
     scale = released.weights("students/regions/64px/seed-0")["terms.class-aware.scale"]
     assert (scale != 0.2).all()
     assert torch.allclose(scale, torch.tensor(0.2), atol=0.1)

@@ -9,7 +9,9 @@ from boxless.training.files import WEIGHTS
 
 def test_profile_of_what_is_trained_now_reaches_the_report(run_copy):
     before = (run_copy / "features/regions/32px/seed-0" / WEIGHTS).read_bytes()
-    words = train_words(run_copy, "--run.checkpoint_seconds", "0", "--profile", "--force", "regions")
+    words = train_words(
+        run_copy, "--run.checkpoint_seconds", "0", "--profile", "--force", "regions"
+    )
     done = boxless(*words)
     assert done.code == 0, done.err
     steps = {step.name: step for step in read_results(run_copy / "results.json").steps}

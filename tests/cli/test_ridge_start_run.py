@@ -56,7 +56,9 @@ def test_killed_it_goes_on_without_a_second_fit(undisturbed, preloaded, tmp_path
 
 
 def test_a_fitted_regressor_begins_lower(undisturbed, preloaded, tmp_path):
-    out = copied(undisturbed, tmp_path / "run", "students/plain", "students/regions", "features/regions")
+    out = copied(
+        undisturbed, tmp_path / "run", "students/plain", "students/regions", "features/regions"
+    )
     done = preloaded(*words(out, "evaluate", "--hint.adapter_start", "random"))
     assert done.code == 0, done.err
     assert FITTED not in done.err

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 from torchvision.ops import roi_align
 
-from boxless.losses.region_boxes import mirror
 from boxless.losses.region_pooling import floor_boxes, pool_regions, score_weights
+from boxless.metrics.boxes import mirror
 
 STRIDE = 16
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 from boxless.losses import region_energy as energy
 from boxless.losses.region_operators import (
@@ -11,6 +12,7 @@ from boxless.losses.region_operators import (
     build_region_form,
     region_constant,
     region_form_value,
+    region_means,
 )
 from boxless.losses.region_pooling import pool_regions
 from boxless.losses.region_transfer import form_loss, region_loss, region_weights, teacher_energy
@@ -202,15 +204,25 @@ def test_no_regions_at_all():
     assert (student.grad == 0).all()
 
 
-def test_cost_does_not_know_the_number_of_regions():
-    """The form has the same shapes whatever R is."""
-    teacher, mask = torch.randn(1, 3, 6, 6), torch.ones(1, 400, dtype=torch.bool)
+def test_evaluating_a_form_costs_the_same_whatever_the_number_of_regions():
+    """Building it does not: floating-point operations of products, counted by torch."""
+    teacher, student = torch.randn(1, 3, 6, 6), torch.randn(1, 3, 4, 4, requires_grad=True)
     boxes = torch.rand(1, 400, 2).repeat(1, 1, 2).sort(-1).values
-    forms = [
-        build_region_form(teacher, (4, 4), boxes[:, :n], boxes[:, :n], torch.ones(1, n), bins=2)
-        for n in (1, 400)
-    ]
-    few, many = ([x.shape for x in (f.gram, f.target, f.constant)] for f in forms)
-    assert few == many
-    student = torch.randn(1, 3, 4, 4)
-    assert form_loss(student, forms[1], mask) == region_form_value(student, forms[1]) / 800
+    building, evaluating, pooling = {}, {}, {}
+    for count in (10, 400):
+        some, weights = boxes[:, :count], torch.ones(1, count)
+        mask = weights.bool()
+        with FlopCounterMode(display=False) as counter:
+            form = build_region_form(teacher, (4, 4), some, some, weights, bins=2)
+        building[count] = counter.get_total_flops()
+        with FlopCounterMode(display=False) as counter:
+            form_loss(student, form, mask).backward()
+        evaluating[count] = counter.get_total_flops()
+        with FlopCounterMode(display=False) as counter:
+            pooled = region_means(student, some, bins=2)  # what visits every region
+            pooled.sum().backward()
+        pooling[count] = counter.get_total_flops()
+    assert evaluating[10] == evaluating[400] > 0
+    assert building[400] > 10 * building[10]
+    assert pooling[400] > 10 * pooling[10]
+    assert form_loss(student, form, mask) == region_form_value(student, form) / 800

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boxless.losses.region_boxes import iou
+from boxless.metrics.boxes import iou
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.grid import Grid, grid_boxes
 from boxless.types import Proposals

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from proposal_pictures import picture
 
 from boxless.errors import BoxlessError, MissingExtraError
-from boxless.losses.region_boxes import iou
+from boxless.metrics.boxes import iou
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.grid import grid_boxes
 from boxless.proposals.proposer import make_proposer
@@ -109,5 +109,6 @@ def test_wrong_names_and_values(method, options, message):
 def test_without_opencv(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     monkeypatch.delitem(sys.modules, "boxless.proposals.selective_search")
+    monkeypatch.delitem(sys.modules, "boxless.proposals.opencv")
     with pytest.raises(MissingExtraError, match="opencv-contrib"):
         make_proposer("selective_search_fast")

@@ -1,1 +1,41 @@
-"""Losses of distillation, and the exact region form inside."""
+"""Losses of distillation for any PyTorch training loop: they take tensors, never a batch or recipe.
+
+| loss | of | towards |
+| --- | --- | --- |
+| `RegionTransferLoss` | feature maps, on weighted regions | the teacher's map |
+| `HintLoss` | feature maps, cell by cell | the teacher's map |
+| `AttentionTransferLoss` | where feature maps are strong | the teacher's map |
+| `SigmoidDistillationLoss` | logits | the teacher's probabilities, softened |
+| `ClassAwareLoss` | logits | a detector's probabilities, sharpened |
+| `TagLoss` | logits | tags |
+
+Beside them: `detector_loss` trains the detector on tags, `objectness` makes the weights s' of the
+regions from its scores, and `select_by_nms` keeps the best of them.
+"""
+
+from boxless.errors import MissingExtraError
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError("torch", "train") from error
+
+from boxless.losses.attention import AttentionTransferLoss
+from boxless.losses.hint import HintLoss
+from boxless.losses.hinton import SigmoidDistillationLoss
+from boxless.losses.objectness import objectness, select_by_nms
+from boxless.losses.prediction_transfer import ClassAwareLoss
+from boxless.losses.regions import RegionTransferLoss
+from boxless.losses.tag_loss import TagLoss, detector_loss
+
+__all__ = [
+    "AttentionTransferLoss",
+    "ClassAwareLoss",
+    "HintLoss",
+    "RegionTransferLoss",
+    "SigmoidDistillationLoss",
+    "TagLoss",
+    "detector_loss",
+    "objectness",
+    "select_by_nms",
+]

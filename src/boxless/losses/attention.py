@@ -9,18 +9,71 @@ Zagoruyko, Komodakis 2017 (https://arxiv.org/abs/1612.03928). Their paper and th
   mean over images and cells of (Q^S - Q^T)^2, with beta 1000.
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from boxless.errors import ShapeError
+from boxless.errors import ConfigError, ShapeError, unknown_name
+from boxless.losses.checks import check_maps
+from boxless.losses.view_pooling import on_cells
 
 AttentionForm = Literal["released", "paper"]
 
 TINY: Final = 1e-24
 """Added under the root of the norm, whose gradient is not defined at 0."""
+
+
+class AttentionTransferLoss(nn.Module):
+    """Make a student's map strong where a teacher's is; has nothing to train.
+
+    ``beta * mean((Q^S - Q^T)^2)`` with Q the sum of squares over channels, flattened and normalised
+    per image; the teacher's map is averaged over the student's cells first. Zagoruyko, Komodakis,
+    "Paying More Attention to Attention", ICLR 2017 (https://arxiv.org/abs/1612.03928).
+
+    Args:
+        beta: Weight; 1000 in the authors' code.
+        form: ``released``: the authors' code, as above; ``paper``: Eq. 2,
+            ``beta/2 * || Q^S - Q^T ||_2``.
+
+    Raises:
+        ConfigError: There is no such form.
+
+    Example:
+        >>> import torch
+        >>> from boxless.losses import AttentionTransferLoss
+        >>> teacher_map = torch.rand(2, 16, 4, 4)
+        >>> loss = AttentionTransferLoss()
+        >>> f"{loss(3 * teacher_map, teacher_map):.3f}"  # the scale is no matter
+        '0.000'
+    """
+
+    def __init__(self, beta: float = 1000.0, *, form: AttentionForm = "released") -> None:
+        super().__init__()
+        if form not in get_args(AttentionForm):
+            raise ConfigError(unknown_name("form of attention", form, get_args(AttentionForm)))
+        self.beta, self.form = beta, form
+
+    def forward(
+        self, student_map: Tensor, teacher_map: Tensor, teacher_view: Tensor | None = None
+    ) -> Tensor:
+        """Loss of a batch.
+
+        Args:
+            student_map: (N, C_S, h, w), differentiable.
+            teacher_map: (N, C_T, H, W); no gradient reaches it.
+            teacher_view: (N, 4) unit box of the student's view in the teacher's; None = the same.
+
+        Returns:
+            Scalar.
+
+        Raises:
+            ShapeError: A shape does not fit.
+        """
+        check_maps(student_map, teacher_map, None, loss="AttentionTransferLoss")
+        teacher = on_cells(teacher_map, student_map, teacher_view)
+        return attention_loss(student_map, teacher, beta=self.beta, form=self.form)
 
 
 def attention_map(features: Tensor) -> Tensor:

@@ -9,9 +9,65 @@ convolution that is thrown away afterwards. The teacher's map is pooled to the s
 before (`boxless.losses.view_pooling`).
 """
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from boxless.errors import ShapeError
+from boxless.losses.checks import check_maps
+from boxless.losses.region_transfer import Adapter
+from boxless.losses.view_pooling import on_cells
+
+
+class HintLoss(nn.Module):
+    """Make a student's whole feature map agree with a teacher's; owns the regressor.
+
+    ``1/(2 N h w) || T - r(S) ||^2``, the teacher's map T averaged over the student's cells. Romero
+    et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015, Eq. 3
+    (https://arxiv.org/abs/1412.6550). It differs from the paper in being averaged over cells.
+
+    Args:
+        student_channels: C_S.
+        teacher_channels: C_T.
+        adapter: r: ``conv1x1``, ``identity``, or ``auto`` (identity where C_S = C_T).
+
+    Attributes:
+        regressor: r; train it with the student and throw it away afterwards.
+
+    Example:
+        >>> import torch
+        >>> from boxless.losses import HintLoss
+        >>> loss = HintLoss(student_channels=8, teacher_channels=16)
+        >>> student_map = torch.randn(2, 8, 4, 4, requires_grad=True)
+        >>> loss(student_map, torch.randn(2, 16, 10, 10)).backward()
+        >>> student_map.grad.shape
+        torch.Size([2, 8, 4, 4])
+    """
+
+    def __init__(
+        self, student_channels: int, teacher_channels: int, *, adapter: str = "conv1x1"
+    ) -> None:
+        super().__init__()
+        self.channels = student_channels, teacher_channels
+        self.regressor = Adapter(student_channels, teacher_channels, kind=adapter)
+
+    def forward(
+        self, student_map: Tensor, teacher_map: Tensor, teacher_view: Tensor | None = None
+    ) -> Tensor:
+        """Loss of a batch.
+
+        Args:
+            student_map: (N, C_S, h, w), differentiable.
+            teacher_map: (N, C_T, H, W); no gradient reaches it.
+            teacher_view: (N, 4) unit box of the student's view in the teacher's; None = the same.
+
+        Returns:
+            Scalar.
+
+        Raises:
+            ShapeError: A shape does not fit.
+        """
+        check_maps(student_map, teacher_map, self.channels, loss="HintLoss")
+        teacher = on_cells(teacher_map, student_map, teacher_view)
+        return hint_loss(self.regressor(student_map), teacher)
 
 
 def hint_loss(student: Tensor, teacher: Tensor) -> Tensor:

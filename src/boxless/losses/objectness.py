@@ -36,6 +36,18 @@ def objectness(
 
     Returns:
         (N, R) values >= 0; 0 for padding. With ``max`` the best region has 1.
+
+    Source:
+        The paper names s' without its formula (Liu et al., ACM MM 2018,
+        https://arxiv.org/abs/1809.05884); the module's text says what is behind the default.
+
+    Example:
+        >>> import torch
+        >>> from boxless.losses import objectness
+        >>> scores = torch.tensor([[[0.4, 0.1], [0.2, 0.0], [0.1, 0.0]]])  # 3 regions, 2 classes
+        >>> mask = torch.tensor([[True, True, False]])
+        >>> objectness(scores, torch.ones(1, 3), mask)
+        tensor([[1.0000, 0.4000, 0.0000]])
     """
     match aggregate:
         case "sum_topk":
@@ -92,6 +104,14 @@ def select_by_nms(boxes: Tensor, scores: Tensor, mask: Tensor, *, iou: float, ke
 
     Returns:
         (N, R) of 0 and 1.
+
+    Example:
+        >>> import torch
+        >>> from boxless.losses import select_by_nms
+        >>> boxes = torch.tensor([[[0, 0, 0.5, 0.5], [0, 0, 0.5, 0.6], [0.5, 0.5, 1, 1]]])
+        >>> mask = torch.ones(1, 3, dtype=torch.bool)
+        >>> select_by_nms(boxes, torch.tensor([[0.9, 0.8, 0.1]]), mask, iou=0.4, keep=50)
+        tensor([[1., 0., 1.]])
     """
     selected = torch.zeros_like(scores)
     for row, (box, score, valid) in enumerate(zip(boxes, scores, mask, strict=True)):

@@ -7,11 +7,14 @@ student logits with p'^T, lambda = 1. p'^T comes from `DetectorOutput.image_prob
 temperatures t^c and t^d (0.5 each in the code: the teacher is sharpened).
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from boxless.errors import ConfigError, ShapeError, unknown_name
+from boxless.losses.checks import check_probabilities, check_rows
 
 SoftLossKind = Literal["l2", "bce"]
 
@@ -44,22 +47,48 @@ def bce_soft_loss(logits: Tensor, targets: Tensor, scale: Tensor | float) -> Ten
     return terms.sum() / len(logits)
 
 
-class SoftLoss(nn.Module):
-    """L_p', in either form.
+class ClassAwareLoss(nn.Module):
+    """L_p' of the paper's stage 2: a student's predictions towards a detector's, class by class.
+
+    ``l2``: ``1/(2N) sum_n || p'^T - sigmoid(z) ||^2`` (Liu et al., ACM MM 2018, Eq. 10;
+    https://arxiv.org/abs/1809.05884); ``bce``: ``1/N sum_n sum_k BCE(sigmoid(z_k / t_k), p'^T_k)``
+    (their released code). Add it to `TagLoss`.
 
     Args:
         kind: ``l2`` or ``bce``.
         classes: K.
-        temperature: t of p'^S for ``bce`` (code: 5, a scale of 0.2).
-        learn_temperature: Learn one scale a class (code), instead of a fixed one.
+        temperature: t > 0 of the student for ``bce`` (their code: 5).
+        learn_temperature: Learn one 1 / t per class (their code) instead of fixed ones.
+
+    Raises:
+        ConfigError: There is no such kind, or t is not above 0.
+
+    Example:
+        >>> import torch
+        >>> from boxless.losses import ClassAwareLoss
+        >>> loss = ClassAwareLoss("l2", classes=3)
+        >>> targets = torch.tensor([[0.0, 1.0, 0.5]])
+        >>> loss(torch.zeros(1, 3), targets).item()  # 1/2 (0.5^2 + 0.5^2)
+        0.25
     """
 
     scale: Tensor
 
     def __init__(
-        self, kind: SoftLossKind, *, classes: int, temperature: float, learn_temperature: bool
+        self,
+        kind: SoftLossKind = "l2",
+        *,
+        classes: int,
+        temperature: float = 5.0,
+        learn_temperature: bool = False,
     ) -> None:
         super().__init__()
+        if kind not in get_args(SoftLossKind):
+            raise ConfigError(
+                unknown_name("kind of class-aware loss", kind, get_args(SoftLossKind))
+            )
+        if temperature <= 0:
+            raise ConfigError(f"temperature must be above 0, found {temperature}")
         self.kind = kind
         scale = torch.full((classes,), 1 / temperature)
         if learn_temperature:
@@ -68,7 +97,29 @@ class SoftLoss(nn.Module):
             self.register_buffer("scale", scale)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Scalar loss of (N, K) logits towards (N, K) targets."""
+        """Loss of a batch.
+
+        Args:
+            logits: (N, K), z of the student, differentiable.
+            targets: (N, K), p'^T in [0, 1]: what the detector says with its temperatures, see
+                `boxless.models.DetectorOutput.image_probabilities`.
+
+        Returns:
+            Scalar, summed over classes and averaged over images.
+
+        Raises:
+            ShapeError: The shapes differ, or are not (N, K) with the K of `classes`.
+            NumericsError: A target is not in [0, 1].
+        """
+        check_rows(logits, targets, ("logits", "targets"), loss="ClassAwareLoss")
+        check_probabilities(targets, name="targets", loss="ClassAwareLoss")
         if self.kind == "l2":
             return l2_soft_loss(logits, targets)
+        if logits.shape[1] != len(self.scale):
+            raise ShapeError(
+                f"ClassAwareLoss was built for {len(self.scale)} classes, found {logits.shape[1]}"
+            )
         return bce_soft_loss(logits, targets, self.scale)
+
+
+SoftLoss = ClassAwareLoss

@@ -9,9 +9,10 @@ built from the boxes, f the map as (cells, channels). A region's part of A is se
     H = [ sum_r w_r (Ys'Yt)_r (x) (Xs'Xt)_r ] f_T   cells_S x channels
     c = <f_T, [ sum_r w_r (Yt'Yt)_r (x) (Xt'Xt)_r ] f_T>
 
-Each bracket is one matrix product of (h h') x R by R x (w w'); after that value and gradient cost
-the same whatever R is. c is computed on its own (`boxless.losses.region_energy`): it depends on the
-teacher alone and is the dearest part. Equal to explicit RoIAlign (sampling ratio 2, aligned) up to
+Each bracket is one matrix product of (h h') x R by R x (w w'), so building the form costs more the
+more regions there are; evaluating it, value and gradient, costs the same whatever R is. c is
+computed on its own (`boxless.losses.region_energy`): it depends on the teacher alone and is the
+dearest part. Equal to explicit RoIAlign (sampling ratio 2, aligned) up to
 rounding, and computed in full precision also under mixed precision, because the value is a small
 difference of large numbers.
 """

@@ -1,19 +1,19 @@
 """Stage 1: make the student's maps agree with the teacher's on the weighted regions.
 
-    L_f = 1/(2N) sum_n 1/|R_n| || F^T - F^S ||^2,   F = concatenation over R of s'_R * RoIPool(map;
-    R)
+    L_f = 1/(2N) sum_n 1/|R_n| || F^T - F^S ||^2,   F = all of s'_R * RoIPool(map; R), R in R_n
 
-summed over levels (Liu et al. 2018, Eq. 3 and 4; method 4.1). Three forms of the same loss:
-``exact`` (RoIAlign in closed form, cost independent of |R|), ``align`` (RoIAlign, pooled
-explicitly) and ``max`` (max RoI pooling, the paper's). ``exact`` and ``align`` agree up to
-rounding.
+summed over levels (Liu et al., ACM MM 2018, Eq. 3 and 4; https://arxiv.org/abs/1809.05884). Three
+forms of the same loss: ``exact`` (RoIAlign in closed form: once the form is built from the regions,
+value and gradient cost the same whatever |R| is), ``align`` (RoIAlign, pooled explicitly) and
+``max`` (max RoI pooling, the paper's). ``exact`` and ``align`` agree up to rounding.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
 
+from boxless.errors import ConfigError, unknown_name
 from boxless.losses.region_operators import (
     RegionForm,
     build_region_form,
@@ -23,6 +23,7 @@ from boxless.losses.region_operators import (
 from boxless.losses.region_pooling import pool_regions
 
 Form = Literal["exact", "align", "max"]
+ADAPTERS: Final = ("auto", "conv1x1", "identity")
 
 
 def region_loss(  # noqa: PLR0913  (all but two have a name that cannot be mistaken)
@@ -129,11 +130,22 @@ class Adapter(nn.Module):
         student_channels: C of the student's level.
         teacher_channels: C of the teacher's level.
         kind: ``identity``, ``conv1x1``, or ``auto`` (identity where the channels agree).
+
+    Raises:
+        ConfigError: There is no such kind, or the identity cannot change the channels.
     """
 
     def __init__(self, student_channels: int, teacher_channels: int, *, kind: str) -> None:
         super().__init__()
+        if kind not in ADAPTERS:
+            raise ConfigError(unknown_name("adapter", kind, ADAPTERS))
         same = student_channels == teacher_channels
+        if kind == "identity" and not same:
+            raise ConfigError(
+                f"adapter = 'identity' needs equal channels, the student's map has"
+                f" {student_channels} and the teacher's {teacher_channels}",
+                hint="take 'conv1x1' or 'auto'",
+            )
         identity = kind == "identity" or (kind == "auto" and same)
         self.map: nn.Module = (
             nn.Identity() if identity else nn.Conv2d(student_channels, teacher_channels, 1)

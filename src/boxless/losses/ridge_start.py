@@ -2,7 +2,7 @@
 
 The region loss is quadratic in a linear Psi, so its minimiser is a ridge regression from the
 student's pooled regions onto the teacher's. Both sides of the normal equations come from the exact
-region form, ``X'X = sum_n f' G f`` and ``X'Y = sum_n f' H``, whatever the number of regions.
+region form, ``X'X = sum_n f' G f`` and ``X'Y = sum_n f' H``.
 
 Why: a student that reads smaller images speaks on another scale than its teacher, and a region loss
 without Psi first shrinks its features towards the teacher's mean, which destroys what ImageNet

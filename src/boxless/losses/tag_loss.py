@@ -7,12 +7,55 @@ leave unknown labels (-1) out.
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+
+from boxless.errors import DataError
+from boxless.losses.checks import check_rows
 
 CLAMP = 1e-4
 """Probabilities closer to 0 or 1 than this count as this, in value and in the gradient's
 divisor."""
+
+
+class TagLoss(nn.Module):
+    """Loss of a student on tags alone, L_p: sigmoid cross-entropy that leaves unknown tags out.
+
+    ``1/N sum_n sum_k BCE(sigmoid(z_nk), y_nk)``, summed over classes and averaged over images (Liu
+    et al., ACM MM 2018, https://arxiv.org/abs/1809.05884; their released code's reduction).
+
+    Example:
+        >>> import torch
+        >>> from boxless.losses import TagLoss
+        >>> logits = torch.zeros(1, 3, requires_grad=True)
+        >>> value = TagLoss()(logits, torch.tensor([[1, 0, -1]]))  # the last tag is unknown
+        >>> value.backward()
+        >>> f"{value:.3f}", logits.grad.tolist()
+        ('1.386', [[-0.5, 0.5, 0.0]])
+    """
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Loss of a batch.
+
+        Args:
+            logits: (N, K), differentiable.
+            labels: (N, K) of 1 (present), 0 (absent), -1 (unknown).
+
+        Returns:
+            Scalar.
+
+        Raises:
+            ShapeError: The shapes differ or are not (N, K).
+            DataError: A label is none of 1, 0, -1.
+        """
+        check_rows(logits, labels, ("logits", "labels"), loss="TagLoss")
+        strange = (labels != 0) & (labels.abs() != 1)
+        if bool(strange.any()):
+            raise DataError(
+                f"TagLoss: labels must be 1, 0 or -1, found {labels[strange][0].item()}",
+                hint="soft targets belong to ClassAwareLoss or SigmoidDistillationLoss",
+            )
+        return tag_loss(logits, labels)
 
 
 class _ClampedLog(torch.autograd.Function):
@@ -65,6 +108,17 @@ def detector_loss(
 
     Returns:
         Scalar; 0 if no image is included.
+
+    Source:
+        Bilen, Vedaldi, CVPR 2016, Eq. 5 (https://arxiv.org/abs/1511.02853); clamp and reduction are
+        those of the released code of Liu et al. (https://arxiv.org/abs/1809.05884).
+
+    Example:
+        >>> import torch
+        >>> from boxless.losses import detector_loss
+        >>> value = detector_loss(torch.tensor([[0.5, 0.5, 0.9]]), torch.tensor([[1, 0, -1]]))
+        >>> f"{value:.3f}"  # the last tag is unknown
+        '1.386'
     """
     known = labels >= 0
     if include is not None:

@@ -9,6 +9,8 @@ pooling; with other sizes, crops and displaced maps it stays exact.
 import torch
 from torch import Tensor
 
+from boxless.errors import ShapeError
+
 
 def pool_view(features: Tensor, views: Tensor, size: tuple[int, int]) -> Tensor:
     """Average a map over an even grid laid on a view.
@@ -27,6 +29,31 @@ def pool_view(features: Tensor, views: Tensor, size: tuple[int, int]) -> Tensor:
     columns = _shares(views[:, 0], views[:, 2], width, size[1]).to(features)
     pooled: Tensor = torch.einsum("nij,ncjk,nlk->ncil", rows, features, columns)
     return pooled
+
+
+def on_cells(teacher: Tensor, student: Tensor, view: Tensor | None) -> Tensor:
+    """The teacher's map on the student's cells, without gradient.
+
+    Args:
+        teacher: (N, C_T, H, W).
+        student: (N, C_S, h, w).
+        view: (N, 4) unit box of the student's view in the teacher's; None = the same view.
+
+    Returns:
+        (N, C_T, h, w).
+
+    Raises:
+        ShapeError: `view` has another shape.
+    """
+    size = (int(student.shape[-2]), int(student.shape[-1]))
+    if view is None:
+        view = teacher.new_tensor([0, 0, 1, 1]).expand(len(teacher), 4)
+    elif view.shape != (len(teacher), 4):
+        raise ShapeError(
+            f"teacher_view must be ({len(teacher)}, 4), found {tuple(view.shape)}",
+            hint="one unit box (x1, y1, x2, y2) per image: the student's view in the teacher's",
+        )
+    return pool_view(teacher.detach(), view, size)
 
 
 def _shares(low: Tensor, high: Tensor, cells: int, bins: int) -> Tensor:

@@ -65,6 +65,12 @@ def average_precision(
         ShapeError: If the shapes differ or are not two-dimensional.
         NumericsError: If a score is NaN or infinite; names row and class.
         DataError: If a label is not 1, 0 or -1.
+
+    Example:
+        >>> from boxless.metrics import average_precision
+        >>> labels = [[0, 0], [1, 1], [1, -1]]
+        >>> average_precision([[0.9, 0.1], [0.8, 0.7], [0.3, 0.2]], labels).round(3)
+        array([0.667, 1.   ])
     """
     check_method(method)
     checked, tags = check_pair(scores, labels)
@@ -104,6 +110,12 @@ def mean_average_precision(
     Raises:
         ShapeError: If the shapes differ or there is not one name a class.
         NumericsError: If a score is NaN or infinite.
+
+    Example:
+        >>> from boxless.metrics import mean_average_precision
+        >>> found = mean_average_precision([[0.9, 0.1], [0.3, 0.2]], [[1, 0], [0, 0]], classes="ab")
+        >>> found.value, found.excluded  # no image has b
+        (1.0, ('b',))
     """
     per_class = average_precision(scores, labels, method=method)
     names = check_classes(classes, len(per_class))

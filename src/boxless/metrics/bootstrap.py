@@ -83,6 +83,15 @@ def paired_bootstrap(
         NumericsError: If a score is NaN or infinite.
         DataError: If no draw has a positive image.
         ConfigError: If `draws`, `level` or `method` make no sense.
+
+    Example:
+        >>> import numpy as np
+        >>> from boxless.metrics import paired_bootstrap
+        >>> labels = np.eye(4, dtype=int).repeat(10, 0)  # 40 images of 4 classes
+        >>> noise = np.random.default_rng(0).random(labels.shape)
+        >>> gain = paired_bootstrap(labels + noise, noise, labels, draws=200)
+        >>> gain.low > 0  # the first model is better
+        True
     """
     _check_choices(draws, level, method)
     first, second, tags = _check_arrays(scores_a, scores_b, labels)

@@ -77,6 +77,15 @@ def fit_calibration(probabilities: ArrayLike, labels: ArrayLike, *, seed: int = 
     Raises:
         ShapeError: If shapes do not fit.
         NumericsError: If a probability is NaN or infinite.
+
+    Example:
+        >>> import numpy as np
+        >>> from boxless.metrics import fit_calibration
+        >>> labels = np.eye(2, dtype=int).repeat(20, 0)
+        >>> held_out = 0.3 * labels + 0.1  # right, but never above 0.5
+        >>> fitted = fit_calibration(held_out, labels).calibration
+        >>> bool(((fitted.apply(held_out) > fitted.thresholds) == labels).all())
+        True
     """
     values, tags = check_pair(probabilities, labels)
     infinite = float("inf")

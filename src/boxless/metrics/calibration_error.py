@@ -85,5 +85,11 @@ def _borders(values: Float64Array, bins: int, kind: str) -> NDArray[Any]:
 def expected_calibration_error(
     probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS, kind: Bins = "equal_width"
 ) -> float:
-    """`Reliability.error` of `reliability`; in [0, 1], NaN without any known pair."""
+    """`Reliability.error` of `reliability`; in [0, 1], NaN without any known pair.
+
+    Example:
+        >>> from boxless.metrics import expected_calibration_error
+        >>> round(expected_calibration_error([[0.9], [0.9]], [[1], [0]]), 3)  # half, not 90 %
+        0.4
+    """
     return reliability(probabilities, labels, bins=bins, kind=kind).error

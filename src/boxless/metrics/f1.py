@@ -95,9 +95,15 @@ def f1_report(
         ShapeError: If shapes do not fit.
         NumericsError: If a probability is not in [0, 1].
         ConfigError: If `top_k`, `forced` or `precision_of_empty` make no sense.
+
+    Example:
+        >>> from boxless.metrics import f1_report
+        >>> report = f1_report([[0.9, 0.2], [0.6, 0.8]], [[1, 0], [0, 1]])
+        >>> report.op, report.or_, report.of1  # one of three predicted labels is wrong
+        (0.6666666666666666, 1.0, 0.8)
     """
     values, tags = check_pair(probabilities, labels)
-    _check_probabilities(values)
+    check_probabilities(values)
     _check_choices(top_k, forced, precision_of_empty)
     predicted = predicted_labels(values, threshold=threshold, top_k=top_k, forced=forced)
     return _compare(predicted, tags, 1.0 if precision_of_empty == "one" else 0.0)
@@ -204,7 +210,15 @@ def _harmonic(first: float, second: float) -> float:
     return 2 * first * second / total if total != 0 else 0.0
 
 
-def _check_probabilities(values: NDArray[np.floating[Any]]) -> None:
+def check_probabilities(values: NDArray[np.floating[Any]]) -> None:
+    """Refuse values outside [0, 1].
+
+    Args:
+        values: (M, K) finite values.
+
+    Raises:
+        NumericsError: Naming row and class of the first such value.
+    """
     if values.size and (values.min() < 0 or values.max() > 1):
         row, column = np.argwhere((values < 0) | (values > 1))[0]
         raise NumericsError(

@@ -10,11 +10,27 @@ from boxless.errors import DataError, NumericsError, ShapeError
 from boxless.types import UNKNOWN, Int8Array
 
 
+def as_array(values: ArrayLike) -> NDArray[Any]:
+    """Turn an array, a list or a tensor of PyTorch (on any device, of any precision) into NumPy's.
+
+    Args:
+        values: Numbers.
+
+    Returns:
+        The array; bfloat16, which NumPy lacks, as float32.
+    """
+    tensor: Any = values
+    if not hasattr(tensor, "detach"):
+        return np.asarray(values)
+    tensor = tensor.detach().cpu()
+    return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)
+
+
 def as_scores(values: ArrayLike, *, name: str = "scores") -> NDArray[np.floating[Any]]:
     """Turn scores into a float matrix without changing their order or their ties.
 
     Args:
-        values: Array of numbers.
+        values: Array or tensor of numbers.
         name: What to call it in error messages.
 
     Returns:
@@ -23,7 +39,7 @@ def as_scores(values: ArrayLike, *, name: str = "scores") -> NDArray[np.floating
     Raises:
         ShapeError: If the values are no numbers.
     """
-    array = np.asarray(values)
+    array = as_array(values)
     if array.dtype.kind not in "fiub":
         raise ShapeError(f"{name} must be numbers, found an array of {array.dtype}")
     small = array.dtype in (np.dtype(np.float16), np.dtype(np.float32))
@@ -42,7 +58,7 @@ def as_labels(values: ArrayLike) -> Int8Array:
     Raises:
         DataError: If a label has another value or type.
     """
-    array = np.asarray(values)
+    array = as_array(values)
     if array.dtype.kind not in "iub":
         raise DataError(
             f"labels must be integers 1, 0 or -1, found an array of {array.dtype}",

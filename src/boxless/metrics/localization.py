@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from boxless.errors import ConfigError, NumericsError, ShapeError
-from boxless.losses.region_boxes import iou as box_iou
 from boxless.metrics.average_precision import Method, check_method
+from boxless.metrics.boxes import iou as box_iou
 from boxless.metrics.inputs import as_labels
 from boxless.types import PRESENT, Detections, Float32Array, Float64Array, Int8Array, TrueBox
 
@@ -58,6 +58,14 @@ def detection_average_precision(
         ShapeError: If the numbers of images or boxes do not fit.
         NumericsError: If a score is NaN or infinite.
         ConfigError: If `iou` or `method` make no sense.
+
+    Example:
+        >>> import numpy as np
+        >>> from boxless.metrics import detection_average_precision
+        >>> from boxless.types import Detections, TrueBox
+        >>> found = Detections(np.float32([[12, 8, 60, 60]]), np.float32([0.7]), np.array([0]))
+        >>> detection_average_precision([found], [[TrueBox(0, (10, 10, 60, 60))]], num_classes=1)
+        array([1.])
     """
     check_method(method)
     result = np.full(num_classes, np.nan)
@@ -142,6 +150,14 @@ def correct_localization(
     Raises:
         ShapeError: If shapes do not fit.
         ConfigError: If `iou` is not in (0, 1].
+
+    Example:
+        >>> from boxless.metrics import correct_localization
+        >>> from boxless.types import TrueBox
+        >>> truths = [[TrueBox(label=0, xyxy=(10, 10, 60, 60))], [TrueBox(0, (0, 0, 20, 20))]]
+        >>> top_boxes = [[[12, 8, 60, 60]], [[50, 50, 90, 90]]]  # for each image, a box per class
+        >>> correct_localization(top_boxes, truths, num_classes=1)
+        array([0.5])
     """
     answers = localization_answers(top_boxes, truths, labels, num_classes=num_classes, iou=iou)
     return share_of_yes(answers)
@@ -191,6 +207,13 @@ def pointing_game(
     Raises:
         ShapeError: If shapes do not fit.
         ConfigError: If `tolerance` is negative.
+
+    Example:
+        >>> from boxless.metrics import pointing_game
+        >>> from boxless.types import TrueBox
+        >>> truths = [[TrueBox(label=0, xyxy=(10, 10, 60, 60))], [TrueBox(0, (0, 0, 20, 20))]]
+        >>> pointing_game([[[30, 30]], [[50, 50]]], truths, num_classes=1)
+        array([0.5])
     """
     answers = pointing_answers(points, truths, labels, num_classes=num_classes, tolerance=tolerance)
     return share_of_yes(answers)

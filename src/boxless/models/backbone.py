@@ -43,6 +43,18 @@ class Backbone(nn.Module):
 
     Raises:
         ConfigError: timm has no such model, or it gives no feature maps.
+
+    Example:
+        >>> import torch
+        >>> from boxless.models import Backbone
+        >>> backbone = Backbone("test_resnet")
+        >>> backbone.levels
+        ['stride2', 'stride4', 'stride8', 'stride16', 'stride32', 'final']
+        >>> pixels = torch.randint(0, 256, (2, 3, 64, 64)).float()  # RGB in 0-255
+        >>> backbone(backbone.normalize(pixels), ("stride16",))["stride16"].shape
+        torch.Size([2, 192, 4, 4])
+        >>> backbone.displacement("stride16")  # pixels: its cells look to the left
+        -4.5
     """
 
     mean: Tensor
@@ -268,3 +280,8 @@ def freeze_norm_statistics(module: nn.Module) -> None:
     for child in module.modules():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
             child.eval()
+
+
+def as_backbone(backbone: Backbone | str | nn.Module) -> Backbone:
+    """A backbone as it is; one with random weights of a timm name; one of a module of your own."""
+    return backbone if isinstance(backbone, Backbone) else Backbone(backbone)

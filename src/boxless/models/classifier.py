@@ -1,25 +1,24 @@
 """The student: any backbone with a small head (S-Cls)."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from boxless.models.backbone import Backbone
+from boxless.models.backbone import Backbone, as_backbone
 from boxless.models.pixels import resize_aligned
+from boxless.models.pretrained import Head, PretrainedModel
 
-Head = Literal["gap", "fc6_fc7"]
 POOLED_SIDE = 7
 FC_WIDTH = 4096
 
 
-class Classifier(nn.Module):
+class Classifier(PretrainedModel):
     """Backbone, pooling and classifier; returns logits.
 
     Args:
-        backbone: Feature extractor.
+        backbone: Feature extractor: a `Backbone`, a timm name (random weights) or a module of your
+            own that turns (N, 3, H, W) into one map (N, C, h, w).
         classes: K.
         head: ``gap``: global average pooling and one linear layer; ``fc6_fc7``: VGG's fc6-fc7-fc8
             on a 7 x 7 map (the released code's student).
@@ -30,19 +29,31 @@ class Classifier(nn.Module):
 
     Attributes:
         class_names: K names, where they are known (`from_pretrained`), else ().
+
+    Example:
+        >>> import torch
+        >>> from boxless.models import Classifier
+        >>> student = Classifier("test_resnet", classes=3)
+        >>> pixels = torch.randint(0, 256, (2, 3, 64, 64)).float()  # RGB in 0-255
+        >>> student(pixels).shape
+        torch.Size([2, 3])
+        >>> maps = student.final_maps(student.backbone.normalize(pixels))  # for a loss of maps
+        >>> student.classify(maps).shape
+        torch.Size([2, 3])
     """
 
     def __init__(
         self,
-        backbone: Backbone,
+        backbone: Backbone | str | nn.Module,
         classes: int,
         *,
-        head: Head,
-        dropout: float,
+        head: Head = "gap",
+        dropout: float = 0.0,
         hidden: int = FC_WIDTH,
         resize_to: int = 0,
     ) -> None:
         super().__init__()
+        backbone = as_backbone(backbone)
         self.backbone, self.resize_to = backbone, resize_to
         self.head_kind, self.class_names = head, tuple[str, ...]()
         channels = backbone.channels("final")
@@ -55,48 +66,6 @@ class Classifier(nn.Module):
         self.fc = nn.Linear(width, classes)
         nn.init.xavier_uniform_(self.fc.weight)
         nn.init.zeros_(self.fc.bias)
-
-    def save_pretrained(
-        self,
-        folder: str | Path,
-        *,
-        classes: Sequence[str],
-        input_size: int,
-        about: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """Write the model in the layout of the Hugging Face Hub.
-
-        Args:
-            folder: Gets ``model.safetensors`` and ``config.json``.
-            classes: K names.
-            input_size: Side of the images in pixels.
-            about: Further values for ``config.json``.
-
-        Returns:
-            Whether timm alone can use the whole model, not only its backbone.
-
-        Raises:
-            ConfigError: There are not K names.
-            RunError: The folder cannot be written.
-        """
-        from boxless.models.pretrained import save  # noqa: PLC0415  (it imports this module)
-
-        facts = dict(about or {})
-        return save(self, Path(folder), classes, input_size, facts)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "Classifier":
-        """Read a model that `save_pretrained` wrote, in evaluation mode.
-
-        Args:
-            folder: On this machine; one on the Hub is downloaded first (``hf download``).
-
-        Raises:
-            ConfigError: A file is missing, damaged, or of another kind of model.
-        """
-        from boxless.models.pretrained import load  # noqa: PLC0415  (it imports this module)
-
-        return load(Path(folder))
 
     @property
     def classes(self) -> int:

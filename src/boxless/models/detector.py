@@ -29,6 +29,14 @@ class DetectorOutput:
         class_logits: (N, R, K), M^c.
         region_logits: (N, R, K), M^d.
         mask: (N, R) bool, False for padding.
+
+    Example:
+        >>> import torch
+        >>> from boxless.models import DetectorOutput
+        >>> logits = torch.zeros(1, 4, 2)  # four regions that look alike
+        >>> output = DetectorOutput(logits, logits, torch.ones(1, 4, dtype=torch.bool))
+        >>> output.region_scores()[0, 0].tolist(), output.image_probabilities()[0].tolist()
+        ([0.125, 0.125], [0.5, 0.5])
     """
 
     class_logits: Tensor

@@ -11,8 +11,9 @@ from boxless.data.images import load_image
 from boxless.data.kept_images import KeptImages
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError, StoreError
-from boxless.files.engine import Engine, engine_beyond
+from boxless.files.engine import Engine
 from boxless.files.launched import launched
+from boxless.files.ray_engine import engine_beyond
 from boxless.proposals.store import ProposalStore
 from boxless.recipe.schema import Recipe
 from boxless.types import Proposals

@@ -76,7 +76,7 @@ def _shared_steps(run: Run) -> list[Step]:
 def _proposal_settings(recipe: Recipe) -> Settings:
     """All settings of the section but those of methods that are not used."""
     config = recipe.proposals
-    others = {"file": ("file", "order", "outside"), "faster_rcnn": ("detector",)}
+    others = {"file": ("file", "outside"), "faster_rcnn": ("detector",)}
     unused = tuple(name for other in others if other != config.method for name in others[other])
     names = [name for name in type(config).model_fields if not name.startswith(unused)]
     return settings_of(recipe, config.only(*names), recipe.data.only("skip_bad"))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boxless.losses.region_boxes import area, clip, iou, mirror, nms, rescale
+from boxless.metrics.boxes import area, clip, iou, mirror, nms, rescale
 
 WIDTH, HEIGHT = 64, 48
 

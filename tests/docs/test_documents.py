@@ -1,0 +1,98 @@
+"""Documents hold what they promise: marked Python blocks run, and commands parse.
+
+A block that opens with "```python run" is run, together with the others of its document, in order.
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from cyclopts import CycloptsError
+
+from boxless.cli.app import app
+from boxless.cli.overrides import parse_overrides
+from boxless.errors import ConfigError
+from boxless.recipe.recipe_files import builtin_recipes, known_keys
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHELL = r"(?:sh|bash|console)"
+
+
+def blocks(path, info):
+    """Fenced blocks of a document with such an info string."""
+    return re.findall(rf"^```{info}\n(.*?)^```", path.read_text("utf-8"), re.M | re.S)
+
+
+def runnable():
+    return [path for path in DOCUMENTS if blocks(path, "python run")]
+
+
+def commands():
+    """(document, words after ``boxless``) of every command in a shell block."""
+    found = []
+    for path in DOCUMENTS:
+        values = {}
+        for line in "".join(blocks(path, SHELL)).replace("\\\n", " ").splitlines():
+            if loop := re.match(r"for (\w+) in ([^;]*)", line):
+                values[loop[1]] = loop[2].split()[0]
+            if assigned := re.match(r'(\w+)="([^"]*)"$', line):
+                values[assigned[1]] = assigned[2]
+            for name, value in values.items():
+                line = line.replace(f"${name}", value)  # noqa: PLW2901
+            words = shlex.split(line, comments=True)
+            if "boxless" in words[:-1] and "install" not in words:
+                found.append((path.name, words[words.index("boxless") + 1 :]))
+    return found
+
+
+@pytest.mark.parametrize("path", runnable(), ids=lambda path: path.name)
+def test_python_blocks_run(path):
+    space = {}
+    for number, block in enumerate(blocks(path, "python run")):
+        exec(compile(block, f"{path.name}, block {number}", "exec"), space)
+
+
+def test_a_page_shows_the_loop():
+    assert ROOT / "docs" / "your-own-loop.md" in runnable()
+
+
+def settings_of(words):
+    """Dotted settings that a command was given beside its own options."""
+    _, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+    return parse_overrides(bound.arguments.get("overrides", ()))
+
+
+def check(words):
+    keys = known_keys()
+    for key in settings_of(words):
+        assert any(key == known or key.endswith(f".{known}") for known in keys), key
+    if "--recipe" in words:
+        assert words[words.index("--recipe") + 1] in builtin_recipes()
+
+
+@pytest.mark.parametrize(
+    ("document", "words"), commands(), ids=lambda value: value if isinstance(value, str) else None
+)
+def test_commands_parse(document, words):
+    check(words)
+
+
+def test_commands_are_found():
+    assert len(commands()) > 25
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "tarin scenes: --out runs/a",
+        "train scenes: --out runs/a --student.input_sise 64",
+        "train scenes: --out runs/a --reciep demo",
+        "train scenes: --out runs/a --recipe none",
+        "predict runs/a photos/ --drow drawn/",
+    ],
+)
+def test_a_wrong_command_would_be_seen(command):
+    with pytest.raises((AssertionError, ConfigError, CycloptsError)):
+        check(command.split())
