@@ -12,6 +12,8 @@ from boxless.proposals.extract import extract
 from boxless.proposals.index import Setting
 from boxless.proposals.proposer import make_proposer, setting_names, works_in_process
 from boxless.proposals.recall import recall_table
+from boxless.recipe.sections import ProposalsConfig
+from boxless.runs.context import Run, advice_for_runs
 
 # Settings of the recipe (first) as the proposer's own (second), for the methods that have them.
 SETTINGS = {
@@ -27,9 +29,7 @@ DETECTOR_SETTINGS = {
     "detector": "architecture",
     "detector_weights": "weights",
     "detector_size": "size",
-}from boxless.recipe.sections import ProposalsConfig
-from boxless.runs.context import Run, advice_for_runs
-
+}
 
 
 def proposer_settings(config: ProposalsConfig) -> dict[str, Setting]:
