@@ -174,7 +174,7 @@ def _held_out_maps(run: Run, part: Manifest, plain: Variant) -> tuple[float, flo
             probabilities = output.image_probabilities().float().cpu().numpy()
             found[batch.index.numpy()] = probabilities
             bar.advance(len(batch.index))
-        size = build.student_view(recipe, plain.input_size)
+        size = build.student_view(recipe, plain)
         own = predict(run, student_of(run, plain), part, size, bar)
     return _map(found, part), _map(own, part)
 
