@@ -14,6 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from boxless.runs.map_keeping import maps_for
+from boxless.runs.training_steps import teacher_targets
 from measure import Figure, interleaved, parser, publish, ratio, some_images, voc_mini
 
 from boxless.recipe.recipe_files import load_recipe
@@ -21,8 +23,6 @@ from boxless.recipe.schema import Recipe
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.execute import execute
-from boxless.runs.map_keeping import maps_for
-from boxless.runs.training_steps import teacher_targets
 from boxless.training.clock import Clock
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import Task, _State

@@ -5,6 +5,7 @@ import io
 from types import SimpleNamespace
 
 import pytest
+from boxless.report.arms import Spread
 
 from boxless.experiments.order_plot import order_plot
 from boxless.experiments.outcome import Order, Outcome, OutcomeRow, _changed, verdict
@@ -12,7 +13,6 @@ from boxless.experiments.page import page
 from boxless.experiments.rendering import comma_separated, latex, markdown, verdicts
 from boxless.experiments.tables import load_table
 from boxless.recipe.recipe_files import load_recipe
-from boxless.report.arms import Spread
 from boxless.report.results import Interval
 
 

@@ -8,12 +8,12 @@ import pytest
 from boxless.data.sources import load_manifest
 from boxless.errors import BoxlessError, ConfigError, MissingExtraError, NumericsError, RunError
 from boxless.files.lock import held
+from boxless.recipe.recipe_files import load_recipe
 from boxless.runs import execute as module
 from boxless.runs.context import Run
 from boxless.runs.plan import VERBS, plan
 from boxless.runs.record import StepRecord, differences, read_record, to_json
 from boxless.runs.step import Step
-from boxless.recipe.recipe_files import load_recipe
 
 
 @pytest.fixture

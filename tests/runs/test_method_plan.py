@@ -6,10 +6,10 @@ from torch.testing import assert_close
 
 from boxless.data.sources import load_manifest
 from boxless.methods.table import METHODS
+from boxless.recipe.recipe_files import dotted, load_recipe
 from boxless.runs import build, build_methods
 from boxless.runs.context import Run
 from boxless.runs.plan import VERBS, plan
-from boxless.recipe.recipe_files import dotted, load_recipe
 
 ALL = "[" + ", ".join(f'"{name}"' for name in METHODS) + "]"
 

@@ -1,12 +1,12 @@
 """Methods as data, and what a recipe may ask of them."""
 
 import pytest
+from boxless.runs.methods import arm_of, compared, first_folder, own_method
 
 from boxless.errors import ConfigError
 from boxless.methods.table import FIRST_PHASES, METHODS, Method
-from boxless.runs.levels import method_levels
-from boxless.runs.methods import arm_of, compared, first_folder, own_method
 from boxless.recipe.recipe_files import load_recipe
+from boxless.runs.levels import method_levels
 
 
 def recipe(methods="[]", **changes):

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from boxless.training.tasks import VectorTask
 
-from boxless.runs import build
 from boxless.recipe.recipe_files import load_recipe
+from boxless.runs import build
 from boxless.training.batches import ViewDataset
 from boxless.training.optimization import build_optimizer
-from boxless.training.tasks import VectorTask
 
 RECIPES = ("coco-vgg16", "coco-vgg16-released", "nuswide-vgg16")
 OFFLINE = {"teacher.weights": "random", "student.weights": "random"}

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from boxless.recipe.schema import ProposalsConfig
 from boxless.errors import ConfigError
+from boxless.proposals.proposer import METHODS, make_proposer
+from boxless.recipe.schema import ProposalsConfig
 from boxless.runs import plan
 from boxless.runs.proposal_step import proposer_settings
-from boxless.proposals.proposer import METHODS, make_proposer
 
 COMMON = {"max_boxes": 7, "min_box_size": 3.0, "size": 99}
 DETECTOR = {"detector": "net", "detector_weights": "w.pth", "detector_size": 320}

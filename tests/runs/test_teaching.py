@@ -2,15 +2,15 @@
 
 import pytest
 import torch
+from boxless.runs.training_steps import teacher_targets
 from safetensors.torch import save_file
 
 import tiny_vgg
 from boxless.data.sources import load_manifest
 from boxless.errors import ConfigError
+from boxless.recipe.recipe_files import load_recipe
 from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.training_steps import teacher_targets
-from boxless.recipe.recipe_files import load_recipe
 from boxless.training.batches import Batch
 
 K, R, VIEW = 3, 6, 96

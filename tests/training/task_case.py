@@ -1,6 +1,7 @@
 """Small teachers and students, built the same way every time."""
 
 import torch
+from boxless.training.tasks import ClassifierTask, RegionTask, TeacherTask
 from training_case import CLASSES, IMAGES, REGIONS, SIDE
 
 from boxless.losses.prediction_transfer import SoftLoss
@@ -8,7 +9,6 @@ from boxless.losses.region_transfer import Adapter
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead
-from boxless.training.tasks import ClassifierTask, RegionTask, TeacherTask
 
 LEVEL = "stride16"
 FOLDS = torch.tensor([n % 2 for n in range(IMAGES)])

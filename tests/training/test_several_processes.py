@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from boxless.training.whole_map_tasks import AttentionTask, HintTask, TeacherMaps
 from safetensors.torch import load_file
 from several_case import CASES, THREE
 from task_case import FOLDS, LEVEL, classifier_task, region_task, student, teacher, teacher_task
@@ -17,7 +18,6 @@ from boxless.files.launched import launched
 from boxless.losses.region_transfer import Adapter
 from boxless.training.events import read_events
 from boxless.training.files import CHECKPOINT, WEIGHTS
-from boxless.training.whole_map_tasks import AttentionTask, HintTask, TeacherMaps
 
 HERE = Path(__file__).resolve().parent
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from boxless.training.tasks import VectorTask
 from task_case import (
     FOLDS,
     LEVEL,
@@ -19,7 +20,6 @@ from boxless.losses.tag_loss import detector_loss, tag_loss
 from boxless.models.pixels import resize_aligned
 from boxless.training.batches import whole_batches
 from boxless.training.loop import train
-from boxless.training.tasks import VectorTask
 
 
 def batch_of(rows=None, regions=REGIONS, size=SIDE, mirrored=False):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from boxless.training.whole_map_tasks import AttentionTask, HintTask, TeacherMaps
 from task_case import LEVEL, student, teacher
 from training_case import IMAGES, SIDE, dataset, settings, stream
 
@@ -10,7 +11,6 @@ from boxless.losses.region_transfer import Adapter
 from boxless.losses.tag_loss import tag_loss
 from boxless.training.batches import whole_batches
 from boxless.training.loop import train
-from boxless.training.whole_map_tasks import AttentionTask, HintTask, TeacherMaps
 
 
 def maps_of(backbone):

@@ -74,9 +74,9 @@ def run(
 ) -> None:
     """Run what a table lacks and print ours beside the paper's.
 
-    Rows that differ in their method alone are arms of one run; other rows have a run of their own,
-    and take steps with equal settings from each other. Stop it at any time; the same command goes
-    on. Tables with one --out share runs.
+    Rows that differ in their method alone are variants of one run; other rows have a run of their
+    own, and take steps with equal settings from each other. Stop it at any time; the same command
+    resumes. Tables with one --out share runs.
 
     Examples:
         boxless experiments run table4 --data voc:VOCdevkit/VOC2007 --seeds 3 --out runs/paper

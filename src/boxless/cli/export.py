@@ -14,6 +14,7 @@ def export(
     quantize: Literal["int8"] | None = None,
     fp16: bool = False,
     limit: float = 1.0,
+    variant: str = "",
     hub: Path | None = None,
     data: str | None = None,
 ) -> None:
@@ -36,6 +37,8 @@ def export(
         quantize: int8: a quarter of the size, and faster; ranges are taken from training images.
         fp16: Half of the size; no faster on most processors.
         limit: Most points of mAP that a smaller file may lose.
+        variant: The student, as METHOD or METHOD@SIZE, such as plain or plain@192; by default the
+            run's own method. Of its seeds the best on held-out images is taken.
         hub: Folder to write in the layout of the Hugging Face Hub: safetensors, config.json and a
             model card.
         data: Data set, where it lies elsewhere now.
@@ -60,11 +63,12 @@ def export(
         from boxless.runs.delivery import deliver
 
         precision = quantize or ("float16" if fp16 else "float32")
-        _show(deliver(opened, place(out), precision=precision, limit=limit / 100), out)
+        found = deliver(opened, place(out), key=variant, precision=precision, limit=limit / 100)
+        _show(found, out)
     if hub is not None:
         from boxless.runs.hub_folder import write_hub_folder
 
-        write_hub_folder(opened, hub)
+        write_hub_folder(opened, hub, variant)
         print(f"{hub}: model.safetensors, config.json, README.md")
 
 

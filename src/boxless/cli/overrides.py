@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from boxless.errors import ConfigError, unknown_name
 
-OPTIONS = ("--out", "--recipe", "--seeds", "--methods", "--force", "--help")
+OPTIONS = ("--out", "--recipe", "--seeds", "--method", "--methods", "--force", "--help")
+WITHOUT_SECTION = ("--method",)
+"""Settings of a recipe that lie in no section."""
 
 
 def _unexpected(word: str) -> str:
@@ -33,7 +35,9 @@ def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
     words = list(tokens)
     while words:
         word = words.pop(0)
-        if not word.startswith("--") or "." not in word.partition("=")[0]:
+        option = word.partition("=")[0]
+        dotted = option.startswith("--") and "." in option
+        if not dotted and option not in WITHOUT_SECTION:
             raise ConfigError(
                 _unexpected(word),
                 hint="settings are written --section.key VALUE, such as --teacher.optim.epochs 4",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 Methods = Annotated[str | None, Parameter(negative=())]
+OWN_METHOD = ""
 Profile = Annotated[bool, Parameter(negative=())]
 Force = Annotated[list[str] | None, Parameter(negative=(), consume_multiple=False)]
 
@@ -39,7 +40,9 @@ def train(
     stopped. Finished steps are skipped.
 
     Any setting of the recipe can be given: `--teacher.optim.epochs 4 --student.input_size 160`
-    (`boxless recipes show NAME` lists them all).
+    (`boxless recipes show NAME` lists them all). `--method NAME` chooses how the student is
+    distilled: regions (the paper's), regions-nms, hint-class-aware, class-aware, fitnets-hinton,
+    fitnets, attention or hinton.
 
     Examples:
         boxless train scenes: --recipe demo --out runs/demo
@@ -55,13 +58,13 @@ def train(
         overrides: Dotted settings.
         out: Run folder; everything is written below it.
         recipe: A built-in recipe or a TOML file; auto: the run folder's own, or voc-lite0.
-        seeds: Students per arm.
-        methods: Further ways to distil, compared with the recipe's own, separated by commas:
+        seeds: Students per variant.
+        methods: Further ways to distill, compared with the recipe's own, separated by commas:
             hinton, attention, fitnets, fitnets-hinton, class-aware, hint-class-aware, regions-nms,
             regions.
         force: A step to do again with all that depends on it (may be given several times):
-            proposals, teacher, cache, baseline, stage1, stage2, evaluate, calibrate, locate,
-            export, report, a method.
+            proposals, maps, teacher, cache, hint, evaluate, calibrate, locate, export, report, or a
+            method, such as plain or regions.
         profile: Measure where the time of the updates goes, of the steps that are trained now, and
             show it in the report.
     """
@@ -94,7 +97,7 @@ def baseline(
     force: Force = None,
 ) -> None:
     """Train the student without distillation only; see `boxless train --help`."""
-    run_until("baseline", spec, overrides, out, recipe, seeds, force, only=True)
+    run_until("plain", spec, overrides, out, recipe, seeds, force, only=True)
 
 
 def distill(
@@ -106,7 +109,7 @@ def distill(
     force: Force = None,
 ) -> None:
     """Train the distilled student, and the teacher if need be; see `boxless train --help`."""
-    run_until("stage2", spec, overrides, out, recipe, seeds, force, only=True)
+    run_until(OWN_METHOD, spec, overrides, out, recipe, seeds, force, only=True)
 
 
 def evaluate(
@@ -118,7 +121,7 @@ def evaluate(
     methods: Methods = None,
     force: Force = None,
 ) -> None:
-    """Run up to the evaluation of all arms; see `boxless train --help`."""
+    """Run up to the evaluation of all variants; see `boxless train --help`."""
     run_until("evaluate", spec, overrides, out, recipe, seeds, force, methods=methods)
 
 
@@ -131,7 +134,7 @@ def calibrate(
     methods: Methods = None,
     force: Force = None,
 ) -> None:
-    """Run up to temperatures and thresholds of all arms; see `boxless train --help`."""
+    """Run up to temperatures and thresholds of all variants; see `boxless train --help`."""
     run_until("calibrate", spec, overrides, out, recipe, seeds, force, methods=methods)
 
 
@@ -144,7 +147,7 @@ def locate(
     methods: Methods = None,
     force: Force = None,
 ) -> None:
-    """Run up to where all arms look; see `boxless train --help`."""
+    """Run up to where all variants look; see `boxless train --help`."""
     run_until("locate", spec, overrides, out, recipe, seeds, force, methods=methods)
 
 
@@ -179,12 +182,12 @@ def run_until(
     """Bring a run folder to a step.
 
     Args:
-        verb: The last step.
+        verb: The last step; `OWN_METHOD` for the student of the recipe's own method.
         spec: Data set.
         tokens: Dotted settings as typed.
         out: Run folder.
         recipe: Name, path or ``auto``.
-        seeds: Students per arm, or None for the recipe's.
+        seeds: Students per variant, or None for the recipe's.
         force: Steps to do again.
         only: Carry out this step alone (and what it needs), not all before it.
         methods: Names of methods to compare, separated by commas, or None for the recipe's.
@@ -197,7 +200,8 @@ def run_until(
         return _run(spec, tokens, out, recipe, seeds, methods, profile, processes)
 
     if launched().count == 1:
-        execute(load(), until=verb, force=force or (), only=only)
+        run = load()
+        execute(run, until=verb or run.recipe.method, force=force or (), only=only)
         return
     _refuse_forced_restarts(force or [])
     require_training()

@@ -12,14 +12,14 @@ import numpy as np
 
 from boxless import __version__
 from boxless.experiments.tables import PaperTable, TableRow
+from boxless.methods.table import PLAIN
 from boxless.metrics.bootstrap import paired_bootstrap
 from boxless.recipe.recipe_files import dotted
-from boxless.report.arms import Spread
 from boxless.report.part import Interval, Part
-from boxless.report.results import BASELINE, TEACHER, Results
+from boxless.report.results import TEACHER, Results
+from boxless.report.variants import Spread
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions
-from boxless.runs.methods import arm_of
 from boxless.runs.record import now
 from boxless.types import Float32Array
 
@@ -33,9 +33,8 @@ class OutcomeRow(Part):
 
     Attributes:
         name: As the paper calls it.
-        method: What makes it; None for other authors' numbers.
+        method: Key of its variant in the run's ``results.json``; None for other authors' numbers.
         run: Its run folder, relative to the table's.
-        arm: Key of its arm in the run's ``results.json``.
         paper: Data set -> metric -> the paper's number.
         ours: Metric -> mean and spread over seeds.
         gain: mAP over the plain student of the same run, with its paired interval.
@@ -44,7 +43,6 @@ class OutcomeRow(Part):
     name: str
     method: str | None
     run: str | None
-    arm: str | None
     paper: dict[str, dict[str, float]]
     ours: dict[str, Spread]
     gain: Interval | None
@@ -108,7 +106,7 @@ class Outcome(Part):
 
 
 class Comparison:
-    """Paired differences between arms of one table's runs, each computed once."""
+    """Paired differences between variants of one table's runs, each computed once."""
 
     def __init__(self, runs: Mapping[str, Run]) -> None:
         self._runs = runs
@@ -117,15 +115,15 @@ class Comparison:
         }
         self.interval = cache(self._interval)
 
-    def scores(self, run: Run, arm: str) -> Float32Array:
+    def scores(self, run: Run, key: str) -> Float32Array:
         """(S, M, K) test predictions; the one teacher stands beside every student seed."""
         own = run.recipe.run.seed
         found = self._predictions[run.folder]
-        seeds = [own if arm == TEACHER else seed for seed in run.seeds]
-        return np.stack([found[f"{arm}.{seed}.test"] for seed in seeds])
+        seeds = [own if key == TEACHER else seed for seed in run.seeds]
+        return np.stack([found[f"{key}.{seed}.test"] for seed in seeds])
 
     def _interval(self, higher: tuple[str, str], lower: tuple[str, str]) -> Interval:
-        """MAP of one (run, arm) minus that of another, paired by image and seed."""
+        """MAP of one (run, key) minus that of another, paired by image and seed."""
         (a_run, a), (b_run, b) = higher, lower
         first, second = self._runs[a_run], self._runs[b_run]
         labels = first.test.labels
@@ -145,7 +143,7 @@ def make_outcome(
         table: The table.
         runs: Run behind each of the table's run names; all are finished.
         results: ``results.json`` of each.
-        compare: Paired differences between their arms.
+        compare: Paired differences between their variants.
     """
     first = next(iter(runs.values()))
     rows = [_row(table, row, runs, results, compare) for row in table.rows]
@@ -161,7 +159,7 @@ def make_outcome(
         recipe=first.recipe.name,
         seeds=tuple(first.seeds),
         rows=tuple(rows),
-        orders=tuple(_orders(table, runs, compare)),
+        orders=tuple(_orders(table, compare)),
     )
 
 
@@ -178,12 +176,6 @@ def _changed(table: PaperTable, runs: Mapping[str, Run]) -> list[str]:
     return said
 
 
-def arm_of_row(row: TableRow, run: Run) -> str:
-    """Key of the arm that a row shows."""
-    method = str(row.method)
-    return method if method in {BASELINE, TEACHER} else arm_of(run.recipe, method)
-
-
 def _row(
     table: PaperTable,
     row: TableRow,
@@ -196,25 +188,22 @@ def _row(
         for data, numbers in row.paper.items()
     }
     if row.method is None:
-        return OutcomeRow(
-            name=row.name, method=None, run=None, arm=None, paper=paper, ours={}, gain=None
-        )
+        return OutcomeRow(name=row.name, method=None, run=None, paper=paper, ours={}, gain=None)
     run = runs[row.run]
-    arm = arm_of_row(row, run)
-    found = results[row.run].arms[arm]
-    gain = None if arm == BASELINE else compare.interval((row.run, arm), (row.run, BASELINE))
+    key = row.method
+    found = results[row.run].variants[key]
+    gain = None if key == PLAIN else compare.interval((row.run, key), (row.run, PLAIN))
     return OutcomeRow(
         name=row.name,
         method=row.method,
         run=f"runs/{run.folder.name}",
-        arm=arm,
         paper=paper,
         ours={name: found.spread(name) for name in table.metrics},
         gain=gain,
     )
 
 
-def _orders(table: PaperTable, runs: Mapping[str, Run], compare: Comparison) -> list[Order]:
+def _orders(table: PaperTable, compare: Comparison) -> list[Order]:
     """Every pair of our rows that the paper's mAP orders, neighbours in the paper first."""
     orders: list[Order] = []
     for data in table.data_sets:
@@ -228,7 +217,7 @@ def _orders(table: PaperTable, runs: Mapping[str, Run], compare: Comparison) -> 
         ]
         pairs.sort(key=lambda pair: places[pair[1].name] - places[pair[0].name])
         for lower, higher in pairs:
-            keys = [(row.run, arm_of_row(row, runs[row.run])) for row in (higher, lower)]
+            keys = [(row.run, str(row.method)) for row in (higher, lower)]
             ours = compare.interval(*keys)
             paper = (higher.paper[data]["map"] - lower.paper[data]["map"]) / 100
             orders.append(

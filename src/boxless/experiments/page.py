@@ -23,7 +23,7 @@ class ClassGains:
 
     Attributes:
         row: Name of the row.
-        pair: Results with the row's arm in the place of the distilled student.
+        pair: Results with the row's method in the place of the distilled student.
     """
 
     row: str
@@ -87,5 +87,5 @@ def _line(outcome: Outcome, row: OutcomeRow) -> _Line:
         ours = row.ours.get(metric)
         cells.append(("", "" if ours is None else wording.spread(ours)))
     cells += [("", text) for text in gain_cells(row)]
-    full = row.arm in {"distilled", "regions"}
+    full = row.method == "regions"
     return _Line(row.name, tuple(cells), others=row.method is None, full=full)

@@ -3,44 +3,46 @@
 import csv
 import io
 
+from boxless.methods.table import PLAIN
 from boxless.report.class_plots import by_frequency, gain_per_class, seed_gains
-from boxless.report.results import BASELINE, DISTILLED, Results
+from boxless.report.results import Results
 
 
-def as_pair(results: Results, arm: str) -> Results:
-    """The results with an arm in the place of the distilled student.
+def as_pair(results: Results, key: str) -> Results:
+    """The results with a variant in the place of the distilled student.
 
     Args:
-        results: A run with the plain student and the arm.
-        arm: Key of the arm.
+        results: A run with the plain student and the variant.
+        key: Key of the variant.
     """
-    arms = {BASELINE: results.arms[BASELINE], DISTILLED: results.arms[arm]}
-    return results.model_copy(update={"arms": arms, "gain": results.gain_of(arm), "gains": {}})
+    chosen = {PLAIN: results.variants[PLAIN], key: results.variants[key]}
+    changes = {"method": key, "variants": chosen, "gain": results.gain_of(key), "gains": {}}
+    return results.model_copy(update=changes)
 
 
-def drawing(results: Results, arm: str) -> str:
+def drawing(results: Results, key: str) -> str:
     """A bar a class, as an SVG file of its own.
 
     Args:
-        results: A run with the plain student and the arm.
-        arm: Key of the arm whose gain is drawn.
+        results: A run with the plain student and the variant.
+        key: Key of the variant whose gain is drawn.
     """
-    svg = gain_per_class(as_pair(results, arm)) or "<svg/>"
+    svg = gain_per_class(as_pair(results, key)) or "<svg/>"
     return svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
 
 
-def class_rows(results: Results, arm: str) -> str:
+def class_rows(results: Results, key: str) -> str:
     """One line of CSV a class, most frequent first: AP without and with, gain, seeds' range.
 
     Args:
-        results: A run with the plain student and the arm.
-        arm: Key of the arm.
+        results: A run with the plain student and the variant.
+        key: Key of the variant.
 
     Returns:
         Fractions; empty cells for a class without positives.
     """
-    pair = as_pair(results, arm)
-    before, after = (pair.arms[key].per_class_ap() for key in (BASELINE, DISTILLED))
+    pair = as_pair(results, key)
+    before, after = (pair.variants[name].per_class_ap() for name in (PLAIN, pair.method))
     gains = pair.gain.per_class if pair.gain else (None,) * len(before)
     scatter = seed_gains(pair)
     file = io.StringIO()

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from boxless.data.manifest import Manifest
 from boxless.data.sources import load_manifest
-from boxless.errors import ConfigError
 from boxless.experiments.estimate import Estimate, Timings
 from boxless.experiments.sharing import find_finished
 from boxless.experiments.tables import MAIN, PaperTable
-from boxless.methods.table import METHODS
+from boxless.methods.table import DISTILLING
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs.context import Run
 from boxless.runs.execute import outlook
@@ -88,7 +87,7 @@ def make_runs(table: PaperTable, request: Request) -> dict[str, Run]:
         manifest = without_bad_images(manifest)
     asked: dict[str, set[str]] = {place: set() for place in settings}
     for row in table.own_rows:
-        asked[places[row.run]] |= {str(row.method)} & METHODS.keys()
+        asked[places[row.run]] |= {str(row.method)} & set(DISTILLING)
     runs = {
         place: _run(request, place, changed, asked[place], manifest)
         for place, changed in settings.items()
@@ -116,14 +115,8 @@ def _run(
     before = folder / "recipe.toml"
     if before.exists():
         asked = asked | set(load_recipe(str(before)).methods)
-    names = [name for name in METHODS if name in asked]
+    names = [name for name in DISTILLING if name in asked]
     recipe = load_recipe(request.recipe, {**changes, "methods": json.dumps(names)})
-    if recipe.run.undecided:
-        raise ConfigError(
-            f"run.{recipe.run.undecided[0]} = 'auto' may choose differently for each run of a"
-            " table, but its runs are compared",
-            hint="`boxless train` with it says what is the fastest here; give that instead",
-        )
     return Run(folder, request.data, recipe, manifest)
 
 

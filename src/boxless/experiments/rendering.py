@@ -95,7 +95,7 @@ def notes(outcome: Outcome) -> str:
         if seeds == 1
         else f"mean ± standard deviation over {seeds} seeds"
     )
-    teacher = any(row.arm == "teacher" for row in outcome.rows)
+    teacher = any(row.method == "teacher" for row in outcome.rows)
     once = " The teacher is trained once and stands beside each seed." if teacher else ""
     made = f"{outcome.data}, recipe {outcome.recipe}, {outcome.test_images:,} test images"
     said = f" {outcome.notes}" if outcome.notes else ""
@@ -160,7 +160,7 @@ def _escaped(text: str) -> str:
 def comma_separated(outcome: Outcome) -> str:
     """The table for other programs: fractions, not rounded for people."""
     names, sets = metrics(outcome), data_sets(outcome)
-    heading = ["row", "method", "run", "arm"]
+    heading = ["row", "method", "run"]
     for metric in names:
         heading += [f"paper.{data}.{metric}" for data in sets]
         heading += [f"{metric}.{part}" for part in ("mean", "std", "n")]
@@ -169,7 +169,7 @@ def comma_separated(outcome: Outcome) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(heading)
     for row in outcome.rows:
-        values: list[object] = [row.name, row.method, row.run, row.arm]
+        values: list[object] = [row.name, row.method, row.run]
         for metric in names:
             values += [row.paper.get(data, {}).get(metric) for data in sets]
             ours = row.ours.get(metric)

@@ -10,8 +10,9 @@ from boxless.experiments.planning import Request, distinct
 from boxless.experiments.sharing import take_finished
 from boxless.experiments.tables import PaperTable
 from boxless.files.atomic import write_atomically
+from boxless.methods.table import PLAIN
 from boxless.proposals.proposer import make_proposer
-from boxless.report.results import BASELINE, TEACHER, Results, read_results
+from boxless.report.results import TEACHER, Results, read_results
 from boxless.runs.context import Run
 from boxless.runs.execute import execute, outlook
 from boxless.runs.proposal_step import proposer_settings
@@ -58,7 +59,7 @@ def write_table(table: PaperTable, runs: Mapping[str, Run], out: Path) -> list[P
         The files: HTML, Markdown, CSV, LaTeX and JSON; figure 4 also as SVG with its classes as
         CSV.
     """
-    from boxless.experiments.outcome import Comparison, arm_of_row, make_outcome  # noqa: PLC0415
+    from boxless.experiments.outcome import Comparison, make_outcome  # noqa: PLC0415
     from boxless.experiments.page import ClassGains, page  # noqa: PLC0415
     from boxless.experiments.per_class import as_pair  # noqa: PLC0415
     from boxless.experiments.rendering import (  # noqa: PLC0415
@@ -72,14 +73,14 @@ def write_table(table: PaperTable, runs: Mapping[str, Run], out: Path) -> list[P
     compare = Comparison(runs)
     outcome = make_outcome(table, runs, results, compare)
     row = table.own_rows[-1]
-    arm = arm_of_row(row, runs[row.run])
+    key = str(row.method)
     drawn = ""
     texts: dict[str, str] = {}
     sizes: list[SizeGain] = []
     if table.per_class:
-        texts, sizes = _figure(table.name, runs[row.run], results[row.run], arm, compare)
+        texts, sizes = _figure(table.name, runs[row.run], results[row.run], key, compare)
         drawn = f"\n![{table.title}]({table.name}.svg)\n"
-    classes = ClassGains(row.name, as_pair(results[row.run], arm)) if arm != TEACHER else None
+    classes = ClassGains(row.name, as_pair(results[row.run], key)) if key != TEACHER else None
     folders = {f"runs/{run.folder.name}": results[name] for name, run in runs.items()}
     texts = {
         f"{table.name}.html": page(outcome, folders, classes, sizes),
@@ -95,11 +96,11 @@ def write_table(table: PaperTable, runs: Mapping[str, Run], out: Path) -> list[P
 
 
 def _figure(
-    name: str, run: Run, results: Results, arm: str, compare: "Comparison"
+    name: str, run: Run, results: Results, key: str, compare: "Comparison"
 ) -> tuple[dict[str, str], list["SizeGain"]]:
     """Figure 4 as files of its own, and the gain by object size."""
     from boxless.experiments.object_size import gain_by_size  # noqa: PLC0415
     from boxless.experiments.per_class import class_rows, drawing  # noqa: PLC0415
 
-    files = {f"{name}.svg": drawing(results, arm), f"{name}-classes.csv": class_rows(results, arm)}
-    return files, gain_by_size(run, compare.scores(run, arm), compare.scores(run, BASELINE))
+    files = {f"{name}.svg": drawing(results, key), f"{name}-classes.csv": class_rows(results, key)}
+    return files, gain_by_size(run, compare.scores(run, key), compare.scores(run, PLAIN))

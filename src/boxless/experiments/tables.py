@@ -1,6 +1,6 @@
 """The paper's tables as data: one TOML file a table in the folder ``data``.
 
-A row names what makes it: a way to distil (`boxless.methods.table`), ``baseline`` or ``teacher``,
+A row names what makes it: a way to distil (`boxless.methods.table`) or ``teacher``,
 in one of the table's runs. Rows without one are other authors' numbers, which only stand beside.
 The paper's numbers are in percent, by data set and metric; none where the sources have none.
 """
@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from boxless.errors import ConfigError, unknown_name
 from boxless.methods.table import METHODS
-from boxless.report.arms import METRICS
-from boxless.report.results import BASELINE, TEACHER
+from boxless.report.results import TEACHER
+from boxless.report.variants import METRICS
 
 MAIN: Final = "main"
 """The run with the recipe as it is."""
@@ -33,7 +33,7 @@ class TableRow(Part):
 
     Attributes:
         name: As the paper calls it.
-        method: ``baseline``, ``teacher`` or a key of `METHODS`; None for other authors' numbers.
+        method: ``teacher`` or a key of `METHODS`; None for other authors' numbers.
         run: The table's run that makes it.
         paper: Data set -> metric (a key of `METRICS`) -> the paper's number in percent.
     """
@@ -45,7 +45,7 @@ class TableRow(Part):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        known = (BASELINE, TEACHER, *METHODS)
+        known = (TEACHER, *METHODS)
         if self.method is not None and self.method not in known:
             raise ValueError(unknown_name("method", self.method, known))
         for metric in (name for numbers in self.paper.values() for name in numbers):

@@ -1,4 +1,4 @@
-"""One process a folder: a second command on the same step or store is told who is at work.
+"""One process a folder: a second command on the same step or store is refused.
 
 The lock is on the folder itself, so it leaves no file behind, and the operating system releases it
 when its process ends, however it ends: there are no stale locks. Different steps of one run folder
@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from boxless.errors import RunError
 from boxless.files.paths import AnyPath, RemotePath, require_local
@@ -30,8 +29,7 @@ def held(folder: AnyPath, *, patience: float = 0) -> Iterator[None]:
 
     Raises:
         ConfigError: It is an address where that will not do.
-        RunError: Another process holds it, and is named where the system tells; or the folder
-            cannot be made.
+        RunError: Another process holds it, or the folder cannot be made.
     """
     if isinstance(folder, RemotePath):
         yield
@@ -54,7 +52,7 @@ def held(folder: AnyPath, *, patience: float = 0) -> Iterator[None]:
             _take(opened, patience)
         except BlockingIOError as error:
             raise RunError(
-                f"{folder} is being worked on by another process{_who(opened)}",
+                f"{folder} is being worked on by another process",
                 hint="wait until that has ended, or stop it; the same command then goes on",
             ) from error
         except OSError:  # a file system without locks
@@ -75,32 +73,3 @@ def _take(opened: int, patience: float) -> None:
             time.sleep(0.1)
         else:
             return
-
-
-def _who(opened: int) -> str:
-    """Number and command of the holder, as far as the system tells: Linux does, of its own."""
-    try:
-        facts = os.fstat(opened)
-        # 7: FLOCK ADVISORY WRITE 1234 fd:01:5678 0 EOF, see proc_locks(5)
-        for line in Path("/proc/locks").read_text("ascii").splitlines():
-            words = line.split()
-            if words[1] != "FLOCK" or words[5].rpartition(":")[2] != str(facts.st_ino):
-                continue
-            if _device(words[5]) == facts.st_dev and int(words[4]) > 0:
-                return f": {int(words[4])}{_command(words[4])}"
-    except (OSError, ValueError, IndexError):
-        pass
-    return ""
-
-
-def _device(place: str) -> int:
-    major, minor, _ = place.split(":")
-    return os.makedev(int(major, 16), int(minor, 16))
-
-
-def _command(process: str) -> str:
-    try:
-        words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    return f" ({b' '.join(words).decode('utf-8', 'replace').strip()[:120]})"

@@ -25,7 +25,7 @@ class Provenance(BaseModel):
         weights_licence: Licence of those weights, as far as it is known.
         teacher: timm name of the teacher's network; empty if nothing was distilled.
         recipe: Name of the recipe.
-        arm: Arm of the run, ``distilled`` for the recipe's own method.
+        variant: Method of the run that trained it, with ``@SIZE`` where its input size is another.
         seed: Seed of the run that was exported.
         data: The data set as its user named it, without folders.
         data_fingerprint: Hash of its images' names and labels.
@@ -40,7 +40,7 @@ class Provenance(BaseModel):
     weights_licence: str = ""
     teacher: str = ""
     recipe: str = ""
-    arm: str = "distilled"
+    variant: str = "regions"
     seed: int = 0
     data: str = ""
     data_fingerprint: str = ""

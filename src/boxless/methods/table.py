@@ -1,62 +1,64 @@
-"""The compared ways to distil, as data: what is transferred of features and of predictions.
+"""The methods, as data: phases of transfers.
 
-A *method* is a pair. Features are transferred before the tags are looked at (``hint``,
-``regions-nms``, ``regions``: a first phase with a loss of its own) or beside them
-(``attention``); predictions are transferred together with the tags. `boxless.runs.methods`
-turns a method into steps of a run.
+The plain student is a method like any other. The last phase of each looks at the tags; earlier ones
+train the features it starts from.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
-Features = Literal["none", "hint", "attention", "regions-nms", "regions"]
-Predictions = Literal["none", "hinton", "class-aware"]
+from boxless.methods.attention import Attention
+from boxless.methods.class_aware import ClassAware
+from boxless.methods.hint import Hint
+from boxless.methods.hinton import Hinton
+from boxless.methods.regions import Regions, RegionsByNms
+from boxless.methods.tags import Tags
+from boxless.methods.transfer import Transfer
 
-DISTILLED: Final = "distilled"
-"""The recipe's own method, which every run trains."""
-
-REGIONAL: Final = frozenset({"regions-nms", "regions"})
-FIRST_PHASES: Final = frozenset({"hint", *REGIONAL})
-"""Transfers of features that take a phase of their own, before the tags."""
+PLAIN: Final = "plain"
+"""The student without distillation, trained in every run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way to distil.
+    """One way to train a student.
 
     Attributes:
-        features: What of the teacher's feature maps is transferred.
-        predictions: What of its predictions is transferred, beside the tags.
         label: Name for people.
+        phases: What each phase transfers.
     """
 
-    features: Features
-    predictions: Predictions
     label: str
+    phases: tuple[tuple[type[Transfer], ...], ...]
 
     @property
-    def has_first_phase(self) -> bool:
-        """Whether features are transferred before the tags are looked at."""
-        return self.features in FIRST_PHASES
-
-    def equals(self, other: "Method") -> bool:
-        """Whether both transfer the same; labels do not count."""
-        return (self.features, self.predictions) == (other.features, other.predictions)
+    def features(self) -> tuple[tuple[type[Transfer], ...], ...]:
+        """The phases before the last."""
+        return self.phases[:-1]
 
 
 METHODS: Final[Mapping[str, Method]] = MappingProxyType(
     {
-        "hinton": Method("none", "hinton", "Hinton distillation"),
-        "attention": Method("attention", "none", "attention transfer"),
-        "fitnets": Method("hint", "none", "FitNets (hint, then tags)"),
-        "fitnets-hinton": Method("hint", "hinton", "FitNets with Hinton distillation"),
-        "class-aware": Method("none", "class-aware", "class-aware distillation alone"),
-        "hint-class-aware": Method("hint", "class-aware", "whole-map hint + class-aware"),
-        "regions-nms": Method("regions-nms", "class-aware", "NMS regions + class-aware"),
-        "regions": Method("regions", "class-aware", "weighted regions + class-aware"),
+        PLAIN: Method("student without distillation", ((Tags,),)),
+        "hinton": Method("Hinton distillation", ((Tags, Hinton),)),
+        "attention": Method("attention transfer", ((Tags, Attention),)),
+        "fitnets": Method("FitNets (hint, then tags)", ((Hint,), (Tags,))),
+        "fitnets-hinton": Method("FitNets with Hinton distillation", ((Hint,), (Tags, Hinton))),
+        "class-aware": Method("class-aware distillation alone", ((Tags, ClassAware),)),
+        "hint-class-aware": Method("whole-map hint + class-aware", ((Hint,), (Tags, ClassAware))),
+        "regions-nms": Method("NMS regions + class-aware", ((RegionsByNms,), (Tags, ClassAware))),
+        "regions": Method("weighted regions + class-aware", ((Regions,), (Tags, ClassAware))),
     }
 )
-"""The compared methods by name, in the order of tables: the paper's rows, the option of the FitNets
-paper (``fitnets-hinton``) and the whole-map twin of ``regions`` (``hint-class-aware``)."""
+"""By name, in the order of tables: the paper's rows, the option of the FitNets paper
+(``fitnets-hinton``) and the whole-map twin of ``regions`` (``hint-class-aware``)."""
+
+DISTILLING: Final = tuple(name for name in METHODS if name != PLAIN)
+"""Methods that need a teacher."""
+
+FIRST_PHASES: Final = tuple(
+    dict.fromkeys(t.name for method in METHODS.values() for phase in method.features for t in phase)
+)
+"""Transfers that take a phase of their own before the tags."""

@@ -109,12 +109,12 @@ def random_folds(images: int, *, seed: int) -> NDArray[np.int64]:
     return np.stack([generator.permutation(row) for _ in range(repetitions)])
 
 
-def load_calibration(folder: Path, arm: str, seed: int) -> Calibration:
+def load_calibration(folder: Path, variant: str, seed: int) -> Calibration:
     """Read what the step ``calibrate`` found for one student.
 
     Args:
         folder: Folder of the step, ``RUN/calibrate``.
-        arm: Key of the arm, such as ``distilled``.
+        variant: Its key, such as ``regions``.
         seed: Seed of the student.
 
     Returns:
@@ -123,17 +123,17 @@ def load_calibration(folder: Path, arm: str, seed: int) -> Calibration:
     Raises:
         StoreError: If the file is missing or damaged, or knows no such student.
     """
-    for entry in load_entries(folder).get(arm, ()):
+    for entry in load_entries(folder).get(variant, ()):
         if entry["seed"] == seed:
             return Calibration(tuple(entry["temperatures"]), tuple(entry["thresholds"]))
     raise StoreError(
-        f"{folder / FILE_NAME} has no calibration of arm {arm!r}, seed {seed}",
+        f"{folder / FILE_NAME} has no calibration of variant {variant!r}, seed {seed}",
         hint="run the same command again with --force calibrate",
     )
 
 
 def load_entries(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """All that the step ``calibrate`` found: arm -> one entry a seed.
+    """All that the step ``calibrate`` found: variant -> one entry a seed.
 
     Args:
         folder: Folder of the step.
@@ -145,12 +145,12 @@ def load_entries(folder: Path) -> dict[str, list[dict[str, Any]]]:
     try:
         require_whole(path)
         value = json.loads(path.read_text("utf-8"))
-        arms: dict[str, list[dict[str, Any]]] = value["arms"]
-        for entry in (entry for entries in arms.values() for entry in entries):
+        variants: dict[str, list[dict[str, Any]]] = value["variants"]
+        for entry in (entry for entries in variants.values() for entry in entries):
             _ = entry["seed"], entry["temperatures"], entry["thresholds"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{path} is missing or damaged: {str(error)[:200]}",
             hint="run the same command again with --force calibrate",
         ) from error
-    return arms
+    return variants

@@ -23,6 +23,7 @@ from boxless.errors import ConfigError, unknown_name
 from boxless.models.displacement import cell_shifts
 from boxless.models.module_features import ModuleFeatures
 from boxless.models.pixels import CAFFE, IMAGENET, PixelScheme, timm_scheme
+from boxless.models.protocols import Network
 
 
 class Backbone(nn.Module):
@@ -220,25 +221,29 @@ def _timm(name: str, pretrained: bool) -> nn.Module:
 
 
 def displacements(
-    backbone: Backbone, level: str, size: int, flipped: Tensor | None, count: int
+    network: Network | Backbone,
+    level: str,
+    size: int,
+    *,
+    like: Tensor,
+    flipped: Tensor | None = None,
 ) -> Tensor:
-    """`Backbone.displacement` as an offset of unit boxes.
+    """A network's displacement as an offset of unit boxes.
 
     Args:
-        backbone: The network.
+        network: The network; see `Backbone.displacement`.
         level: One of its levels.
         size: Side of the input in pixels.
+        like: The boxes (N, ...), for their number and device.
         flipped: (N,) bool, maps that were mirrored after they were computed; None = none.
-        count: N.
 
     Returns:
         (N, 1, 4), to be subtracted from unit boxes before they are pooled.
     """
-    shift = backbone.displacement(level) / size
-    device = backbone.mean.device
-    offset = torch.full((count, 1, 4), shift, device=device)
+    shift = network.displacement(level) / size
+    offset = torch.full((len(like), 1, 4), shift, device=like.device)
     if flipped is not None:
-        offset[flipped.to(device), :, 0::2] *= -1
+        offset[flipped.to(like.device), :, 0::2] *= -1
     return offset
 
 

@@ -67,6 +67,24 @@ class Classifier(PretrainedModel):
         nn.init.xavier_uniform_(self.fc.weight)
         nn.init.zeros_(self.fc.bias)
 
+    @property
+    def classes(self) -> int:
+        """K."""
+        return self.fc.out_features
+
+    def channels(self, level: str) -> int:
+        """See `Backbone.channels`."""
+        return self.backbone.channels(level)
+
+    def displacement(self, level: str) -> float:
+        """See `Backbone.displacement`."""
+        return self.backbone.displacement(level)
+
+    def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
+        """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255, not resized."""
+        found: dict[str, Tensor] = self.backbone(self.backbone.normalize(pixels), levels)
+        return found
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (N, K) of RGB pixels (N, 3, S, S) in 0-255."""
         return self.forward_inputs(self.backbone.normalize(pixels))

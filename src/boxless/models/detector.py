@@ -16,6 +16,7 @@ from torch.nn import functional
 from boxless.losses.region_operators import region_means
 from boxless.losses.region_pooling import Pooling, pool_regions, score_weights
 from boxless.models.backbone import Backbone, displacements
+from boxless.models.protocols import Images
 
 RegionHead = Literal["pooled_linear", "fc6_fc7"]
 
@@ -193,6 +194,29 @@ class Detector(nn.Module):
         self.heads = nn.ModuleList(heads)
         self.score_scale, self.score_bias = score_scale, score_bias
 
+    def channels(self, level: str) -> int:
+        """See `Backbone.channels`."""
+        return self.backbone.channels(level)
+
+    def displacement(self, level: str) -> float:
+        """See `Backbone.displacement`."""
+        return self.backbone.displacement(level)
+
+    def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
+        """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255."""
+        found: dict[str, Tensor] = self.backbone(self.backbone.normalize(pixels), levels)
+        return found
+
+    def answer(self, images: Images) -> DetectorOutput:
+        """What head 0 says of a batch of images."""
+        (output,) = self(images.pixels.float(), images.boxes, images.scores, images.mask)
+        return cast("DetectorOutput", output)
+
+    def noisy(self, *, on: bool) -> None:
+        """Evaluation mode, with dropout in the heads or without."""
+        self.eval()
+        self.heads.train(on)
+
     def pooled(
         self,
         maps: Tensor,
@@ -212,7 +236,9 @@ class Detector(nn.Module):
             flipped: (N,) bool, maps that were mirrored after they were computed, whose cells are
                 displaced to the left; None = none.
         """
-        moved = boxes - displacements(self.backbone, self.level, view_size, flipped, len(boxes))
+        moved = boxes - displacements(
+            self.backbone, self.level, view_size, like=boxes, flipped=flipped
+        )
         weights = score_weights(scores, scale=self.score_scale, bias=self.score_bias)
         averaged = cast("DetectorHead", self.heads[0]).kind == "pooled_linear"
         if averaged and self.pooling == "align":
@@ -254,6 +280,6 @@ class Detector(nn.Module):
         Returns:
             One output a head.
         """
-        maps = self.backbone(self.backbone.normalize(pixels), (self.level,))[self.level]
+        maps = self.maps(pixels, (self.level,))[self.level]
         pooled = self.pooled(maps, boxes, scores, view_size=int(pixels.shape[-1]))
         return self.describe(pooled, mask, heads)

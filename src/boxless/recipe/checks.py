@@ -1,107 +1,123 @@
 """What must fit between the sections of a recipe; each fault is one ValueError in plain words."""
 
-from typing import TYPE_CHECKING
+from boxless.errors import unknown_name
+from boxless.methods.hint import Hint
+from boxless.methods.table import DISTILLING, METHODS, PLAIN
+from boxless.methods.teaching import Teaching
+from boxless.recipe.sections import (
+    ProposalsConfig,
+    Stage1Config,
+    Stage2Config,
+    StudentConfig,
+    TeacherConfig,
+)
 
-from boxless.methods.table import METHODS
 
-if TYPE_CHECKING:
-    from boxless.recipe.schema import Recipe
+def check_methods(own: str, compared: tuple[str, ...]) -> None:
+    """Refuse unknown methods, methods named twice, and the plain student, which is always trained.
 
-
-def check_sections(recipe: "Recipe") -> None:
-    """Refuse settings that contradict each other.
-
-    Raises:
-        ValueError: The first contradiction, with what to set instead.
+    Args:
+        own: The recipe's own method.
+        compared: Those compared with it.
     """
-    _check_regions(recipe)
-    _check_feature_transfer(recipe)
-    _check_teaching(recipe)
-    _check_methods(recipe)
+    for setting, names in (("method", (own,)), ("methods", compared)):
+        for name in names:
+            if name == PLAIN:
+                raise ValueError(f"{setting}: {PLAIN!r} is trained in every run; leave it out")
+            if name not in DISTILLING:
+                raise ValueError(f"{setting}: {unknown_name('method', name, DISTILLING)}")
+    if len(set(compared)) < len(compared):
+        raise ValueError(f"methods: one is named twice: {', '.join(compared)}")
 
 
-def _check_regions(recipe: "Recipe") -> None:
+def check_regions(proposals: ProposalsConfig, teacher: TeacherConfig, stage1: Stage1Config) -> None:
     """Every section's regions exist."""
-    for section, wanted in (("teacher", recipe.teacher.regions), ("stage1", recipe.stage1.regions)):
-        if wanted > recipe.proposals.max_boxes:
+    for section, wanted in (("teacher", teacher.regions), ("stage1", stage1.regions)):
+        if wanted > proposals.max_boxes:
             raise ValueError(
                 f"{section}.regions = {wanted} is more than proposals.max_boxes ="
-                f" {recipe.proposals.max_boxes}"
+                f" {proposals.max_boxes}"
             )
-    if recipe.stage1.regions != recipe.teacher.regions and recipe.teacher.whole_image:
+    if stage1.regions != teacher.regions and teacher.whole_image:
         raise ValueError("with teacher.whole_image, stage1.regions must equal teacher.regions")
-    if recipe.stage1.regions > recipe.teacher.regions:
+    if stage1.regions > teacher.regions:
         raise ValueError("stage1.regions must not exceed teacher.regions (s' comes from there)")
 
 
-def _check_feature_transfer(recipe: "Recipe") -> None:
+def check_feature_transfer(
+    teacher: TeacherConfig, student: StudentConfig, stage1: Stage1Config
+) -> None:
     """Stage 1 has what its options read."""
-    online = recipe.stage1.teacher_maps == "online" or recipe.stage1.target == "fc7"
-    if recipe.stage1.optim.schedule == "plateau" and not online:
+    if stage1.optim.schedule == "plateau" and not stage1.along and stage1.target != "fc7":
         raise ValueError(
             "stage1.optim.schedule = 'plateau' watches held-out images, which have no kept"
             " maps: set stage1.teacher_maps = 'online'"
         )
-    if recipe.stage1.adapter_start == "ridge" and recipe.stage1.adapter != "conv1x1":
+    if stage1.adapter_start == "ridge" and stage1.adapter != "conv1x1":
         raise ValueError("stage1.adapter_start = 'ridge' needs stage1.adapter = 'conv1x1'")
-    if recipe.stage1.match_statistics and not (
-        recipe.teacher.fold_norms and recipe.student.fold_norms
-    ):
+    if stage1.match_statistics and not (teacher.fold_norms and student.fold_norms):
         raise ValueError("stage1.match_statistics needs teacher.fold_norms and student.fold_norms")
-    if recipe.stage1.match_statistics and recipe.stage1.teacher_maps == "online":
+    if stage1.match_statistics and stage1.target == "fc7":
+        raise ValueError("stage1.match_statistics needs stage1.target = 'conv'")
+    if stage1.match_statistics and stage1.along:
         raise ValueError(
             "stage1.match_statistics needs stage1.teacher_maps = 'cache': the teacher's statistics"
             " are kept with its maps"
         )
 
 
-def _check_teaching(recipe: "Recipe") -> None:
+def check_teaching(
+    teacher: TeacherConfig, student: StudentConfig, teaching: Teaching, target: str
+) -> None:
     """The teacher can look at what it is asked about."""
-    teacher, student, teaching = recipe.teacher, recipe.student, recipe.teaching
     if student.resize_from and student.resize_from < student.input_size:
         raise ValueError(
             f"student.resize_from = {student.resize_from} is less than student.input_size ="
             f" {student.input_size}"
         )
-    if teaching.predictions == "online" and student.resize_from != teacher.input_size:
+    if teaching.along and student.resize_from != teacher.input_size:
         raise ValueError(
             "teaching.predictions = 'online' needs one view for both: set student.resize_from"
             f" = teacher.input_size = {teacher.input_size}"
         )
-    if teaching.predictions == "online" and teacher.folds:
+    if teaching.along and teacher.folds:
         raise ValueError("teaching.predictions = 'online' needs teacher.folds = 0")
-    noisy = teaching.predictions == "online" or recipe.stage1.target == "fc7"
-    if teaching.dropout and not noisy:
+    if teaching.dropout and not teaching.along and target != "fc7":
         raise ValueError(
             "teaching.dropout reaches nothing: a cache would freeze one draw of the noise; set"
             " teaching.predictions = 'online'"
         )
-    if recipe.stage2.learn_temperature and recipe.stage2.soft_loss == "l2":
+
+
+def check_temperature(stage2: Stage2Config) -> None:
+    """A temperature is learned only where there is one."""
+    if stage2.learn_temperature and stage2.soft_loss == "l2":
         raise ValueError(
             "stage2.learn_temperature needs soft_loss = 'bce': 'l2' has no temperature"
         )
 
 
-def _check_methods(recipe: "Recipe") -> None:
-    """The compared methods can run beside the recipe's own."""
-    asked = {name: METHODS[name] for name in recipe.methods if name in METHODS}
-    if "regions" in asked and recipe.stage1.selection == "nms":
-        raise ValueError(
-            "methods: 'regions' needs stage1.selection = 'all' (and 'regions-nms' then selects"
-            " by NMS itself)"
-        )
-    first, second = recipe.stage1.optim, recipe.stage2.optim
-    hints = [name for name, method in asked.items() if method.features == "hint"]
-    if hints and first.schedule == "plateau" and recipe.stage1.teacher_maps != "online":
+def check_budget(names: tuple[str, ...], stage1: Stage1Config, stage2: Stage2Config) -> None:
+    """The compared methods can run beside the recipe's own, with its number of updates.
+
+    Args:
+        names: The recipe's own method, then those compared with it.
+        stage1: Settings of phases before the tags.
+        stage2: Settings of phases on tags.
+    """
+    hints = [name for name in names if any(Hint in phase for phase in METHODS[name].features)]
+    if hints and stage1.optim.schedule == "plateau" and not stage1.along:
         raise ValueError(
             f"methods: {hints[0]!r} with stage1.optim.schedule = 'plateau' needs"
             " stage1.teacher_maps = 'online'"
         )
+    first, second = stage1.optim, stage2.optim
     enough = first.epochs / first.batch_size < second.epochs / second.batch_size
-    longer = [name for name, method in asked.items() if method.has_first_phase]
-    if longer and not recipe.stage1.enabled and not enough:
+    phases = len(METHODS[names[0]].phases)
+    longer = [name for name in names[1:] if len(METHODS[name].phases) > phases]
+    if longer and not enough:
         raise ValueError(
-            f"methods: {longer[0]!r} takes stage 1's epochs from those of stage 2 where"
-            f" stage1.enabled = false, but stage1.optim.epochs = {first.epochs:g} leaves"
+            f"methods: {longer[0]!r} takes stage 1's epochs from those of stage 2 where method ="
+            f" {names[0]!r} has no stage 1, but stage1.optim.epochs = {first.epochs:g} leaves"
             f" nothing of stage2.optim.epochs = {second.epochs:g}"
         )

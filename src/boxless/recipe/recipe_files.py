@@ -4,12 +4,20 @@ import json
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from boxless.errors import ConfigError, unknown_name
 from boxless.recipe.schema import Recipe
+
+REMOVED: Final = {
+    "stage1.enabled": "write method = 'class-aware' for a student without stage 1",
+    "stage1.selection": "write method = 'regions-nms' for regions that NMS selects, method ="
+    " 'regions' for all",
+    "run.maps_gib": "set stage1.teacher_maps = 'online' where the disk has no room for kept maps",
+}
+"""Settings of earlier versions, and what to write instead."""
 
 
 def builtin_recipes() -> list[str]:
@@ -128,6 +136,8 @@ def known_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> dict[str, s
 
 
 def _set_dotted(values: dict[str, Any], key: str, text: str) -> None:
+    if key in REMOVED:
+        raise ConfigError(f"there is no setting {key!r} any more", hint=REMOVED[key])
     if key not in known_keys():
         raise ConfigError(
             unknown_name("setting", key, _near(key)),
@@ -160,6 +170,8 @@ def _faults(error: ValidationError) -> list[str]:
         key = ".".join(str(part) for part in fault["loc"])
         found = fault.get("input")
         match fault["type"]:
+            case "extra_forbidden" if key in REMOVED:
+                line = f"{key}: there is no such setting any more; {REMOVED[key]}"
             case "extra_forbidden":
                 line = unknown_name("setting", key, _near(key))
             case "missing":

@@ -69,7 +69,7 @@ class CalibrationFigures(Part):
 
 
 class SeedCalibration(Part):
-    """Calibration of one training run of an arm, fitted on held-out images.
+    """Calibration of one training run of a variant, fitted on held-out images.
 
     Attributes:
         fitted: False where the run has no held-out images; then temperatures are 1, thresholds 0.5.

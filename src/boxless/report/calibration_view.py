@@ -6,12 +6,13 @@ from typing import Final
 
 import numpy as np
 
+from boxless.methods.table import PLAIN
 from boxless.report import svg
-from boxless.report.arms import Arm, Spread
 from boxless.report.calibration import BeforeAfter, CalibrationFigures, Curve, SeedCalibration
-from boxless.report.plots import ARM_COLOURS
-from boxless.report.results import BASELINE, DISTILLED, TEACHER, Results
+from boxless.report.plots import colour_of
+from boxless.report.results import TEACHER, Results
 from boxless.report.tables import TableRow
+from boxless.report.variants import Spread, VariantResult
 from boxless.report.wording import NOTHING, percent, spread
 
 CALIBRATION_COLUMNS: Final = (
@@ -37,7 +38,7 @@ _FIGURES: Final[tuple[tuple[Figure, bool], ...]] = (
 
 
 def calibration_rows(results: Results) -> list[TableRow]:
-    """One row an arm with one text for each of `CALIBRATION_COLUMNS`.
+    """One row a variant with one text for each of `CALIBRATION_COLUMNS`.
 
     Args:
         results: The run.
@@ -47,8 +48,8 @@ def calibration_rows(results: Results) -> list[TableRow]:
         where nothing was fitted.
     """
     rows = []
-    for key, arm in results.arms.items():
-        fits = [seed.calibration for seed in arm.seeds]
+    for key, variant in results.variants.items():
+        fits = [seed.calibration for seed in variant.seeds]
         found = [fit.test for fit in fits if fit is not None and fit.fitted]
         if not found:
             continue
@@ -58,13 +59,13 @@ def calibration_rows(results: Results) -> list[TableRow]:
             for values in ([p.before for p in pairs], [p.after for p in pairs]):
                 known = [value for value in values if value is not None]
                 cells.append(spread(_spread(known)) if in_percent else _nats(known))
-        rows.append(TableRow(key, (arm.label, *cells)))
+        rows.append(TableRow(key, (variant.label, *cells)))
     return rows
 
 
-def _first_fit(arm: Arm) -> SeedCalibration | None:
+def _first_fit(variant: VariantResult) -> SeedCalibration | None:
     """What was fitted for the first seed; None where nothing was."""
-    found = arm.seeds[0].calibration
+    found = variant.seeds[0].calibration
     return found if found is not None and found.fitted else None
 
 
@@ -81,7 +82,7 @@ def _nats(values: list[float]) -> str:
 
 
 def looking_rows(results: Results) -> list[TableRow]:
-    """One row an arm with one text for each of `LOOKING_COLUMNS`; empty where nothing was measured.
+    """One row per variant with one text for each of `LOOKING_COLUMNS`; empty if not measured.
 
     Args:
         results: The run.
@@ -89,15 +90,15 @@ def looking_rows(results: Results) -> list[TableRow]:
     if results.looking is None:
         return []
     rows = []
-    for key, arm in results.arms.items():
-        found = [seed.looking for seed in arm.seeds if seed.looking is not None]
+    for key, variant in results.variants.items():
+        found = [seed.looking for seed in variant.seeds if seed.looking is not None]
         if not found:
             continue
         cells = []
         for name in ("pointing", "pointing_tolerant", "corloc", "detection_map"):
             values = [getattr(one, name) for one in found]
             cells.append(spread(_spread([value for value in values if value is not None])))
-        rows.append(TableRow(key, (arm.label, *cells)))
+        rows.append(TableRow(key, (variant.label, *cells)))
     centre, whole = results.looking.centre_pointing, results.looking.whole_image_corloc
     cells = [percent(centre), NOTHING, percent(whole), NOTHING]
     rows.append(TableRow("", ("middle of the image, or all of it", *cells)))
@@ -111,25 +112,25 @@ def reliability_plot(results: Results) -> str | None:
         results: The run.
 
     Returns:
-        SVG: share of positives against mean probability, one panel an arm, first seed; None where
-        nothing was fitted.
+        SVG: share of positives against mean probability, one panel per variant, first seed;
+        None where nothing was fitted.
     """
-    shown: list[tuple[str, Arm]] = [
-        (key, results.arms[key])
-        for key in (TEACHER, BASELINE, DISTILLED)
-        if key in results.arms and _first_fit(results.arms[key]) is not None
+    shown: list[tuple[str, VariantResult]] = [
+        (key, results.variants[key])
+        for key in (TEACHER, PLAIN, results.method)
+        if key in results.variants and _first_fit(results.variants[key]) is not None
     ]
     if not shown:
         return None
     with svg.theme():
         figure = svg.new_figure(10.4, 3.7)
-        for place, (key, arm) in enumerate(shown):
+        for place, (key, variant) in enumerate(shown):
             axes = figure.add_subplot(1, len(shown), place + 1)
             axes.plot([0, 1], [0, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-            found = _first_fit(arm)
+            found = _first_fit(variant)
             if found is None:
                 continue
-            colour = ARM_COLOURS.get(key, svg.OTHER)
+            colour = colour_of(results, key)
             curves: tuple[tuple[Curve, float, str], ...] = (
                 (found.test.curve.before, 0.45, "o:"),
                 (found.test.curve.after, 1.0, "o-"),
@@ -143,7 +144,7 @@ def reliability_plot(results: Results) -> str | None:
                     alpha=alpha,
                     markersize=4,
                 )
-            axes.set_title(svg.label(arm.label, longest=34))
+            axes.set_title(svg.label(variant.label, longest=34))
             axes.set_xlabel("mean probability")
             axes.set_xlim(0, 1)
             axes.set_ylim(0, 1)

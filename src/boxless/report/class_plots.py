@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from boxless.methods.table import PLAIN
 from boxless.report import svg
-from boxless.report.results import BASELINE, DISTILLED, Results
+from boxless.report.results import Results
 from boxless.report.wording import points
 
 _COLUMNS_FROM: Final = 30  # classes from which the dumbbell plot takes two columns
@@ -28,9 +29,9 @@ def seed_gains(results: Results) -> list[list[float]]:
     Returns:
         K lists of fractions, distilled minus baseline; empty for a class without positives.
     """
-    before = {seed.seed: seed.metrics.per_class_ap for seed in results.arms[BASELINE].seeds}
+    before = {seed.seed: seed.metrics.per_class_ap for seed in results.variants[PLAIN].seeds}
     gains: list[list[float]] = [[] for _ in results.data.classes]
-    for seed in results.arms[DISTILLED].seeds:
+    for seed in results.variants[results.method].seeds:
         for k, value in enumerate(seed.metrics.per_class_ap):
             other = before.get(seed.seed, (None,) * len(gains))[k]
             if value is not None and other is not None:
@@ -108,10 +109,10 @@ def dumbbell(results: Results) -> str | None:
         SVG, one row a class, best distilled AP first, in two columns from 30 classes on; None
         where one of the two students is missing.
     """
-    if BASELINE not in results.arms or DISTILLED not in results.arms:
+    if PLAIN not in results.variants or results.method not in results.variants:
         return None
-    before = results.arms[BASELINE].per_class_ap()
-    after = results.arms[DISTILLED].per_class_ap()
+    before = results.variants[PLAIN].per_class_ap()
+    after = results.variants[results.method].per_class_ap()
     rows = [
         (name, 100 * old, 100 * new)
         for name, old, new in zip(results.data.classes, before, after, strict=True)

@@ -8,13 +8,14 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from boxless.files.atomic import write_atomically
+from boxless.methods.table import PLAIN
 from boxless.report import calibration_view, class_plots, plots, wording
-from boxless.report.arms import mean_or_none
 from boxless.report.gallery import GalleryItem, label_rows, picture_url
 from boxless.report.looking_pictures import LookingItem, looking_urls
 from boxless.report.part import Interval
-from boxless.report.results import BASELINE, DISTILLED, TEACHER, Results
+from boxless.report.results import TEACHER, Results
 from boxless.report.tables import COLUMNS, METHOD_COLUMNS, method_rows, table_notes, table_rows
+from boxless.report.variants import mean_or_none
 
 FILE_NAME: Final = "report.html"
 _HERE: Final = Path(__file__).parent
@@ -55,7 +56,7 @@ def write_report(
         method_columns=METHOD_COLUMNS,
         methods=method_rows(results),
         plots={
-            "arms": plots.map_per_arm(results),
+            "variants": plots.map_per_variant(results),
             "gain": class_plots.gain_per_class(results),
             "classes": class_plots.dumbbell(results),
             "curves": plots.learning_curves(curves),
@@ -67,7 +68,7 @@ def write_report(
         looking_columns=calibration_view.LOOKING_COLUMNS,
         looking=calibration_view.looking_rows(results),
         looks=[(item, looking_urls(item)) for item in looks],
-        located={key: arm for key, arm in results.arms.items() if arm.localization},
+        located={key: variant for key, variant in results.variants.items() if variant.localization},
         gallery=[(item, picture_url(item), label_rows(item)) for item in gallery],
         settings=list(flatten(results.recipe)),
         environment=list(flatten(results.environment)),
@@ -142,10 +143,10 @@ def readable_time(created: str) -> str:
 
 
 def _class_rows(results: Results) -> Iterator[dict[str, str]]:
-    """One row a class, most frequent first: counts, AP of the known arms, gain, detection AP."""
-    known = [key for key in (BASELINE, DISTILLED, TEACHER) if key in results.arms]
-    ap = {key: results.arms[key].per_class_ap() for key in known}
-    teacher = results.arms.get(TEACHER)
+    """One row per class, most frequent first: counts, AP of the main variants, gain, detection."""
+    known = [key for key in (PLAIN, results.method, TEACHER) if key in results.variants]
+    ap = {key: results.variants[key].per_class_ap() for key in known}
+    teacher = results.variants.get(TEACHER)
     found = teacher.localization if teacher else None
     for k in class_plots.by_frequency(results):
         row = {

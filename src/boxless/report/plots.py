@@ -1,41 +1,47 @@
-"""Plots of a whole run: mAP of the arms and learning curves, as inline SVG."""
+"""Plots of a whole run: mAP of the variants and learning curves, as inline SVG."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from boxless.methods.table import PLAIN
 from boxless.report import svg
-from boxless.report.results import BASELINE, DISTILLED, TEACHER, Results
+from boxless.report.results import TEACHER, Results
 from boxless.report.wording import percent, spread
 from boxless.types import Float64Array
 
-ARM_COLOURS: Final = {BASELINE: svg.BEFORE, DISTILLED: svg.AFTER, TEACHER: svg.TEACHER}
+COLOURS: Final = {PLAIN: svg.BEFORE, TEACHER: svg.TEACHER}
 
 
-def map_per_arm(results: Results) -> str:
-    """MAP of every arm, a dot a seed and a bar for the mean.
+def colour_of(results: Results, key: str) -> str:
+    """Colour of a variant: plain, the run's own method, the teacher, any other."""
+    return svg.AFTER if key == results.method else COLOURS.get(key, svg.OTHER)
+
+
+def map_per_variant(results: Results) -> str:
+    """MAP of every variant, a dot a seed and a bar for the mean.
 
     Args:
         results: The run.
 
     Returns:
-        SVG, one row an arm.
+        SVG, one row a variant.
     """
-    arms = list(results.arms.items())
+    variants = list(results.variants.items())
     with svg.theme():
-        figure = svg.new_figure(10.4, 0.55 + 0.42 * len(arms))
+        figure = svg.new_figure(10.4, 0.55 + 0.42 * len(variants))
         axes = figure.add_subplot()
         tooltips = {}
-        for row, (key, arm) in enumerate(arms):
-            colour = ARM_COLOURS.get(key, svg.OTHER)
-            values = [100 * value for value in arm.values("map")]
+        for row, (key, variant) in enumerate(variants):
+            colour = colour_of(results, key)
+            values = [100 * value for value in variant.values("map")]
             mean = float(np.mean(values))
             axes.plot([mean, mean], [row - 0.32, row + 0.32], color=colour, linewidth=3)
             shift = np.linspace(-0.14, 0.14, len(values)) if len(values) > 1 else [0.0]
             dots = axes.plot(values, row + np.asarray(shift), "o", color=colour, markersize=6)
-            dots[0].set(gid=f"arm-{row}", alpha=0.75, markeredgecolor=svg.PAPER)
-            tooltips[f"arm-{row}"] = f"{arm.label}: {spread(arm.spread('map'))} %"
+            dots[0].set(gid=f"variant-{row}", alpha=0.75, markeredgecolor=svg.PAPER)
+            tooltips[f"variant-{row}"] = f"{variant.label}: {spread(variant.spread('map'))} %"
             axes.annotate(
                 percent(mean / 100),
                 (max(values), row),
@@ -43,16 +49,18 @@ def map_per_arm(results: Results) -> str:
                 textcoords="offset points",
                 va="center",
             )
-        axes.set_yticks(range(len(arms)), [svg.label(arm.label, longest=48) for _, arm in arms])
+        axes.set_yticks(
+            range(len(variants)), [svg.label(variant.label, longest=48) for _, variant in variants]
+        )
         axes.tick_params(axis="y", labelcolor=svg.INK)
-        axes.set_ylim(len(arms) - 0.5, -0.5)
+        axes.set_ylim(len(variants) - 0.5, -0.5)
         axes.margins(x=0.12)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("mAP in %, one dot a seed, line at the mean (the axis does not start at 0)")
         return svg.inline_svg(
             figure,
-            name="arms",
-            description="mAP of each arm and seed",
+            name="variants",
+            description="mAP of each variant and seed",
             tooltips=tooltips,
         )
 
@@ -103,9 +111,7 @@ def _finite(event: Mapping[str, Any]) -> bool:
 
 
 def _curve_colour(name: str) -> str:
-    if name.startswith("stage"):
-        return svg.AFTER
-    return ARM_COLOURS.get(name, svg.OTHER)
+    return COLOURS.get(name, svg.AFTER)
 
 
 def moving_mean(values: Float64Array) -> Float64Array:

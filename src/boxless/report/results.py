@@ -12,14 +12,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from boxless.errors import RunError
 from boxless.files.atomic import write_atomically
-from boxless.report.arms import Arm
-from boxless.report.computing import Computing
+from boxless.methods.table import PLAIN
 from boxless.report.looking import Looking
 from boxless.report.part import Count, Fraction, Interval, Part, Points, Seconds
+from boxless.report.variants import VariantResult
 
-SCHEMA: Final = 1
-BASELINE: Final = "baseline"
-DISTILLED: Final = "distilled"
+SCHEMA: Final = 2
 TEACHER: Final = "teacher"
 
 
@@ -44,11 +42,11 @@ class Data(Part):
 
 
 class Gain(Part):
-    """What distillation changed, distilled minus baseline, in fractions.
+    """What distillation changed, distilled minus plain, in fractions.
 
     Attributes:
         map: mAP with its paired interval.
-        per_seed: One mAP difference for each seed that both arms have.
+        per_seed: One mAP difference for each seed that both variants have.
         per_class: K differences of AP; None for a class without positives.
     """
 
@@ -135,27 +133,28 @@ class Results(Part):
         created: ISO 8601 time.
         recipe: Resolved settings; ``name`` names the recipe.
         data: The data set.
-        arms: Compared models by key; ``teacher``, ``baseline`` and ``distilled`` are known.
-        gain: Distilled against baseline, or None where one of them is missing.
-        gains: The same for every further method, by the key of its arm.
+        method: The run's own method; its students are the distilled ones.
+        variants: Teacher and students by key: ``teacher``, METHOD, or METHOD@SIZE where the input
+            size is not the recipe's.
+        gain: The run's own method against ``plain``, or None where one of them is missing.
+        gains: The same for every further method.
         steps: Steps in the order they ran.
         environment: Versions and machine.
         recall: Recall of the proposals, or None where the data set has no boxes.
-        computing: How the fastest way to compute updates was found; None where none was looked for.
         looking: What distillation changes in where students look, or None likewise.
     """
 
-    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[2] = Field(default=SCHEMA, alias="schema")
     boxless: str
     created: str
     recipe: dict[str, Any]
     data: Data
-    arms: dict[str, Arm] = Field(min_length=1)
+    method: str
+    variants: dict[str, VariantResult] = Field(min_length=1)
     gain: Gain | None = None
     gains: dict[str, Gain] = Field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     environment: dict[str, Any] = Field(default_factory=dict)
-    computing: Computing | None = None
     recall: Recall | None = None
     looking: Looking | None = None
 
@@ -163,32 +162,34 @@ class Results(Part):
     def _everything_has_k_values(self) -> Self:
         classes = self.data.classes
         _same_length("data.train_positives", self.data.train_positives, classes)
-        for key, arm in self.arms.items():
-            for seed in arm.seeds:
-                where = f"arms.{key}, seed {seed.seed}: per_class_ap"
+        for key, variant in self.variants.items():
+            for seed in variant.seeds:
+                where = f"variants.{key}, seed {seed.seed}: per_class_ap"
                 _same_length(where, seed.metrics.per_class_ap, classes)
                 if seed.calibration is not None:
-                    where = f"arms.{key}, seed {seed.seed}: calibration"
+                    where = f"variants.{key}, seed {seed.seed}: calibration"
                     _same_length(f"{where}.temperatures", seed.calibration.temperatures, classes)
                     _same_length(f"{where}.thresholds", seed.calibration.thresholds, classes)
-            if arm.localization is not None:
-                found = arm.localization
-                _same_length(f"arms.{key}: detection AP", found.per_class_detection_ap, classes)
-                _same_length(f"arms.{key}: CorLoc", found.per_class_corloc, classes)
+            if variant.localization is not None:
+                found = variant.localization
+                _same_length(f"variants.{key}: detection AP", found.per_class_detection_ap, classes)
+                _same_length(f"variants.{key}: CorLoc", found.per_class_corloc, classes)
         for key, gain in self._all_gains().items():
-            what = "gain" if key == DISTILLED else f"gains.{key}"
+            what = "gain" if key == self.method else f"gains.{key}"
             _same_length(f"{what}.per_class", gain.per_class, classes)
-            missing = [arm for arm in (BASELINE, key) if arm not in self.arms]
+            missing = [variant for variant in (PLAIN, key) if variant not in self.variants]
             if missing:
-                raise ValueError(f"{what} is given, but the arm {missing[0]!r} is not in arms")
+                raise ValueError(
+                    f"{what} is given, but the variant {missing[0]!r} is not in variants"
+                )
         return self
 
     def _all_gains(self) -> dict[str, Gain]:
-        return self.gains | ({} if self.gain is None else {DISTILLED: self.gain})
+        return self.gains | ({} if self.gain is None else {self.method: self.gain})
 
-    def gain_of(self, arm: str) -> Gain | None:
-        """What an arm gains over the plain student; None where that was not measured."""
-        return self._all_gains().get(arm)
+    def gain_of(self, variant: str) -> Gain | None:
+        """What a variant gains over the plain student; None where that was not measured."""
+        return self._all_gains().get(variant)
 
     @property
     def recipe_name(self) -> str:

@@ -7,8 +7,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from boxless.methods.table import PLAIN
 from boxless.report import wording
-from boxless.report.results import BASELINE, DISTILLED, TEACHER, Results
+from boxless.report.results import TEACHER, Results
 
 METRIC_COLUMNS: Final = {
     "map": "mAP",
@@ -21,8 +22,7 @@ COLUMNS: Final = ("student or teacher", *METRIC_COLUMNS.values(), "input px", "p
 
 SHORT_NAMES: Final = {
     TEACHER: "teacher",
-    BASELINE: "student\nwithout",
-    DISTILLED: "student\nwith",
+    PLAIN: "student\nwithout",
     "gain": "gain in\npoints",
 }
 
@@ -32,7 +32,7 @@ class TableRow:
     """One line of the table.
 
     Attributes:
-        key: Key of the arm, or ``"gain"``.
+        key: Key of the variant, or ``"gain"``.
         cells: One text for each of `COLUMNS`.
     """
 
@@ -41,27 +41,27 @@ class TableRow:
 
 
 def table_rows(results: Results) -> list[TableRow]:
-    """The lines of the table: one for each arm and, where there is one, the gain.
+    """The lines of the table: one for each variant and, where there is one, the gain.
 
     Args:
         results: The run.
 
     Returns:
-        Rows in the order of the arms; metrics in percent as mean ± standard deviation over seeds,
-        time as the mean training time of one seed.
+        Rows in the order of the variants; metrics in percent as mean ± standard deviation over
+        seeds, time as the mean training time of one seed.
     """
     rows = [
         TableRow(
             key,
             (
-                arm.label,
-                *(wording.spread(arm.spread(name)) for name in METRIC_COLUMNS),
-                str(arm.input_size),
-                wording.amount(arm.parameters),
-                wording.duration(arm.seconds),
+                variant.label,
+                *(wording.spread(variant.spread(name)) for name in METRIC_COLUMNS),
+                str(variant.input_size),
+                wording.amount(variant.parameters),
+                wording.duration(variant.seconds),
             ),
         )
-        for key, arm in results.arms.items()
+        for key, variant in results.variants.items()
     ]
     if results.gain is not None:
         rows.append(TableRow("gain", _gain_cells(results)))
@@ -69,7 +69,7 @@ def table_rows(results: Results) -> list[TableRow]:
 
 
 def _gain_cells(results: Results) -> tuple[str, ...]:
-    before, after = results.arms[BASELINE], results.arms[DISTILLED]
+    before, after = results.variants[PLAIN], results.variants[results.method]
     differences = [
         wording.points(_difference(after.spread(name).mean, before.spread(name).mean))
         for name in METRIC_COLUMNS
@@ -91,7 +91,7 @@ METHOD_COLUMNS: Final = ("method", "mAP", "gain in points", "interval", "seeds b
 
 
 def method_rows(results: Results) -> list[TableRow]:
-    """Every way to distil against the plain student, in the order of the arms.
+    """Every way to distil against the plain student, in the order of the variants.
 
     Args:
         results: The run.
@@ -103,10 +103,10 @@ def method_rows(results: Results) -> list[TableRow]:
     if not results.gains:
         return []
     rows = []
-    for key, arm in results.arms.items():
+    for key, variant in results.variants.items():
         gain = results.gain_of(key)
-        updates = f"{max(seed.updates for seed in arm.seeds):,}"
-        if gain is None and key != BASELINE:
+        updates = f"{max(seed.updates for seed in variant.seeds):,}"
+        if gain is None and key != PLAIN:
             continue
         cells = (wording.NOTHING,) * 3
         if gain is not None:
@@ -116,7 +116,9 @@ def method_rows(results: Results) -> list[TableRow]:
                 f"{wording.points(gain.map.low)} to {wording.points(gain.map.high)}",
                 f"{better} of {len(gain.per_seed)}",
             )
-        rows.append(TableRow(key, (arm.label, wording.spread(arm.spread("map")), *cells, updates)))
+        rows.append(
+            TableRow(key, (variant.label, wording.spread(variant.spread("map")), *cells, updates))
+        )
     return rows
 
 
@@ -136,14 +138,14 @@ def methods_table(results: Results) -> Table | None:
         heading = name.replace("gain in ", "gain in\n").replace("seeds ", "seeds\n")
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        style = "bold" if row.key == DISTILLED else ""
+        style = "bold" if row.key == results.method else ""
         table.add_row(*(escape(cell) for cell in row.cells), style=style)
     return table
 
 
 def table_notes(results: Results) -> str:
     """What the numbers of the table are, in one line."""
-    seeds = {len(arm.seeds) for arm in results.arms.values()}
+    seeds = {len(variant.seeds) for variant in results.variants.values()}
     spread = "one seed, no spread" if seeds == {1} else "mean ± standard deviation over seeds"
     notes = [f"% on {results.data.images.get('test', 0):,} test images", spread]
     if results.gain is not None:
@@ -154,7 +156,7 @@ def table_notes(results: Results) -> str:
 
 
 def results_table(results: Results) -> Table:
-    """The table for the terminal: metrics down, arms across, so that it fits 80 columns.
+    """The table for the terminal: metrics down, variants across, so that it fits 80 columns.
 
     Args:
         results: The run.
@@ -173,8 +175,9 @@ def results_table(results: Results) -> Table:
     rows = [row for row in table_rows(results) if row.key not in results.gains]
     table.add_column("", no_wrap=True)
     for row in rows:
-        style = "bold" if row.key in {"gain", DISTILLED} else ""
-        heading = SHORT_NAMES.get(row.key, row.key)
+        style = "bold" if row.key in {"gain", results.method} else ""
+        own = "student\nwith" if row.key == results.method else row.key
+        heading = SHORT_NAMES.get(row.key, own)
         table.add_column(escape(heading), justify="right", style=style, overflow="fold")
     for index, name in enumerate(COLUMNS[1:], start=1):
         cells = (row.cells[index].replace(" (", "\n(").replace(" to ", " to\n") for row in rows)
@@ -191,20 +194,21 @@ def results_markdown(results: Results) -> str:
     Returns:
         Text that ends with a line feed.
     """
-    lines = [*_markdown(COLUMNS, table_rows(results)), "", table_notes(results), ""]
+    own = results.method
+    lines = [*_markdown(COLUMNS, table_rows(results), own), "", table_notes(results), ""]
     methods = method_rows(results)
     if methods:
-        lines += [*_markdown(METHOD_COLUMNS, methods), ""]
+        lines += [*_markdown(METHOD_COLUMNS, methods, own), ""]
     return "\n".join(lines)
 
 
-def _markdown(columns: tuple[str, ...], rows: list[TableRow]) -> list[str]:
+def _markdown(columns: tuple[str, ...], rows: list[TableRow], own: str) -> list[str]:
     lines = [
         "| " + " | ".join(columns) + " |",
         "| " + " | ".join(["---"] + ["---:"] * (len(columns) - 1)) + " |",
     ]
     for row in rows:
-        mark = "**" if row.key in {"gain", DISTILLED} else ""
+        mark = "**" if row.key in {"gain", own} else ""
         cells = [cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row.cells]
         lines.append("| " + " | ".join(f"{mark}{c}{mark}" if c else "" for c in cells) + " |")
     return lines

@@ -1,8 +1,9 @@
 """Numbers and sentences of a report, written once for terminal, Markdown and HTML."""
 
-from boxless.report.arms import Spread
+from boxless.methods.table import PLAIN
 from boxless.report.part import Interval
-from boxless.report.results import BASELINE, DISTILLED, Results
+from boxless.report.results import Results
+from boxless.report.variants import Spread
 
 NOTHING = "\N{EN DASH}"
 
@@ -65,8 +66,8 @@ def headline(results: Results) -> str:
         return (
             "This run compares nothing: it has no pair of students with and without distillation."
         )
-    before = percent(results.arms[BASELINE].spread("map").mean)
-    after = percent(results.arms[DISTILLED].spread("map").mean)
+    before = percent(results.variants[PLAIN].spread("map").mean)
+    after = percent(results.variants[results.method].spread("map").mean)
     gain = results.gain.map
     if gain.low <= 0 <= gain.high:
         return f"No clear change: the student's mAP is {before} % plain and {after} % distilled."
@@ -107,10 +108,10 @@ def certainty(results: Results) -> str:
 
 def budget(results: Results) -> str:
     """How many optimiser updates each of the two students had; empty where one is missing."""
-    if BASELINE not in results.arms or DISTILLED not in results.arms:
+    if PLAIN not in results.variants or results.method not in results.variants:
         return ""
     plain, distilled = (
-        max(seed.updates for seed in results.arms[key].seeds) for key in (BASELINE, DISTILLED)
+        max(seed.updates for seed in results.variants[key].seeds) for key in (PLAIN, results.method)
     )
     if plain == distilled:
         return f"Both had {plain:,} optimiser updates a seed."

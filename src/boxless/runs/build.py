@@ -2,34 +2,24 @@
 
 from pathlib import Path
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from boxless.recipe.schema import ModelConfig, OptimConfig, Recipe, StudentConfig, TeacherConfig
-from boxless.losses.objectness import objectness, select_by_nms, weigh_whole_image
-from boxless.losses.prediction_transfer import SoftLoss
-from boxless.losses.region_transfer import Adapter
 from boxless.errors import ConfigError
-from boxless.methods.table import REGIONAL, Features
+from boxless.losses.objectness import objectness, weigh_whole_image
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead
 from boxless.models.folding import fold_batch_norms
 from boxless.models.weight_files import read_safetensors
 from boxless.models.weights import build_backbone, load_matching
-from boxless.runs.levels import keeps_maps
+from boxless.recipe.schema import Recipe
+from boxless.recipe.sections import ModelConfig, OptimConfig, StudentConfig, TeacherConfig
+from boxless.runs.levels import MAPS, kept_levels
 from boxless.training.batches import Batch, BatchStream, ViewDataset
-from boxless.training.map_store import LevelMaps, MapStore
+from boxless.training.map_store import MapStore
 from boxless.training.optimization import OptimSettings
-from boxless.training.tasks import (
-    ClassifierTask,
-    MapsOf,
-    RegionTask,
-    TargetsOf,
-    TeacherTask,
-    VectorTask,
-)
 from boxless.training.teacher_cache import Knowledge
+from boxless.training.teacher_task import TeacherTask
 
 STRIDE = 32
 """Scaled input sides are multiples of this, so that every level has whole cells."""
@@ -140,24 +130,20 @@ def student_view(recipe: Recipe, size: int = 0) -> int:
 
 
 def trained_student(recipe: Recipe, classes: int, weights: Path, size: int = 0) -> Classifier:
-    """The student of a finished baseline or stage-2 step, in evaluation mode."""
+    """The student of a finished phase, in evaluation mode."""
     model = student(recipe, classes, size)
-    state = {
-        key.removeprefix("classifier."): value
-        for key, value in read_safetensors(weights).items()
-        if key.startswith("classifier.")
-    }
-    load_matching(model, state, where=str(weights))
+    start_from(model, weights)
     return model.eval()
 
 
-def start_from_stage1(model: Classifier, weights: Path) -> None:
-    """Give a student the layers that stage 1 trained; Psi is thrown away."""
-    state = read_safetensors(weights)
-    for part in ("backbone", "neck"):
-        own = {k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(f"{part}.")}
-        if own:
-            load_matching(getattr(model, part), own, where=str(weights))
+def start_from(model: Classifier, weights: Path) -> None:
+    """Give a student the weights that a phase left; what its terms trained beside is dropped."""
+    state = {
+        key.removeprefix("student."): value
+        for key, value in read_safetensors(weights).items()
+        if key.startswith("student.")
+    }
+    load_matching(model, state, where=str(weights))
 
 
 def stream(
@@ -186,7 +172,8 @@ def teacher_sizes(recipe: Recipe) -> tuple[int, ...]:
 def trains_on_maps(recipe: Recipe) -> bool:
     """Whether the teacher's heads are trained on kept maps: frozen backbone, one scale."""
     frozen = recipe.teacher.trainable == "head"
-    return keeps_maps(recipe) and frozen and teacher_sizes(recipe) == (recipe.teacher.input_size,)
+    kept = bool(kept_levels(recipe, MAPS))
+    return kept and frozen and teacher_sizes(recipe) == (recipe.teacher.input_size,)
 
 
 def teacher_task(
@@ -204,11 +191,10 @@ def teacher_task(
 
 
 def knowledge(recipe: Recipe) -> Knowledge:
-    """How the teacher cache softens predictions and weights regions."""
-    stage1, stage2 = recipe.stage1, recipe.stage2
+    """How the teacher's predictions are softened and its regions weighted."""
+    config, stage2 = recipe.stage1.objectness, recipe.stage2
 
     def weigh(region_scores: Tensor, batch: Batch) -> Tensor:
-        config = stage1.objectness
         weights = objectness(
             region_scores,
             batch.scores,
@@ -219,150 +205,11 @@ def knowledge(recipe: Recipe) -> Knowledge:
         )
         if config.whole_image:
             weights = weigh_whole_image(weights, batch.mask, config.whole_image)
-        if stage1.selection == "nms":
-            return select_by_nms(
-                batch.boxes, weights, batch.mask, iou=stage1.nms_iou, keep=stage1.nms_keep
-            )
         return weights
 
     return Knowledge(stage2.class_temperature, stage2.region_temperature, weigh)
 
 
-def distillation_updates(recipe: Recipe, dataset: ViewDataset) -> int | None:
-    """Updates of both stages together, the baseline's budget; None if it has its own epochs."""
-    return None if recipe.baseline.optim is not None else budget(recipe, dataset)
-
-
-def budget(recipe: Recipe, dataset: ViewDataset) -> int:
-    """Updates that the recipe's own method has, all its stages together."""
-    parts = [recipe.stage2.optim, *([recipe.stage1.optim] if recipe.stage1.enabled else [])]
-    return sum(stage_updates(dataset, optim) for optim in parts)
-
-
-def stage_updates(dataset: ViewDataset, optim: OptimConfig) -> int:
-    """Updates of one stage."""
-    return stream(dataset, optim, sizes=(1,), seed=0, workers=0).updates(optim.epochs)
-
-
-def baseline_task(optim: OptimConfig, model: Classifier) -> ClassifierTask:
-    """Training of the plain student."""
-    return ClassifierTask(model, train_norm_statistics=optim.train_norm_statistics)
-
-
-def online_targets(recipe: Recipe, teacher: Detector, *, softened: bool = True) -> TargetsOf:
-    """What the teacher predicts for the very views that the student sees.
-
-    Args:
-        recipe: All settings.
-        teacher: In evaluation mode but for the dropout that the recipe may leave on.
-        softened: p'^T, as the released code computes it; False: p^T.
-    """
-    config = recipe.stage2
-    of_class, of_region = (
-        (config.class_temperature, config.region_temperature) if softened else (1.0, 1.0)
-    )
-    teacher.eval().heads.train(recipe.teaching.dropout)
-
-    @torch.no_grad()
-    def targets(batch: Batch) -> Tensor:
-        pixels = batch.pixels.float()
-        (output,) = teacher(pixels, batch.boxes, batch.scores, batch.mask)
-        found: Tensor = output.image_probabilities(
-            class_temperature=of_class, region_temperature=of_region
-        )
-        return found.float()
-
-    return targets
-
-
-def stage2_task(
-    recipe: Recipe, model: Classifier, classes: int, targets: Tensor | TargetsOf
-) -> ClassifierTask:
-    """Prediction-level transfer."""
-    config = recipe.stage2
-    soft = SoftLoss(
-        config.soft_loss,
-        classes=classes,
-        temperature=config.student_temperature,
-        learn_temperature=config.learn_temperature,
-    )
-    return ClassifierTask(
-        model,
-        train_norm_statistics=config.optim.train_norm_statistics,
-        soft=soft,
-        soft_weight=config.soft_weight,
-        targets=targets,
-    )
-
-
-def region_task(
-    recipe: Recipe,
-    model: Classifier,
-    teacher: Detector,
-    objectness: Tensor,
-    maps: MapStore | LevelMaps | None,
-) -> RegionTask | VectorTask:
-    """Feature-level transfer."""
-    config = recipe.stage1
-    if config.target == "fc7":
-        return _vector_task(recipe, model, teacher)
-    adapters = {
-        level: Adapter(
-            model.backbone.channels(level), teacher.backbone.channels(level), kind=config.adapter
-        )
-        for level in config.levels
-    }
-    scaled = config.channel_scale == "std" and maps is not None
-    return RegionTask(
-        model.backbone,
-        adapters,
-        maps_online(teacher) if maps is None else maps.batch,
-        objectness,
-        bins=config.bins,
-        form=config.form,
-        spreads={lv: maps.spread(lv) for lv in config.levels} if scaled and maps else {},
-        student_size=recipe.student.input_size,
-        teacher_size=recipe.teacher.input_size,
-        teacher_backbone=teacher.backbone,
-        flipped_maps=maps is not None,
-        train_norm_statistics=config.optim.train_norm_statistics,
-    )
-
-
-def maps_online(teacher: Detector) -> MapsOf:
-    """Maps computed from the very pixels of a batch."""
-
-    @torch.no_grad()
-    def online(batch: Batch, levels: tuple[str, ...]) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = teacher.backbone(
-            teacher.backbone.normalize(batch.pixels.float()), levels
-        )
-        return found
-
-    return online
-
-
-def _vector_task(recipe: Recipe, model: Classifier, teacher: Detector) -> VectorTask:
-    ours, theirs = recipe.student, recipe.teacher
-    if (ours.head, theirs.head) != ("fc6_fc7", "fc6_fc7") or ours.hidden != theirs.hidden:
-        raise ConfigError(
-            "stage1.target = 'fc7' compares fc7 vectors, so teacher and student both need"
-            " head = 'fc6_fc7' of one width; found"
-            f" teacher.head = {theirs.head!r}, teacher.hidden = {theirs.hidden}, student.head ="
-            f" {ours.head!r}, student.hidden = {ours.hidden}",
-            hint="use stage1.target = 'conv', or VGG16 for both",
-        )
-    return VectorTask(
-        model,
-        teacher,
-        student_size=recipe.student.input_size,
-        train_norm_statistics=recipe.stage1.optim.train_norm_statistics,
-        teacher_dropout=recipe.teaching.dropout,
-    )
-
-
-def stage1_size(recipe: Recipe, features: Features) -> int:
-    """Side of stage 1's views: the teacher's where it runs along, else the student's."""
-    vectors = recipe.stage1.target == "fc7" and features in REGIONAL
-    online = recipe.stage1.teacher_maps == "online" or vectors
-    return recipe.teacher.input_size if online else recipe.student.input_size
+def parameters(module: nn.Module) -> int:
+    """Number of parameters of a module."""
+    return sum(p.numel() for p in module.parameters())

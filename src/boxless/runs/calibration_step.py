@@ -1,4 +1,4 @@
-"""Fit temperatures and thresholds of every arm and seed on held-out images, and measure them."""
+"""Fit temperatures and thresholds of every variant and seed on held-out images, and measure them."""
 
 import json
 import math
@@ -8,31 +8,31 @@ from typing import Any
 import numpy as np
 
 from boxless.data.manifest import Manifest
+from boxless.files.seals import write_sealed
 from boxless.metrics.calibration import FILE_NAME, Calibration, Fit, fit_calibration
 from boxless.metrics.calibration_error import BINS, Reliability, reliability
 from boxless.metrics.f1 import F1Report, f1_report
 from boxless.metrics.temperature import negative_log_likelihood
 from boxless.runs.context import Run
-from boxless.runs.evaluation import load_predictions
-from boxless.files.seals import write_sealed
+from boxless.runs.evaluation import load_predictions, models, prediction_key
 from boxless.types import Float32Array, Float64Array
 
 
 def calibrate(run: Run, folder: Path) -> dict[str, Any]:
-    """Write ``calibration.json``: arm -> one entry a seed.
+    """Write ``calibration.json``: variant -> one entry a seed.
 
     Everything is fitted on the held-out images; test images are only measured. Without held-out
     images temperatures are 1, thresholds 0.5 and ``fitted`` is false.
     """
     predictions = load_predictions(run.folder / "evaluate")
-    arms: dict[str, list[dict[str, Any]]] = {}
-    for key, test in predictions.items():
-        arm, seed, part = key.rsplit(".", 2)
-        if part == "test":
-            held_out = predictions.get(f"{arm}.{seed}.held_out")
-            entry = {"seed": int(seed)} | _entry(run, held_out, test)
-            arms.setdefault(arm, []).append(entry)
-    write_sealed(folder / FILE_NAME, json.dumps({"schema": 1, "arms": arms}, indent=1).encode())
+    found: dict[str, list[dict[str, Any]]] = {}
+    for key, seeds in models(run.recipe).items():
+        for seed in seeds:
+            held_out = predictions.get(prediction_key(key, seed, "held_out"))
+            test = predictions[prediction_key(key, seed)]
+            found.setdefault(key, []).append({"seed": seed} | _entry(run, held_out, test))
+    value = {"schema": 2, "variants": found}
+    write_sealed(folder / FILE_NAME, json.dumps(value, indent=1).encode())
     return {"held_out_images": len(run.held_out) if run.held_out else 0}
 
 

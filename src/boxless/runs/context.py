@@ -7,15 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boxless.recipe.schema import Recipe
 from boxless.data.images import load_image
 from boxless.data.kept_images import KeptImages
 from boxless.data.manifest import Manifest
-from boxless.files.engine import Engine
-from boxless.files.ray_engine import engine_beyond
 from boxless.errors import DataError, StoreError
+from boxless.files.engine import Engine
 from boxless.files.launched import launched
+from boxless.files.ray_engine import engine_beyond
 from boxless.proposals.store import ProposalStore
+from boxless.recipe.schema import Recipe
 from boxless.types import Proposals
 
 if TYPE_CHECKING:

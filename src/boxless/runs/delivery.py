@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from boxless.files.atomic import write_atomically
 from boxless.data.manifest import Manifest
 from boxless.errors import RunError
+from boxless.files.atomic import write_atomically
+from boxless.files.paths import AnyPath
 from boxless.inference.predictor import Predictor
 from boxless.inference.preprocess import normalise
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.metrics.f1 import f1_report
 from boxless.runs.context import Run
-from boxless.runs.export import PARITY_LIMIT, best_seed, best_student, parity, require_parity
+from boxless.runs.export import PARITY_LIMIT, best_student, best_variant, parity, require_parity
 from boxless.runs.onnx_graph import onnx_bytes, with_metadata
 from boxless.runs.quantization import INT8_PLANS, prepare_graph, to_float16, to_int8
 from boxless.runs.student_facts import student_metadata
-from boxless.files.paths import AnyPath
 from boxless.training.events import StepProgress
 from boxless.types import Float32Array
 
@@ -76,13 +76,14 @@ class Delivery:
 
 
 def deliver(
-    run: Run, out: AnyPath, *, precision: Precision = "float32", limit: float = 0.01
+    run: Run, out: AnyPath, *, key: str = "", precision: Precision = "float32", limit: float = 0.01
 ) -> Delivery:
     """Write the student of a finished run as one file.
 
     Args:
         run: From `boxless.runs.finished.open_run`.
         out: The ONNX file.
+        key: Which student; see `best_variant`.
         precision: Numbers that the graph computes with.
         limit: Most mAP, as a share, that a smaller file may lose on held-out images.
 
@@ -93,13 +94,13 @@ def deliver(
         RunError: The file differs from PyTorch, or a smaller file loses more than the limit;
             nothing is written then.
     """
-    seed = best_seed(run)
-    model = best_student(run, seed)
-    about = student_metadata(run, model, seed)
+    variant = best_variant(run, key)
+    model, seed, size = best_student(run, variant), variant.seed, variant.input_size
+    about = student_metadata(run, model, variant)
     with tempfile.TemporaryDirectory(prefix="boxless-") as name:
         exact = Path(name) / "float32.onnx"
         exact.write_bytes(onnx_bytes(model, about))
-        difference = parity(run, model, exact)
+        difference = parity(run, model, exact, size)
         require_parity(difference, PARITY_LIMIT)
         if precision == "float32":
             content = exact.read_bytes()
@@ -116,7 +117,7 @@ def deliver(
         content = with_metadata(_loaded(small), facts)
         tested = [m.test_map if m else None for m in (about.metrics, facts.metrics)]
         old = Figures(exact.stat().st_size, first, difference, before, tested[0])
-        new = Figures(len(content), second, parity(run, model, small), after, tested[1])
+        new = Figures(len(content), second, parity(run, model, small, size), after, tested[1])
         write_atomically(out, content)
         return Delivery(seed, old, new, how, judge.name)
 

@@ -14,16 +14,18 @@ from torchvision.ops import nms
 
 from boxless.data.manifest import Manifest
 from boxless.errors import StoreError
+from boxless.files.seals import KEY, repair_hint, require_whole, write_sealed
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.metrics.localization import correct_localization, detection_average_precision
 from boxless.metrics.summary import classification_summary
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector
+from boxless.recipe.schema import Recipe
+from boxless.report.results import TEACHER
 from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.methods import compared, student_folder
 from boxless.runs.record import read_record
-from boxless.files.seals import KEY, repair_hint, require_whole, write_sealed
+from boxless.runs.variant import Variant, by_key, variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
@@ -38,56 +40,66 @@ TOP_REGIONS = 10
 
 PREDICTIONS = "predictions.safetensors"
 REGIONS = "teacher-regions.safetensors"
-ARMS = "arms.json"
-
-
-def arm_folders(run: Run) -> dict[str, list[Path]]:
-    """Arm -> folders of its seeds."""
-    found = {"baseline": [run.folder / "baseline" / f"seed-{s}" for s in run.seeds]}
-    for size in run.recipe.baseline.input_sizes:
-        found[f"baseline@{size}"] = [
-            run.folder / f"baseline-{size}" / f"seed-{s}" for s in run.seeds
-        ]
-    for name in compared(run.recipe):
-        found[name] = [run.folder / student_folder(name, s) for s in run.seeds]
-    found["distilled"] = [run.folder / "stage2" / f"seed-{s}" for s in run.seeds]
-    return found
+METRICS = "metrics.json"
 
 
 def evaluate(run: Run, folder: Path) -> dict[str, Any]:
-    """Predictions and metrics of all arms."""
+    """Predictions and metrics of all variants and the teacher."""
+    recipe, students = run.recipe, variants(run.recipe)
     parts = {"test": run.test} | ({"held_out": run.held_out} if run.held_out else {})
-    arms = arm_folders(run)
     predictions: dict[str, Float32Array] = {}
-    images = (1 + sum(map(len, arms.values()))) * sum(map(len, parts.values()))
+    images = (1 + len(students)) * sum(map(len, parts.values()))
     summaries: dict[str, Any] = {}
     with StepProgress("evaluate", images) as bar:
-        teacher = build.trained_detector(
-            run.recipe, len(run.classes), run.folder / "teacher" / WEIGHTS
-        )
+        teacher = build.trained_detector(recipe, len(run.classes), run.folder / "teacher" / WEIGHTS)
         run.runtime.place(teacher)
         regions: dict[str, np.ndarray] = {}
         for part, manifest in parts.items():
             found = _run_teacher(run, teacher, manifest, bar)
-            predictions[f"teacher.{run.recipe.run.seed}.{part}"] = found.probabilities
+            predictions[prediction_key(TEACHER, recipe.run.seed, part)] = found.probabilities
             if part == "test":
                 summaries["localization"] = found.localization(manifest, len(run.classes))
                 regions = {"boxes": found.top_boxes, "scores": found.top_scores}
-        for arm, folders in arms.items():
-            size = int(arm.partition("@")[2] or run.recipe.student.input_size)
-            for seed, trained in zip(run.seeds, folders, strict=True):
-                model = build.trained_student(run.recipe, len(run.classes), trained / WEIGHTS, size)
-                run.runtime.place(model)
-                for part, manifest in parts.items():
-                    predictions[f"{arm}.{seed}.{part}"] = predict(
-                        run, model, manifest, build.student_view(run.recipe, size), bar
-                    )
+        for variant in students:
+            model = student_of(run, variant)
+            size = build.student_view(recipe, variant.input_size)
+            for part, manifest in parts.items():
+                key = prediction_key(variant.key(recipe), variant.seed, part)
+                predictions[key] = predict(run, model, manifest, size, bar)
     write_sealed(folder / PREDICTIONS, save(predictions))
     write_sealed(folder / REGIONS, save(regions))
-    summaries["arms"] = _measure(run, predictions)
+    summaries["variants"] = {
+        key: [_measure(run, predictions, key, seed) for seed in seeds]
+        for key, seeds in models(recipe).items()
+    }
     summaries["teacher_fit"] = _teacher_fit(run)
-    write_sealed(folder / ARMS, json.dumps(summaries, indent=1).encode())
+    write_sealed(folder / METRICS, json.dumps(summaries, indent=1).encode())
     return {"test_images": len(run.test)}
+
+
+def models(recipe: Recipe) -> dict[str, list[int]]:
+    """Seeds of the teacher and of every variant, by its key, in the order of tables."""
+    students = {key: [one.seed for one in found] for key, found in by_key(recipe).items()}
+    return {TEACHER: [recipe.run.seed]} | students
+
+
+def prediction_key(key: str, seed: int, part: str = "test") -> str:
+    """Name of a table of predictions.
+
+    Args:
+        key: `Variant.key`, or ``teacher``.
+        seed: Seed of the student; the run's for the teacher.
+        part: ``test`` or ``held_out``.
+    """
+    return f"{key}.{seed}.{part}"
+
+
+def student_of(run: Run, variant: Variant) -> Classifier:
+    """A trained student, placed and in evaluation mode."""
+    weights = run.folder / variant.folder / WEIGHTS
+    model = build.trained_student(run.recipe, len(run.classes), weights, variant.input_size)
+    run.runtime.place(model)
+    return model
 
 
 @torch.no_grad()
@@ -188,23 +200,18 @@ def _detections(scores: Tensor, boxes: Tensor) -> Detections:
     )
 
 
-def _measure(run: Run, predictions: dict[str, Float32Array]) -> dict[str, list[dict[str, Any]]]:
-    """Metrics of every arm and seed."""
-    arms: dict[str, list[dict[str, Any]]] = {}
-    for key, probabilities in predictions.items():
-        arm, seed, part = key.rsplit(".", 2)
-        if part != "test":
-            continue
-        entry: dict[str, Any] = {
-            "seed": int(seed),
-            "metrics": classification_summary(probabilities, run.test.labels, run.classes),
-            "held_out_map": None,
-        }
-        held_out = predictions.get(f"{arm}.{seed}.held_out")
-        if held_out is not None and run.held_out is not None:
-            entry["held_out_map"] = _map(held_out, run.held_out, run.classes)
-        arms.setdefault(arm, []).append(entry)
-    return arms
+def _measure(run: Run, predictions: dict[str, Float32Array], key: str, seed: int) -> dict[str, Any]:
+    """Metrics of one trained model."""
+    test = predictions[prediction_key(key, seed)]
+    held_out = predictions.get(prediction_key(key, seed, "held_out"))
+    held_out_map = None
+    if held_out is not None and run.held_out is not None:
+        held_out_map = _map(held_out, run.held_out, run.classes)
+    return {
+        "seed": seed,
+        "metrics": classification_summary(test, run.test.labels, run.classes),
+        "held_out_map": held_out_map,
+    }
 
 
 def _teacher_fit(run: Run) -> dict[str, float]:
@@ -228,14 +235,16 @@ def _plain(values: np.ndarray) -> list[float | None]:
 
 
 def load_predictions(folder: Path) -> dict[str, Float32Array]:
-    """Predictions of a finished evaluation, ``arm.seed.part`` -> (M, K)."""
+    """Predictions of a finished evaluation, by `prediction_key`: (M, K)."""
     found: dict[str, Float32Array] = _read(folder / PREDICTIONS, load_file)
     return found
 
 
 def load_summaries(folder: Path) -> dict[str, Any]:
     """Metrics of a finished evaluation, as `evaluate` wrote them."""
-    found: dict[str, Any] = _read(folder / ARMS, lambda path: json.loads(path.read_text("utf-8")))
+    found: dict[str, Any] = _read(
+        folder / METRICS, lambda path: json.loads(path.read_text("utf-8"))
+    )
     found.pop(KEY, None)
     return found
 

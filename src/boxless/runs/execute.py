@@ -10,20 +10,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from boxless.files.atomic import write_atomically
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
+from boxless.files.atomic import write_atomically
 from boxless.files.lock import held
-from boxless.runs.computing import NAME as COMPUTING
-from boxless.runs.computing import decided
+from boxless.recipe.recipe_files import dotted
 from boxless.runs.context import Run
 from boxless.runs.leak_check import refuse_leaks
 from boxless.runs.plan import AFTER_TRAINING, VERBS, plan
 from boxless.runs.record import NAME, StepRecord, differences, now, read_record, to_json
 from boxless.runs.step import Step
-from boxless.recipe.recipe_files import dotted
 from boxless.training.files import CHECKPOINT
 
-RUN_FILES = ("recipe.toml", COMPUTING, "results.json", "report.html")
+RUN_FILES = ("recipe.toml", "results.json", "report.html")
 """Files that lie in the run folder itself."""
 
 LOADERS = 30.0
@@ -51,8 +49,6 @@ def execute(
             raise ConfigError(unknown_name("step", verb, VERBS))
     _check_splits(run, until)
     console = Console(stderr=True)
-    with _missing_packages():
-        run = decided(run)
     steps = plan(run)
     redo = _forced(steps, forced_verbs)
     places = [place for place, step in enumerate(steps) if step.verb == until]
@@ -133,9 +129,7 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
     try:
         with _missing_packages():
             if step.trains and run.processes is not None:
-                config = run.recipe.run
                 word = {"step": step.name, "fingerprint": record.fingerprint}
-                word |= {"precision": config.precision, "compile": config.compile}
                 run.processes.tell(json.dumps(word))
             record.facts = step.action(run, folder)
     except NumericsError as error:
@@ -175,7 +169,7 @@ def _check_networks(run: Run, todo: list[Step]) -> None:
     with _missing_packages():
         from boxless.runs.preflight import check_networks  # noqa: PLC0415
 
-        check_networks(run, {step.verb for step in todo})
+        check_networks(run, todo)
 
 
 @contextmanager
@@ -212,7 +206,7 @@ def expected_records(run: Run, steps: list[Step]) -> dict[str, StepRecord]:
     for step in steps:
         inputs = {"data": run.manifest.fingerprint}
         inputs |= {need: records[need].fingerprint for need in step.needs}
-        records[step.name] = StepRecord(step.name, step.settings, inputs)
+        records[step.name] = StepRecord(step.name, step.kind, step.settings, inputs)
     return records
 
 

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from boxless.files.atomic import write_atomically
 from boxless.data.manifest import Manifest
-from boxless.errors import RunError
+from boxless.errors import ConfigError, RunError, unknown_name
+from boxless.files.atomic import write_atomically
 from boxless.inference.predictor import Predictor
 from boxless.models.classifier import Classifier
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_summaries
 from boxless.runs.onnx_graph import ExportedStudent, onnx_bytes
-from boxless.runs.student_facts import ARM, student_metadata
+from boxless.runs.student_facts import student_metadata
+from boxless.runs.variant import Variant, by_key
 from boxless.training.batches import whole_batches
 from boxless.training.files import WEIGHTS
 from boxless.types import Float32Array
@@ -29,41 +30,56 @@ ODD_BATCH = 7
 
 def export_student(run: Run, folder: Path) -> dict[str, Any]:
     """Write ``student.onnx`` for the seed that is best on held-out images."""
-    seed = best_seed(run)
-    model = best_student(run, seed)
-    about = student_metadata(run, model, seed)
+    variant = best_variant(run)
+    model = best_student(run, variant)
+    about = student_metadata(run, model, variant)
     write_atomically(folder / NAME, onnx_bytes(model, about))
-    difference = parity(run, model, folder / NAME)
+    difference = parity(run, model, folder / NAME, variant.input_size)
     require_parity(difference, PARITY_LIMIT)
     return {
-        "seed": seed,
+        "variant": variant.key(run.recipe),
+        "seed": variant.seed,
         "bytes": (folder / NAME).stat().st_size,
         "largest_difference": difference,
         "images_compared": min(PARITY_IMAGES, len(run.test)),
     }
 
 
-def best_seed(run: Run) -> int:
-    """The seed whose distilled student is best on held-out images (never on test)."""
-    summary = load_summaries(run.folder / "evaluate")
-    entries = summary["arms"][ARM]
-    return int(max(entries, key=lambda e: e["held_out_map"] or 0.0)["seed"])
+def best_variant(run: Run, key: str = "") -> Variant:
+    """The student that is best on held-out images (never on test) among the seeds of a method.
+
+    Args:
+        run: The run, evaluated.
+        key: METHOD or METHOD@SIZE; empty = the run's own method.
+
+    Raises:
+        ConfigError: The run has no such student.
+    """
+    known = by_key(run.recipe)
+    key = key or run.recipe.method
+    if key not in known:
+        raise ConfigError(
+            unknown_name("variant", key, known), hint="the run's results.json lists them all"
+        )
+    entries = load_summaries(run.folder / "evaluate")["variants"][key]
+    seed = max(entries, key=lambda entry: entry["held_out_map"] or 0.0)["seed"]
+    return next(variant for variant in known[key] if variant.seed == seed)
 
 
-def best_student(run: Run, seed: int) -> Classifier:
-    """The distilled student of a seed, on the CPU."""
-    weights = run.folder / "stage2" / f"seed-{seed}" / WEIGHTS
-    return build.trained_student(run.recipe, len(run.classes), weights)
+def best_student(run: Run, variant: Variant) -> Classifier:
+    """A trained student, on the CPU."""
+    weights = run.folder / variant.folder / WEIGHTS
+    return build.trained_student(run.recipe, len(run.classes), weights, variant.input_size)
 
 
-def parity(run: Run, model: Classifier, path: Path) -> float:
+def parity(run: Run, model: Classifier, path: Path, size: int = 0) -> float:
     """Largest difference between the file's and PyTorch's probabilities on test images.
 
     PyTorch's images come the way that training takes, the file's the way that prediction takes.
     """
     predictor = Predictor.load(path)
     part = run.test.without(run.test.image_ids[PARITY_IMAGES:])
-    wanted = torch_probabilities(run, model, part, predictor.metadata.temperatures)
+    wanted = torch_probabilities(run, model, part, predictor.metadata.temperatures, size)
     squares = [predictor.prepare(run.images(record.path)).pixels for record in part.records]
     # Batches of an odd size, so that a batch size frozen into the graph would show.
     starts = range(0, len(squares), ODD_BATCH)
@@ -87,11 +103,11 @@ def require_parity(difference: float, limit: float) -> None:
 
 @torch.no_grad()
 def torch_probabilities(
-    run: Run, model: Classifier, part: Manifest, temperatures: Sequence[float]
+    run: Run, model: Classifier, part: Manifest, temperatures: Sequence[float], size: int = 0
 ) -> Float32Array:
     """Probabilities (M, K) of the student in PyTorch, float32 on the CPU."""
     graph = ExportedStudent(model.cpu(), temperatures).eval()
-    size = build.student_view(run.recipe)
-    batches = whole_batches(run.dataset(part), size=size, batch_size=ODD_BATCH)
+    side = build.student_view(run.recipe, size)
+    batches = whole_batches(run.dataset(part), size=side, batch_size=ODD_BATCH)
     rows = [graph(model.backbone.normalize(batch.pixels.float()))[0] for batch in batches]
     return np.asarray(torch.cat(rows).numpy(), np.float32)

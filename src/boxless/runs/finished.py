@@ -4,10 +4,10 @@ from pathlib import Path
 
 from boxless.data.sources import load_manifest
 from boxless.errors import RunError
+from boxless.recipe.recipe_files import load_recipe
 from boxless.runs.context import Run
 from boxless.runs.readable import without_bad_images
 from boxless.runs.record import read_record
-from boxless.recipe.recipe_files import load_recipe
 
 RECIPE = "recipe.toml"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boxless.errors import RunError
-from boxless.runs.computing import following
 from boxless.runs.context import Run
 from boxless.runs.execute import execute, expected_records
 from boxless.runs.plan import plan
@@ -37,7 +36,7 @@ def execute_together(
     Args:
         processes: Those of this launch.
         load: Makes the run; the others do so when they are needed first.
-        until: Last verb to carry out.
+        until: Last verb to carry out; "" for the run's own method.
         force: Verbs whose results are thrown away.
         only: Carry out `until` and what it needs.
 
@@ -46,14 +45,15 @@ def execute_together(
         RunError: The others do not see the same run folder or the same data.
     """
     if processes.leads:
-        execute(load(), until=until, force=force, only=only)
+        run = load()
+        execute(run, until=until or run.recipe.method, force=force, only=only)
         processes.tell(END)
         return
-    run: Run | None = None
+    own: Run | None = None
     while (word := processes.hear()) != END:
         told = json.loads(word)
-        run = run or following(load(), told)  # with what the first has measured
-        _train_along(run, told["step"], told["fingerprint"])
+        own = own or load()
+        _train_along(own, told["step"], told["fingerprint"])
 
 
 def _train_along(run: Run, step: str, fingerprint: str) -> None:

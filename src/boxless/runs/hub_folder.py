@@ -7,7 +7,7 @@ from boxless.files.atomic import write_atomically
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.models.pretrained import CARD
 from boxless.runs.context import Run
-from boxless.runs.export import NAME, best_seed, best_student
+from boxless.runs.export import NAME, best_student, best_variant
 from boxless.runs.model_card import model_card
 from boxless.runs.onnx_graph import onnx_bytes
 from boxless.runs.student_facts import student_metadata
@@ -15,12 +15,13 @@ from boxless.runs.student_facts import student_metadata
 ABOUT = ("thresholds", "temperatures", "provenance", "metrics", "version")
 
 
-def write_hub_folder(run: Run, folder: Path) -> bool:
+def write_hub_folder(run: Run, folder: Path, key: str = "") -> bool:
     """Write ``model.safetensors``, ``config.json``, ``README.md`` and ``student.onnx``.
 
     Args:
         run: From `boxless.runs.finished.open_run`.
         folder: Where to write; its other files stay.
+        key: Which student; see `best_variant`.
 
     Returns:
         Whether timm alone can use the whole model, not only its backbone.
@@ -28,9 +29,9 @@ def write_hub_folder(run: Run, folder: Path) -> bool:
     Raises:
         RunError: The folder cannot be written.
     """
-    seed = best_seed(run)
-    model = best_student(run, seed)
-    facts = student_metadata(run, model, seed)
+    variant = best_variant(run, key)
+    model = best_student(run, variant)
+    facts = student_metadata(run, model, variant)
     whole = model.save_pretrained(
         folder, classes=run.classes, input_size=facts.input_size, about=_about(facts)
     )

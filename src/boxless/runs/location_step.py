@@ -13,15 +13,19 @@ from safetensors.numpy import load_file, save
 
 from boxless.data.manifest import Manifest
 from boxless.errors import StoreError
+from boxless.files.seals import require_whole, write_sealed
 from boxless.inference.location import LocationSettings
+from boxless.methods.table import PLAIN
 from boxless.metrics.answer_bootstrap import paired_answer_bootstrap
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector
+from boxless.recipe.schema import Recipe
+from boxless.report.results import TEACHER
 from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.evaluation import arm_folders, load_predictions
+from boxless.runs.evaluation import load_predictions, prediction_key, student_of
 from boxless.runs.looking import Answers, look, references
-from boxless.files.seals import require_whole, write_sealed
+from boxless.runs.variant import variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
@@ -29,65 +33,62 @@ from boxless.types import Float32Array
 
 FILE_NAME: Final = "location.json"
 MAPS: Final = "examples.safetensors"
-"""``rows`` of test images, and class maps (rows, K, h, w) of each of `SHOWN`, first seed."""
+"""``rows`` of test images, and class maps (rows, K, h, w) of each of `shown_keys`, first seed."""
 EXAMPLES: Final = 6
 """Test images shown in the report, picked at regular steps."""
 BACKGROUND_IMAGES: Final = 500
 """Most images that the background of the maps is taken from."""
-SHOWN: Final = ("teacher", "baseline", "distilled")
 
 
-def locate_arms(run: Run, folder: Path) -> dict[str, Any]:
-    """Write ``location.json``: settings of every arm and seed and, with true boxes, figures.
+def locate_variants(run: Run, folder: Path) -> dict[str, Any]:
+    """Write ``location.json``: settings of every variant and, with true boxes, figures.
 
     The background of a student's maps is their mean over held-out images and classes (training
     images where none are held out): it needs no box and no tag.
     """
-    arms = arm_folders(run)
-    blank = _reference_images(run)
+    recipe, blank = run.recipe, _reference_images(run)
     measured = run.test if run.test.has_boxes else None
-    students = sum(map(len, arms.values()))
-    images = (students + 1) * (len(blank) + (len(measured) if measured else 0))
+    images = (len(variants(recipe)) + 1) * (len(blank) + (len(measured) if measured else 0))
     probabilities = load_predictions(run.folder / "evaluate")
     found: dict[str, list[dict[str, Any]]] = {}
     answers: dict[str, list[Answers]] = {}
     rows = np.unique(np.linspace(0, len(run.test) - 1, EXAMPLES).astype(np.int64))
     shown: dict[str, np.ndarray] = {"rows": rows}
     with StepProgress("locate", images) as bar:
-        for arm, seed, model, size in _models(run, arms):
+        for key, seed, model, size in _models(run):
             settings = settings_of(model, size, class_maps(run, model, blank, size, bar))
             entry: dict[str, Any] = {"seed": seed, "settings": asdict(settings)}
             if measured is not None:
                 maps = class_maps(run, model, measured, size, bar)
-                scores = probabilities[f"{arm}.{seed}.test"]
-                answers.setdefault(arm, []).append(look(run, maps, scores, settings))
-                entry["figures"] = answers[arm][-1].figures()
-                if arm in SHOWN and seed == run.recipe.run.seed:
-                    shown[arm] = maps[rows]
-            found.setdefault(arm, []).append(entry)
+                scores = probabilities[prediction_key(key, seed)]
+                answers.setdefault(key, []).append(look(run, maps, scores, settings))
+                entry["figures"] = answers[key][-1].figures()
+                if key in shown_keys(recipe) and seed == recipe.run.seed:
+                    shown[key] = maps[rows]
+            found.setdefault(key, []).append(entry)
     summary = _summary(run, answers) if measured is not None else None
-    value = {"schema": 1, "arms": found, "summary": summary}
+    value = {"schema": 2, "variants": found, "summary": summary}
     write_sealed(folder / MAPS, save(shown))
     write_sealed(folder / FILE_NAME, json.dumps(value, indent=1).encode())
     return {"images": len(measured) if measured else 0}
 
 
-def _models(
-    run: Run, arms: dict[str, list[Path]]
-) -> Iterator[tuple[str, int, Classifier | Detector, int]]:
-    """Arm, seed, network and side of its input, one after the other."""
-    if run.recipe.teacher.head == "pooled_linear":
-        teacher = build.trained_detector(
-            run.recipe, len(run.classes), run.folder / "teacher" / WEIGHTS
-        )
+def shown_keys(recipe: Recipe) -> tuple[str, ...]:
+    """Models whose maps the report shows: teacher, plain student, distilled student."""
+    return (TEACHER, PLAIN, recipe.method)
+
+
+def _models(run: Run) -> Iterator[tuple[str, int, Classifier | Detector, int]]:
+    """Key, seed, network and side of its input, one after the other."""
+    recipe = run.recipe
+    if recipe.teacher.head == "pooled_linear":
+        weights = run.folder / "teacher" / WEIGHTS
+        teacher = build.trained_detector(recipe, len(run.classes), weights)
         run.runtime.place(teacher)
-        yield "teacher", run.recipe.run.seed, teacher, run.recipe.teacher.input_size
-    for arm, folders in arms.items():
-        side = int(arm.partition("@")[2] or run.recipe.student.input_size)
-        for seed, trained in zip(run.seeds, folders, strict=True):
-            model = build.trained_student(run.recipe, len(run.classes), trained / WEIGHTS, side)
-            run.runtime.place(model)
-            yield arm, seed, model, build.student_view(run.recipe, side)
+        yield TEACHER, recipe.run.seed, teacher, recipe.teacher.input_size
+    for variant in variants(recipe):
+        size = build.student_view(recipe, variant.input_size)
+        yield variant.key(recipe), variant.seed, student_of(run, variant), size
 
 
 def _reference_images(run: Run) -> Manifest:
@@ -135,8 +136,8 @@ def _summary(run: Run, answers: dict[str, list[Answers]]) -> dict[str, Any]:
     gains: dict[str, Any] = {"gain_pointing": None, "gain_corloc": None}
     for name in ("pointing", "corloc"):
         pair = [
-            np.stack([getattr(one, name) for one in answers[arm]])
-            for arm in ("distilled", "baseline")
+            np.stack([getattr(one, name) for one in answers[key]])
+            for key in (run.recipe.method, PLAIN)
         ]
         if not np.isnan(pair[0]).all():
             interval = paired_answer_bootstrap(*pair)
@@ -146,24 +147,24 @@ def _summary(run: Run, answers: dict[str, list[Answers]]) -> dict[str, Any]:
     return references(run) | gains
 
 
-def load_location(folder: Path, arm: str, seed: int) -> LocationSettings:
+def load_location(folder: Path, key: str, seed: int) -> LocationSettings:
     """How boxes are made of a student's class maps.
 
     Args:
         folder: Folder of the step, ``RUN/locate``.
-        arm: Key of the arm.
+        key: Key of the variant.
         seed: Seed of the student.
 
     Raises:
         StoreError: The file is missing or damaged, or knows no such student.
     """
-    for entry in load_looking(folder)["arms"].get(arm, ()):
+    for entry in load_looking(folder)["variants"].get(key, ()):
         if entry["seed"] == seed:
             settings = dict(entry["settings"])
             settings["background"] = tuple(tuple(row) for row in settings["background"])
             return LocationSettings(**settings)
     raise StoreError(
-        f"{folder / FILE_NAME} knows no student of arm {arm!r}, seed {seed}",
+        f"{folder / FILE_NAME} knows no student of variant {key!r}, seed {seed}",
         hint="run the same command again with --force locate",
     )
 
@@ -198,7 +199,7 @@ def load_examples(folder: Path) -> dict[str, np.ndarray]:
 
 
 def load_looking(folder: Path) -> dict[str, Any]:
-    """All that the step ``locate`` found: ``arms`` and ``summary``.
+    """All that the step ``locate`` found: ``variants`` and ``summary``.
 
     Raises:
         StoreError: The file is missing or damaged.
@@ -207,7 +208,7 @@ def load_looking(folder: Path) -> dict[str, Any]:
     try:
         require_whole(path)
         value: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        for entry in (entry for entries in value["arms"].values() for entry in entries):
+        for entry in (entry for entries in value["variants"].values() for entry in entries):
             _ = entry["seed"], entry["settings"]["background"], value["summary"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(

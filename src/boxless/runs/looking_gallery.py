@@ -1,15 +1,11 @@
 """Which pictures of class maps the report shows."""
 
-from boxless.runs.context import Run
-from boxless.runs.location_step import SHOWN, load_examples, load_location
 from boxless.report.looking_pictures import LookingItem
+from boxless.runs.context import Run
+from boxless.runs.location_step import load_examples, load_location, shown_keys
 from boxless.types import PRESENT
 
-_NAMES = {
-    "teacher": "teacher",
-    "baseline": "without distillation",
-    "distilled": "with distillation",
-}
+_NAMES = ("teacher", "without distillation", "with distillation")
 
 
 def looking_items(run: Run) -> list[LookingItem]:
@@ -20,13 +16,14 @@ def looking_items(run: Run) -> list[LookingItem]:
     """
     folder = run.folder / "locate"
     found = load_examples(folder)
-    arms = [arm for arm in SHOWN if arm in found]
-    settings = {arm: load_location(folder, arm, run.recipe.run.seed) for arm in arms}
+    named = dict(zip(shown_keys(run.recipe), _NAMES, strict=True))
+    keys = [key for key in named if key in found]
+    settings = {key: load_location(folder, key, run.recipe.run.seed) for key in keys}
     items = []
     for place, row in enumerate(found["rows"].tolist()):
         record = run.test.records[row]
         true = [k for k, value in enumerate(record.labels) if value == PRESENT]
-        if not arms or not true:
+        if not keys or not true:
             continue
         boxes = tuple(box.xyxy for box in record.boxes or () if box.label == true[0])
         items.append(
@@ -35,7 +32,7 @@ def looking_items(run: Run) -> list[LookingItem]:
                 name=run.classes[true[0]],
                 label=true[0],
                 truth=boxes,
-                maps=tuple((_NAMES[arm], found[arm][place], settings[arm]) for arm in arms),
+                maps=tuple((named[key], found[key][place], settings[key]) for key in keys),
                 caption=record.image_id,
             )
         )

@@ -9,9 +9,10 @@ import numpy as np
 
 from boxless.inference.prediction import DEFAULT_THRESHOLD
 from boxless.inference.student_metadata import Provenance, StudentMetadata
+from boxless.methods.table import PLAIN
+from boxless.report.results import TEACHER
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_summaries
-from boxless.runs.student_facts import ARM
 
 _HEAD = """---
 library_name: timm
@@ -24,12 +25,6 @@ license: other
 license_name: see-section-licence
 ---
 """
-
-_ROWS = (
-    ("baseline", "plain student, the same without distillation"),
-    (ARM, "**this student, distilled**"),
-    ("teacher", "teacher (weakly supervised detector, thrown away)"),
-)
 
 
 def model_card(run: Run, facts: StudentMetadata, *, whole: bool) -> str:
@@ -103,20 +98,22 @@ def _name(facts: StudentMetadata) -> str:
 
 
 def _figures(run: Run, source: Provenance) -> str:
-    """Every arm beside its twin: mean over the seeds, and the seed that is published."""
-    arms = load_summaries(run.folder / "evaluate")["arms"]
-    count = len(arms[ARM])
+    """Student, twin and teacher: mean over the seeds, and the seed that is published."""
+    found = load_summaries(run.folder / "evaluate")["variants"]
+    count = len(found[source.variant])
+    labels = {PLAIN: "plain student, the same without distillation"}
+    labels |= {source.variant: "**this student**", TEACHER: "teacher (weakly supervised detector)"}
     lines = [
         f"{len(run.test)} test images; mean over {count} seed{'s' * (count > 1)}, in percent. This"
         f" is seed {source.seed}, chosen on held-out images.\n",
         "| model | mAP | F1-C at 0.5 | OF1 at 0.5 | mAP of this seed |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for arm, label in _ROWS:
-        entries = arms.get(arm, [])
+    for key, label in labels.items():
+        entries = found.get(key, [])
         if not entries:
             continue
-        own = [e for e in entries if e["seed"] == source.seed and arm != "teacher"]
+        own = [e for e in entries if e["seed"] == source.seed and key != TEACHER]
         cells = [_mean(entries, *path) for path in (("map",), _f1("f1_c"), _f1("of1"))]
         lines.append(f"| {label} | {' | '.join(cells)} | {_mean(own, 'map')} |")
     return "\n".join(lines) + "\n"

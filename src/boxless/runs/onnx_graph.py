@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from boxless.errors import RunError
+from boxless.files.seals import sealed
 from boxless.inference.student_file import INPUT, MAPS, OUTPUT
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.models.classifier import Classifier
-from boxless.files.seals import sealed
 
 OPSET = 18
 

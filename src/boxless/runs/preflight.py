@@ -1,48 +1,67 @@
 """Build the networks of a recipe once before any work, so that a wrong name costs seconds."""
 
-from boxless.recipe.schema import StudentConfig, TeacherConfig
+from collections.abc import Sequence
+
 from boxless.errors import BoxlessError, ConfigError, DataError
-from boxless.methods.table import REGIONAL
+from boxless.methods.table import METHODS, PLAIN
+from boxless.methods.transfer import Transfer
 from boxless.models.backbone import Backbone
+from boxless.recipe.schema import Recipe
+from boxless.recipe.sections import StudentConfig, TeacherConfig
 from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.levels import feature_levels
-from boxless.runs.method_plan import METHOD_VERBS
-from boxless.runs.methods import compared
+from boxless.runs.step import Step
 from boxless.training.compiling import require_compiler
 from boxless.training.runtime import default_device
 
 
-def check_networks(run: Run, verbs: set[str]) -> None:
+def check_networks(run: Run, steps: Sequence[Step]) -> None:
     """Check backbones, weights and levels of the steps that are about to be done.
 
     Args:
         run: The run.
-        verbs: Verbs of those steps.
+        steps: Those steps.
 
     Raises:
         ConfigError: A network, its weights or one of its levels does not exist, or an input side
             leaves a level with part of a cell; the section of the recipe is named.
         DataError: A teacher is to be trained on a single class.
     """
-    recipe = run.recipe
+    recipe, verbs = run.recipe, {step.verb for step in steps}
     if recipe.run.compile == "yes":
         require_compiler(default_device(), 1 if run.processes is None else run.processes.count)
     if "teacher" in verbs:
         _check_classes(run)
-    matched = {"stage1.levels": recipe.stage1.levels if recipe.stage1.enabled else ()}
-    for method in compared(recipe).values():
-        if method.features in REGIONAL:
-            matched["stage1.levels"] = recipe.stage1.levels
-        elif method.features != "none":
-            matched[f"{method.features}.levels"] = feature_levels(recipe, method.features)
-    if verbs & {"teacher", "maps", "cache", "stage1", *METHOD_VERBS}:
+    matched = _matched_levels(recipe)
+    distils = any(step.phase and step.phase.variant.method != PLAIN for step in steps)
+    if distils or verbs & {"teacher", "maps", "cache"}:
         own = {"teacher.level": (recipe.teacher.level,)}
         _check("teacher", recipe.teacher, {**own, **matched})
-    if verbs & {"baseline", "stage1", "stage2", *METHOD_VERBS}:
-        if recipe.stage1.enabled and recipe.stage1.target == "fc7":
+    if any(step.phase for step in steps):
+        if _compares_vectors(recipe):
             matched["teacher.level"] = (recipe.teacher.level,)
         _check("student", recipe.student, matched)
+
+
+def _transfers(recipe: Recipe) -> list[Transfer]:
+    """What all methods of a run transfer."""
+    phases = (phase for name in recipe.distilling for phase in METHODS[name].phases)
+    return [kind.of(recipe) for phase in phases for kind in phase]
+
+
+def _matched_levels(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    """The levels that are matched, by the setting that names them."""
+    names = {"hint": "hint.levels", "attention": "attention.levels"}
+    return {
+        names.get(transfer.name, "stage1.levels"): transfer.needs.levels
+        for transfer in _transfers(recipe)
+        if transfer.needs.levels
+    }
+
+
+def _compares_vectors(recipe: Recipe) -> bool:
+    needs = [transfer.needs for transfer in _transfers(recipe)]
+    return any(need.regions and not need.levels for need in needs)
 
 
 def _check_classes(run: Run) -> None:

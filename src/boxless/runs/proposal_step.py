@@ -5,15 +5,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from boxless.recipe.schema import ProposalsConfig
 from boxless.data.images import load_image
 from boxless.data.outline import load_outline
-from boxless.runs.context import Run, advice_for_runs
-from boxless.proposals.extract import extract
 from boxless.files.progress import ImageProgress
+from boxless.proposals.extract import extract
 from boxless.proposals.index import Setting
 from boxless.proposals.proposer import make_proposer, setting_names, works_in_process
 from boxless.proposals.recall import recall_table
+from boxless.recipe.sections import ProposalsConfig
+from boxless.runs.context import Run, advice_for_runs
 
 # Settings of the recipe (first) as the proposer's own (second), for the methods that have them.
 SETTINGS = {

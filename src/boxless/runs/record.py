@@ -18,7 +18,8 @@ class StepRecord:
     """State of one step.
 
     Attributes:
-        name: Folder of the step below the run's, such as ``baseline/seed-0``.
+        name: Folder of the step below the run's, such as ``students/plain/224px/seed-0``.
+        kind: What it does: ``features`` or ``student`` for phases, else its verb.
         settings: Dotted recipe values the step depends on.
         inputs: Fingerprints of what it reads, by name.
         status: ``running`` or ``done``.
@@ -28,6 +29,7 @@ class StepRecord:
     """
 
     name: str
+    kind: str
     settings: Settings
     inputs: dict[str, str]
     status: str = "running"

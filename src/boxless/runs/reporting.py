@@ -1,38 +1,33 @@
 """Join what the steps found into results.json and report.html."""
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from boxless import __version__
+from boxless.methods.table import PLAIN
 from boxless.metrics.bootstrap import Interval, paired_bootstrap
 from boxless.metrics.calibration import load_entries
-from boxless.runs.computing import measured_for
+from boxless.report.gallery import GalleryItem
+from boxless.report.html import write_report
+from boxless.report.results import TEACHER, parse_results
+from boxless.report.results import write_results as write_json
 from boxless.runs.context import Run
 from boxless.runs.environment import environment, torch_environment
 from boxless.runs.evaluation import (
-    arm_folders,
     load_predictions,
     load_regions,
     load_summaries,
+    prediction_key,
     seconds_of,
 )
+from boxless.runs.levels import MAPS
 from boxless.runs.location_step import load_looking
 from boxless.runs.looking_gallery import looking_items
-from boxless.runs.methods import (
-    compared,
-    first_folder,
-    own_method,
-    same_as_own,
-    student_folder,
-)
-from boxless.runs.plan import plan
+from boxless.runs.phases import phases_of
 from boxless.runs.record import now, read_record
-from boxless.report.gallery import GalleryItem
-from boxless.report.html import write_report
-from boxless.report.results import parse_results
-from boxless.report.results import write_results as write_json
+from boxless.runs.variant import by_key
 from boxless.training.events import read_events
 from boxless.types import Float32Array, Int8Array
 
@@ -40,25 +35,30 @@ GALLERY = 12
 SHOWN_LABELS = 5
 
 
-def write_results(run: Run, folder: Path) -> dict[str, Any]:
-    """Write ``results.json`` and ``report.html`` into the run folder."""
-    del folder  # both belong to the run, not to the step
+def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
+    """Write ``results.json`` and ``report.html`` into the run folder.
+
+    Args:
+        run: The run; its steps are done.
+        steps: Their names, in order.
+    """
     found = load_summaries(run.folder / "evaluate")
     predictions = load_predictions(run.folder / "evaluate")
-    timed = measured_for(run)
     results = parse_results(
         {
-            "schema": 1,
+            "schema": 2,
             "boxless": __version__,
             "created": now(),
             "recipe": run.recipe.model_dump(mode="json"),
             "data": _data(run),
-            "arms": _arms(run, found),
-            "gain": _gain(run, "distilled", found, predictions),
-            "gains": {arm: _gain(run, arm, found, predictions) for arm in compared(run.recipe)},
-            "steps": _steps(run),
+            "method": run.recipe.method,
+            "variants": _variants(run, found),
+            "gain": _gain(run, run.recipe.method, found, predictions),
+            "gains": {
+                key: _gain(run, key, found, predictions) for key in run.recipe.distilling[1:]
+            },
+            "steps": _steps(run, steps),
             "environment": environment() | torch_environment(),
-            "computing": None if timed is None else timed.model_dump(),
             "recall": _facts(run, "proposals").get("recall"),
             "looking": load_looking(run.folder / "locate")["summary"],
         }
@@ -90,84 +90,75 @@ def _data(run: Run) -> dict[str, Any]:
     }
 
 
-def _arms(run: Run, found: dict[str, Any]) -> dict[str, Any]:
-    folders = arm_folders(run)
-    labels = _labels(run)
-    size = run.recipe.student.input_size
+def _variants(run: Run, found: dict[str, Any]) -> dict[str, Any]:
+    """Teacher and students with all their seeds, in the order of tables."""
+    recipe = run.recipe
     fitted = load_entries(run.folder / "calibrate")
-    located = load_looking(run.folder / "locate")["arms"]
-    arms: dict[str, Any] = {}
-    for arm, entries in found["arms"].items():
-        steps = folders.get(arm, [run.folder / "teacher"])
-        for entry, step in zip(entries, steps, strict=True):
-            record = read_record(step)
-            facts = record.facts if record else {}
-            entry |= {"updates": facts.get("updates", 0), "seconds": seconds_of(step)}
-            entry["calibration"] = _of_seed(fitted, arm, entry["seed"])
-            entry["looking"] = (_of_seed(located, arm, entry["seed"]) or {}).get("figures")
-            entry["train_map"] = None
-            if arm == "teacher":
-                entry["train_map"] = found["teacher_fit"]["train_map"]
-                # What distillation costs beside the student: the maps and the cache too.
-                entry["seconds"] += seconds_of(run.folder / "maps")
-                entry["seconds"] += seconds_of(run.folder / "cache")
-            first = _first_phase(run, arm, entry["seed"])
-            if first is not None:
-                entry["updates"] += _facts(run, first)["updates"]
-                entry["seconds"] += seconds_of(run.folder / first)
-        other = arm.partition("@")[2]
-        input_size = run.recipe.teacher.input_size if arm == "teacher" else int(other or size)
-        arms[arm] = {
-            "label": labels.get(arm, f"student without distillation at {other} px"),
-            "input_size": input_size,
-            "parameters": _facts(run, str(steps[0].relative_to(run.folder)))["parameters"],
-            "seeds": entries,
-            "localization": found["localization"] if arm == "teacher" else None,
+    located = load_looking(run.folder / "locate")["variants"]
+
+    def entry(key: str, place: int, folders: list[str]) -> dict[str, Any]:
+        own: dict[str, Any] = found["variants"][key][place]
+        looking = _of_seed(located, key, own["seed"]) or {}
+        return own | {
+            "updates": sum(_facts(run, folder).get("updates", 0) for folder in folders),
+            "seconds": sum(seconds_of(run.folder / folder) for folder in folders),
+            "calibration": _of_seed(fitted, key, own["seed"]),
+            "looking": looking.get("figures"),
+            "train_map": found["teacher_fit"]["train_map"] if key == TEACHER else None,
         }
-    plain = sorted(a for a in arms if a.startswith("baseline"))
-    order = ["teacher", *plain, *compared(run.recipe), "distilled"]
-    return {arm: arms[arm] for arm in order if arm in arms}
+
+    # What distillation costs beside the student: the maps and the cache too.
+    shared = ["teacher", *(step for step in (MAPS, "cache") if (run.folder / step).exists())]
+    rows = {
+        TEACHER: {
+            "label": "teacher (detector, dropped after training)",
+            "method": TEACHER,
+            "input_size": recipe.teacher.input_size,
+            "parameters": _facts(run, "teacher")["parameters"],
+            "seeds": [entry(TEACHER, 0, shared)],
+            "localization": found["localization"],
+        }
+    }
+    for key, students in by_key(recipe).items():
+        folders = [[phase.folder for phase in phases_of(recipe, one)] for one in students]
+        own = key == recipe.method
+        label = students[0].label(recipe)
+        rows[key] = {
+            "label": f"student with distillation ({label})" if own else label,
+            "method": students[0].method,
+            "input_size": students[0].input_size,
+            "parameters": _facts(run, students[0].folder)["parameters"],
+            "seeds": [entry(key, place, steps) for place, steps in enumerate(folders)],
+            "localization": None,
+        }
+    return rows
 
 
-def _of_seed(arms: dict[str, list[dict[str, Any]]], arm: str, seed: int) -> dict[str, Any] | None:
+def _of_seed(
+    variants: dict[str, list[dict[str, Any]]], key: str, seed: int
+) -> dict[str, Any] | None:
     """What a step found for one training run, without its seed; None where it found nothing."""
-    for entry in arms.get(arm, ()):
+    for entry in variants.get(key, ()):
         if entry["seed"] == seed:
-            return {key: value for key, value in entry.items() if key != "seed"}
+            return {name: value for name, value in entry.items() if name != "seed"}
     return None
 
 
-def _labels(run: Run) -> dict[str, str]:
-    """Names of the arms for people."""
-    same = "".join(f" (= {name})" for name in same_as_own(run.recipe))
-    return {
-        "teacher": "teacher (detector, thrown away)",
-        "baseline": "student without distillation",
-        "distilled": f"student with distillation{same}",
-    } | {name: method.label for name, method in compared(run.recipe).items()}
-
-
-def _first_phase(run: Run, arm: str, seed: int) -> str | None:
-    """Name of the step that transferred features before an arm's student saw tags."""
-    methods = compared(run.recipe) | {"distilled": own_method(run.recipe)}
-    return first_folder(run.recipe, methods[arm], seed) if arm in methods else None
-
-
 def _gain(
-    run: Run, arm: str, found: dict[str, Any], predictions: dict[str, Float32Array]
+    run: Run, key: str, found: dict[str, Any], predictions: dict[str, Float32Array]
 ) -> dict[str, Any]:
-    """What an arm gains over the plain student, paired by image and seed."""
+    """What a method gains over the plain student, paired by image and seed."""
 
-    def stacked(arm: str) -> Float32Array:
-        return np.stack([predictions[f"{arm}.{seed}.test"] for seed in run.seeds])
+    def stacked(key: str) -> Float32Array:
+        return np.stack([predictions[prediction_key(key, seed)] for seed in run.seeds])
 
-    def values(arm: str) -> np.ndarray:
-        rows = [entry["metrics"]["per_class_ap"] for entry in found["arms"][arm]]
+    def values(key: str) -> np.ndarray:
+        rows = [entry["metrics"]["per_class_ap"] for entry in found["variants"][key]]
         return np.array(rows, dtype=float)
 
-    interval: Interval = paired_bootstrap(stacked(arm), stacked("baseline"), run.test.labels)
-    difference = (values(arm) - values("baseline")).mean(0)
-    before, after = found["arms"]["baseline"], found["arms"][arm]
+    interval: Interval = paired_bootstrap(stacked(key), stacked(PLAIN), run.test.labels)
+    difference = (values(key) - values(PLAIN)).mean(0)
+    before, after = found["variants"][PLAIN], found["variants"][key]
     return {
         "map": {name: getattr(interval, name) for name in Interval.__slots__},
         "per_seed": [
@@ -177,12 +168,12 @@ def _gain(
     }
 
 
-def _steps(run: Run) -> list[dict[str, Any]]:
+def _steps(run: Run, steps: Sequence[str]) -> list[dict[str, Any]]:
     rows = []
-    for step in plan(run):
-        record = read_record(run.folder / step.name)
-        if record is not None and step.verb != "report":
-            row = {"name": step.name, "seconds": record.seconds, "status": record.status}
+    for name in steps:
+        record = read_record(run.folder / name)
+        if record is not None:
+            row = {"name": name, "seconds": record.seconds, "status": record.status}
             rows.append(row | {"profile": record.facts.get("profile")})
     return rows
 
@@ -193,11 +184,13 @@ def _facts(run: Run, step: str) -> dict[str, Any]:
 
 
 def _curves(run: Run) -> dict[str, list[dict[str, float]]]:
-    """Training events of the teacher and of the first seed of each student step."""
-    first = run.seeds[0]
-    folders = {"teacher": "teacher", "baseline": f"baseline/seed-{first}"}
-    folders |= {"stage 1": f"stage1/seed-{first}", "stage 2": f"stage2/seed-{first}"}
-    folders |= {name: student_folder(name, first) for name in compared(run.recipe)}
+    """Training events of the teacher and of every phase of the first seed's students."""
+    folders = {"teacher": "teacher"}
+    for students in by_key(run.recipe).values():
+        for phase in phases_of(run.recipe, students[0]):
+            usual = phase.variant.input_size == run.recipe.student.input_size
+            name = phase.verb if phase.last else f"{phase.verb}, first phase"
+            folders |= {name: phase.folder} if usual else {}
     found = {name: read_events(run.folder / folder) for name, folder in folders.items()}
     return {name: events for name, events in found.items() if events}
 
@@ -205,8 +198,8 @@ def _curves(run: Run) -> dict[str, list[dict[str, float]]]:
 def _gallery(run: Run, predictions: dict[str, Float32Array]) -> list[GalleryItem]:
     """Test images: half where distillation helped most, half drawn at regular steps."""
     seed = run.seeds[0]
-    before = predictions[f"baseline.{seed}.test"]
-    after = predictions[f"distilled.{seed}.test"]
+    before = predictions[prediction_key(PLAIN, seed)]
+    after = predictions[prediction_key(run.recipe.method, seed)]
     regions = load_regions(run.folder / "evaluate")
     helped = np.argsort(_image_loss(after, run.test.labels) - _image_loss(before, run.test.labels))
     regular = np.linspace(0, len(run.test) - 1, GALLERY // 2).astype(int)

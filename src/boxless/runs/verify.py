@@ -13,10 +13,10 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from boxless.files.atomic import write_atomically
 from boxless.errors import BoxlessError, DataError
+from boxless.files.atomic import write_atomically
 from boxless.files.lock import held
-from boxless.runs.record import NAME, read_record, to_json
+from boxless.files.seals import damage
 from boxless.proposals.index import (
     INDEX_NAME,
     INPUTS_NAME,
@@ -26,7 +26,7 @@ from boxless.proposals.index import (
     read_index,
     write_inputs,
 )
-from boxless.files.seals import damage
+from boxless.runs.record import NAME, read_record, to_json
 
 KINDS = frozenset((".safetensors", ".json", ".onnx"))
 

@@ -17,7 +17,7 @@ from boxless.models.backbone import Backbone
 
 SIZES = 64
 """Input sizes and modes that are compiled for; torch alone would give up silently after 8."""
-ADVICE = "set run.compile to 'no', or to 'auto', which does without where it does not work"
+ADVICE = "set run.compile to 'no'"
 
 
 def require_compiler(device: torch.device, processes: int) -> None:

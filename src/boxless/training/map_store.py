@@ -1,11 +1,10 @@
 """Feature maps of a frozen backbone, computed once for the training images (float16).
 
 Only the plain view is kept: a mirrored view uses the flipped map (`MapStore.maps` does that), whose
-cells are displaced to the other side. Killed and started again, finished shards are kept. A store
-may hold some of the images only: maps of the others are computed whenever they are asked for.
+cells are displaced to the other side. Killed and started again, finished shards are kept.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,19 +17,13 @@ from torch import Tensor
 
 from boxless.errors import NumericsError, StoreError
 from boxless.files.engine import Engine
-from boxless.files.seals import damage, repair_hint, require_whole, write_sealed
+from boxless.files.seals import damage, repair_hint, require_whole
 from boxless.models.backbone import Backbone
 from boxless.training.batches import Batch, ViewDataset
 from boxless.training.sharded import RuntimeOf, Shard, write_shards
 
 SHARD = 32
 """Images per shard."""
-
-ROWS = "rows.safetensors"
-"""Which images a store keeps, if not all."""
-
-MapsOfRows = Callable[[Sequence[int]], Mapping[str, Tensor]]
-"""Rows of images -> their maps by level, each (N, C, H, W) float16."""
 
 FEW = 2
 """Images that a CPU computes at a time: what they take stays in its caches. Measured at 320 px with
@@ -88,7 +81,6 @@ def build_map_store(
     folder: Path,
     work: MapShards,
     *,
-    rows: Sequence[int] | None = None,
     engine: Engine | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -98,16 +90,12 @@ def build_map_store(
         dataset: Training images.
         folder: Where the shards go.
         work: What is kept of them.
-        rows: The images to keep, ascending; None = all.
         engine: Where they are computed; None for this process.
         advance: Told how many images are done.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if rows is not None:
-        chosen = torch.tensor(rows, dtype=torch.int64)
-        write_sealed(folder / ROWS, save({"rows": chosen}))
     path_of = partial(shard_path, folder)
-    write_shards(dataset, SHARD, path_of, work, rows=rows, engine=engine, advance=advance)
+    write_shards(dataset, SHARD, path_of, work, engine=engine, advance=advance)
 
 
 class MapStore:
@@ -116,23 +104,13 @@ class MapStore:
     Args:
         folder: Where the shards lie.
         images: Number of images.
-        beyond: Computes the maps of images that are not kept, where some are not.
 
     Raises:
-        StoreError: A shard is missing, or says that images are not kept and nothing computes them.
+        StoreError: A shard is missing.
     """
 
-    def __init__(self, folder: Path, images: int, *, beyond: MapsOfRows | None = None) -> None:
-        kept = _kept_rows(folder, images)
-        if len(kept) < images and beyond is None:
-            raise StoreError(
-                f"{folder} keeps the maps of {len(kept)} images, expected {images}",
-                hint="run the same command with --force maps",
-            )
-        whole = isinstance(kept, range)
-        self._places = None if whole else {row: place for place, row in enumerate(kept)}
-        self._beyond = beyond
-        self._files = [shard_path(folder, n) for n in range(-(-len(kept) // SHARD))]
+    def __init__(self, folder: Path, images: int) -> None:
+        self._files = [shard_path(folder, n) for n in range(-(-images // SHARD))]
         self._whole: set[Path] = set()
         for path in self._files:
             if not path.exists():
@@ -161,29 +139,19 @@ class MapStore:
 
     def _levels(self, index: Tensor, mirrored: Tensor, levels: Sequence[str]) -> dict[str, Tensor]:
         rows, flips = index.tolist(), mirrored.tolist()
-        kept = self._places
-        absent = [] if kept is None else [row for row in dict.fromkeys(rows) if row not in kept]
-        computed = self._beyond(absent) if absent and self._beyond else {}
-        order = {row: place for place, row in enumerate(absent)}
         found = {}
         for level in levels:
-            parts = [
-                computed[level][order[row]] if row in order else self._kept(row, level)
-                for row in rows
-            ]
+            parts = [self._kept(row, level) for row in rows]
             flipped = [p.flip(-1) if flip else p for p, flip in zip(parts, flips, strict=True)]
             found[level] = torch.stack(flipped).float()
         return found
 
     def _kept(self, row: int, level: str) -> Tensor:
-        shard, place = divmod(row if self._places is None else self._places[row], SHARD)
+        shard, place = divmod(row, SHARD)
         return self._read(self._files[shard], level, place)
 
     def spread(self, level: str) -> Tensor:
-        """Scale (C,) of a level's channels: standard deviation plus a quarter of their mean.
-
-        Of the images that are kept.
-        """
+        """Scale (C,) of a level's channels: standard deviation plus a quarter of their mean."""
         total = squares = torch.zeros(())
         count = 0
         for path in self._files:
@@ -208,22 +176,6 @@ class MapStore:
                 hint=repair_hint(path),
             ) from error
         return values
-
-
-def _kept_rows(folder: Path, images: int) -> Sequence[int]:
-    """Rows of the images that a store keeps, in its order."""
-    path = folder / ROWS
-    if not path.exists():
-        return range(images)
-    try:
-        require_whole(path)
-        with safe_open(path, "pt") as file:
-            rows: list[int] = file.get_tensor("rows").tolist()
-    except (OSError, SafetensorError) as error:
-        raise StoreError(
-            f"{path} is damaged: {str(error)[:200]}", hint=repair_hint(path)
-        ) from error
-    return rows
 
 
 class LevelMaps:

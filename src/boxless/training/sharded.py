@@ -1,6 +1,6 @@
 """Shards of what a network says about all images: computed on an engine, written here."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -44,7 +44,6 @@ def write_shards(
     path_of: Callable[[int], Path],
     content_of: Callable[[Shard], bytes],
     *,
-    rows: Sequence[int] | None = None,
     engine: Engine | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -55,12 +54,11 @@ def write_shards(
         size: Images a shard.
         path_of: Number of a shard -> its file.
         content_of: What a worker does: images -> content of the file, without a seal.
-        rows: These images alone; None = all.
         engine: Where; None for this process.
         advance: Told how many images are done.
     """
     engine = engine or LocalEngine()
-    wanted = range(len(dataset)) if rows is None else rows
+    wanted = range(len(dataset))
     parts = [
         (path_of(number), tuple(wanted[first : first + size]))
         for number, first in enumerate(range(0, len(wanted), size))

@@ -1,4 +1,4 @@
-"""The arms of a run: what each compared model reached, seed by seed.
+"""The variants of a run: what each compared model reached, seed by seed.
 
 All rates are fractions in [0, 1]; only tables and plots turn them into percent.
 """
@@ -82,7 +82,7 @@ METRICS: Final[Mapping[str, Callable[[Metrics], float | None]]] = {
 
 
 class SeedResult(Part):
-    """One training run of an arm.
+    """One training run of a variant.
 
     Attributes:
         seed: Seed of the run.
@@ -106,7 +106,7 @@ class SeedResult(Part):
 
 
 class Localization(Part):
-    """Where the arm looks, against true boxes that training never saw.
+    """Where the variant looks, against true boxes that training never saw.
 
     Attributes:
         detection_map: Mean detection AP at IoU 0.5 over test images.
@@ -135,11 +135,12 @@ class Spread(Part):
     n: int
 
 
-class Arm(Part):
+class VariantResult(Part):
     """One of the compared models; its ``summary`` is derived from the seeds.
 
     Attributes:
         label: Name for people.
+        method: Key of `boxless.methods.table.METHODS`; ``teacher`` for the teacher.
         input_size: Side of the model's input in pixels.
         parameters: Number of parameters.
         seeds: At least one training run.
@@ -147,6 +148,7 @@ class Arm(Part):
     """
 
     label: str
+    method: str
     input_size: Count
     parameters: Count
     seeds: tuple[SeedResult, ...] = Field(min_length=1)

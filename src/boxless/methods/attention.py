@@ -1,0 +1,69 @@
+"""Attention transfer: where the teacher's maps are strong, beside the tags."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from boxless.methods.regions import RegionSettings
+from boxless.methods.section import NonNegative, Read, Section
+from boxless.methods.transfer import Needs, Term, Transfer
+
+if TYPE_CHECKING:
+    from boxless.methods.lessons import Lessons
+    from boxless.methods.transfer import Loss, View
+    from boxless.models.protocols import Student
+
+
+class AttentionSettings(Section):
+    """Attention transfer beside the tags; the optimizer is stage 2's."""
+
+    levels: tuple[str, ...] = Field((), description="feature maps to match; empty = stage1.levels")
+    form: Literal["released", "paper"] = Field(
+        "released",
+        description="released = beta * mean of squares (its code), paper = beta / 2 * norm",
+    )
+    beta: NonNegative = Field(1000.0, description="weight beside the tags' loss")
+
+
+@dataclass(frozen=True)
+class Attention(Transfer):
+    """Spatial attention maps of whole feature maps."""
+
+    name: ClassVar[str] = "attention"
+    attention: AttentionSettings
+    stage1: RegionSettings
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Its own, or those of the regions."""
+        return self.attention.levels or self.stage1.levels
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """Of the regions' settings those that it shares."""
+        return (self.attention, self.stage1.shared(self.attention.levels))
+
+    @property
+    def needs(self) -> Needs:
+        """Maps."""
+        return Needs(levels=self.levels, along=self.stage1.along)
+
+    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
+        """The sum over levels."""
+        import torch
+
+        from boxless.losses.attention import attention_loss
+
+        config = self.attention
+
+        def loss(view: "View") -> "Loss":
+            own = {level: view.maps[level].float() for level in self.levels}
+            teacher = view.lessons.on_cells(view.batch, own, student, size)
+            parts = {
+                lv: attention_loss(own[lv], teacher[lv], beta=config.beta, form=config.form)
+                for lv in self.levels
+            }
+            return torch.stack(list(parts.values())).sum(), parts
+
+        return Term(loss, levels=self.levels)

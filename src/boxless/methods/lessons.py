@@ -1,0 +1,174 @@
+"""What a teacher says of the images of a batch: kept beforehand, or asked of it along."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from boxless.losses.objectness import select_by_nms
+from boxless.losses.region_transfer import Adapter
+from boxless.losses.view_pooling import pool_view
+from boxless.models.backbone import displacements
+from boxless.models.protocols import Student, Teacher
+from boxless.training.batches import Batch, ViewDataset
+from boxless.training.clock import timed
+from boxless.training.map_store import LevelMaps, MapStore
+from boxless.training.teacher_cache import Knowledge
+
+
+class Kept(Protocol):
+    """What a cache keeps of the training images; see `TeacherCache`."""
+
+    @property
+    def targets(self) -> Tensor:
+        """(M, K), p'^T."""
+
+    @property
+    def probabilities(self) -> Tensor:
+        """(M, K), p^T."""
+
+    @property
+    def objectness(self) -> Tensor:
+        """(M, R), s'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """The teacher's side of a phase.
+
+    Attributes:
+        size: Side of the teacher's input in pixels.
+        knowledge: How predictions are softened and regions weighted.
+        teacher: The teacher, placed; None where nothing asks it anything along.
+        kept: What was kept of the training images; None: images are others, and it is asked.
+        maps: Its kept maps of the whole training images; None: it is asked for a view's.
+        images: The training images with the regions that the teacher scored.
+        along: Whether predictions are asked for in every update, though kept.
+        dropout: Whether it predicts with dropout.
+    """
+
+    size: int
+    knowledge: Knowledge
+    teacher: Teacher | None = None
+    kept: Kept | None = None
+    maps: MapStore | LevelMaps | None = None
+    images: ViewDataset | None = None
+    along: bool = False
+    dropout: bool = False
+
+    def live(self) -> "Lessons":
+        """The same for images that nothing is kept of: all is asked, without dropout."""
+        return replace(self, kept=None, maps=None, dropout=False)
+
+    def predictions(self, batch: Batch, *, softened: bool) -> Tensor:
+        """Image probabilities (N, K): p'^T, or p^T where they are not to be softened."""
+        if self.kept is not None and not self.along:
+            table = self.kept.targets if softened else self.kept.probabilities
+            return table[batch.index.cpu()].to(batch.pixels.device)
+        knowledge = self.knowledge
+        by_class, by_region = (
+            (knowledge.class_temperature, knowledge.region_temperature) if softened else (1.0, 1.0)
+        )
+        with timed("teacher"), torch.no_grad():
+            self._asked.noisy(on=self.dropout)
+            answer = self._asked.answer(batch)
+            found = answer.image_probabilities(
+                class_temperature=by_class, region_temperature=by_region
+            )
+        return found.float()
+
+    def region_weights(self, batch: Batch) -> Tensor:
+        """Weights s' (N, R) of a batch's regions."""
+        if self.kept is not None:
+            rows = self.kept.objectness[batch.index.cpu(), : batch.boxes.shape[1]]
+            return rows.to(batch.pixels.device)
+        with torch.no_grad():
+            self._asked.noisy(on=False)
+            return self.knowledge.objectness(
+                self._asked.answer(batch).region_scores().float(), batch
+            )
+
+    def selected(self, *, iou: float, keep: int) -> Tensor:
+        """Hard selection (M, R) of the training images' regions by NMS on s': 0 or 1.
+
+        Args:
+            iou: Threshold of NMS.
+            keep: Regions kept at most.
+        """
+        if self.kept is None or self.images is None:
+            return torch.zeros(0, 0)
+        weights = self.kept.objectness
+        selected = torch.zeros_like(weights)
+        for row, record in enumerate(self.images.records):
+            boxes = torch.from_numpy(self.images.unit_boxes(record)[0])
+            mask = torch.ones(1, len(boxes), dtype=torch.bool)
+            own = weights[row, : len(boxes)]
+            kept = select_by_nms(boxes[None], own[None], mask, iou=iou, keep=keep)
+            selected[row, : len(boxes)] = kept[0]
+        return selected
+
+    def maps_of(self, batch: Batch, levels: tuple[str, ...]) -> dict[str, Tensor]:
+        """Maps (N, C_T, H, W) by level: of the whole image if kept, else of the view."""
+        with timed("teacher"):
+            if self.maps is not None:
+                return self.maps.batch(batch, levels)
+            with torch.no_grad():
+                return self._asked.maps(batch.pixels.float(), levels)
+
+    def boxes(self, batch: Batch, level: str) -> Tensor:
+        """Regions (N, R, 4) in the maps of `maps_of`, moved as their cells are."""
+        kept = self.maps is not None
+        boxes, flipped = (batch.whole_boxes, batch.mirrored) if kept else (batch.boxes, None)
+        return boxes - displacements(self._asked, level, self.size, like=boxes, flipped=flipped)
+
+    @torch.no_grad()
+    def on_cells(
+        self, batch: Batch, student: dict[str, Tensor], pupil: Student, size: int
+    ) -> dict[str, Tensor]:
+        """Maps (N, C_T, h, w) that look where the student's cells look.
+
+        Args:
+            batch: The views.
+            student: The student's maps (N, C_S, h, w) by level.
+            pupil: The student.
+            size: Side of its input in pixels.
+        """
+        found = self.maps_of(batch, tuple(student))
+        pooled = {}
+        for level, maps in student.items():
+            cells = (int(maps.shape[-2]), int(maps.shape[-1]))
+            views = self._cells(batch, level, pupil, size)
+            pooled[level] = pool_view(found[level].float(), views, cells)
+        return pooled
+
+    def _cells(self, batch: Batch, level: str, pupil: Student, size: int) -> Tensor:
+        """Unit box (N, 4) of the student's map in the teacher's, both displaced."""
+        whole = torch.tensor([0.0, 0.0, 1.0, 1.0], device=batch.windows.device)
+        kept = self.maps is not None
+        windows = batch.windows if kept else whole.expand(len(batch.windows), 4)
+        extent = (windows[:, 2:] - windows[:, :2]).repeat(1, 2)
+        flipped = batch.mirrored if kept else None
+        ours = displacements(pupil, level, size, like=windows)[:, 0]
+        theirs = displacements(self._asked, level, self.size, like=windows, flipped=flipped)[:, 0]
+        return windows + extent * ours - theirs
+
+    def adapters(self, student: Student, levels: tuple[str, ...], kind: str) -> nn.ModuleDict:
+        """Psi by level, from the student's channels to the teacher's."""
+        return nn.ModuleDict(
+            {
+                lv: Adapter(student.channels(lv), self._asked.channels(lv), kind=kind)
+                for lv in levels
+            }
+        )
+
+    def spreads(self, levels: tuple[str, ...], scale: str) -> dict[str, Tensor]:
+        """Spread (C_T,) of the kept maps' channels by level; empty where they are not scaled."""
+        if scale != "std" or self.maps is None:
+            return {}
+        return {level: self.maps.spread(level) for level in levels}
+
+    @property
+    def _asked(self) -> Teacher:
+        assert self.teacher is not None, "a transfer that asks the teacher must say so in `needs`"
+        return self.teacher

@@ -1,0 +1,116 @@
+"""What a transfer is: one term of a phase's loss, from the settings of a recipe to tensors.
+
+A new way to distil is one loss in `boxless.losses`, one file beside this one with a `Transfer`, and
+one line in `boxless.methods.table`. This module and the settings import no torch.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
+
+from boxless.methods.section import Read
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from boxless.losses.ridge_start import RidgeStart
+    from boxless.methods.lessons import Lessons
+    from boxless.models.protocols import Student
+    from boxless.training.batches import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a transfer needs of the teacher.
+
+    Attributes:
+        predictions: Its image probabilities.
+        regions: The weights s' of so many regions per image; 0 = none.
+        levels: Its feature maps of these levels.
+        along: It sees the student's very views, which then have its input size.
+        statistics: Mean and deviation of its last convolution, for the student to start with.
+    """
+
+    predictions: bool = False
+    regions: int = 0
+    levels: tuple[str, ...] = ()
+    along: bool = False
+    statistics: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a term sees of a batch.
+
+    Attributes:
+        batch: Images, labels and regions.
+        logits: (N, K) of the student, float32; empty where no term asks for them.
+        maps: The student's maps (N, C, h, w) by level, those that some term asks for.
+        lessons: What the teacher says of these images.
+    """
+
+    batch: "Batch"
+    logits: "Tensor"
+    maps: "dict[str, Tensor]"
+    lessons: "Lessons"
+
+
+Loss: TypeAlias = "tuple[Tensor, dict[str, Tensor]]"
+"""A term's weighted value, and its parts for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term of a loss, ready to be computed.
+
+    Attributes:
+        loss: Its value of a view.
+        logits: Whether it looks at the student's logits.
+        levels: The student's maps it looks at.
+        module: What is trained beside the student and dropped afterwards.
+        gather: Takes a view into the normal equations of Psi by level, where Psi can be fitted.
+        ridge: Penalty of that fit before training; None = Psi starts as it is.
+    """
+
+    loss: Callable[[View], Loss]
+    logits: bool = False
+    levels: tuple[str, ...] = ()
+    module: "nn.Module | None" = None
+    gather: "Callable[[View, dict[str, RidgeStart]], None] | None" = None
+    ridge: float | None = None
+
+
+@dataclass(frozen=True)
+class Transfer(ABC):
+    """What is transferred, and the settings it reads.
+
+    The fields of a transfer are sections of a recipe, by the names they have there.
+    """
+
+    name: ClassVar[str]
+
+    @classmethod
+    def of(cls, recipe: object) -> Self:
+        """The transfer as a recipe configures it."""
+        return cls(**{field.name: getattr(recipe, field.name) for field in fields(cls)})
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """Settings that its result depends on, beside the optimizer's."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def needs(self) -> Needs:
+        """What it needs of the teacher."""
+        return Needs()
+
+    @abstractmethod
+    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
+        """The term for one student.
+
+        Args:
+            student: The student, placed.
+            size: Side of its input in pixels.
+            lessons: The teacher's side.
+        """

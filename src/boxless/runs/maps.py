@@ -1,0 +1,151 @@
+"""The teacher's feature maps: computed once, kept, and read again."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.filesize import decimal
+from safetensors.torch import save
+from torch import Tensor
+
+from boxless.data.arena import has_room
+from boxless.errors import RunError
+from boxless.files.engine import Engine
+from boxless.files.seals import write_sealed
+from boxless.losses.statistics import match_moments, watch
+from boxless.models.backbone import Backbone
+from boxless.models.folding import last_convolution
+from boxless.models.weight_files import read_safetensors
+from boxless.runs import build
+from boxless.runs.context import Run
+from boxless.runs.levels import MAPS, kept_levels, map_steps
+from boxless.training.batches import whole_batches
+from boxless.training.events import StepProgress
+from boxless.training.files import WEIGHTS
+from boxless.training.map_store import (
+    FEW,
+    LevelMaps,
+    MapShards,
+    MapStore,
+    build_map_store,
+    remove_damaged,
+)
+from boxless.training.sharded import RuntimeOf, Shard, runtime_for
+
+MOMENTS = "moments.safetensors"
+MOMENT_IMAGES = 256
+MOMENT_BATCH = 32
+
+
+def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]:
+    """Compute the teacher's feature maps of all training images once.
+
+    Args:
+        run: The run.
+        folder: Where they go.
+        levels: Levels to keep.
+
+    Returns:
+        How many shards were damaged and made again.
+
+    Raises:
+        RunError: The disk has no room for them.
+    """
+    damaged = remove_damaged(folder, "*.safetensors")
+    dataset, trunk = run.dataset(run.train), _trunk(run)
+    size = run.recipe.teacher.input_size
+    with run.engine() as engine:
+        work = MapShards(trunk, size, levels, runtime_of(run, engine))
+        if engine is None or not engine.elsewhere:
+            _announce(run, folder, work)
+        with StepProgress("teacher maps", len(run.train)) as bar:
+            build_map_store(dataset, folder, work, engine=engine, advance=bar.advance)
+    if run.recipe.stage1.match_statistics:
+        run.runtime.place(trunk)
+        mean, deviation = _moments(run, trunk, size)
+        write_sealed(folder / MOMENTS, save({"mean": mean, "deviation": deviation}))
+    return {"rebuilt": len(damaged)}
+
+
+def runtime_of(run: Run, engine: Engine | None) -> RuntimeOf:
+    """Where an engine's workers compute.
+
+    Args:
+        run: The run.
+        engine: The engine; None for this process.
+    """
+    config = run.recipe.run
+    return runtime_for(engine, run.runtime, precision=config.precision, threads=config.threads)
+
+
+def match_statistics(run: Run, trunk: Backbone, size: int, step: str) -> None:
+    """Give a student's last convolution the teacher's mean and deviation per channel.
+
+    Args:
+        run: The run.
+        trunk: The student's backbone, placed.
+        size: Its input side.
+        step: The step that kept the teacher's maps.
+    """
+    wanted = read_safetensors(run.folder / step / MOMENTS)
+    own = _moments(run, trunk.eval(), size)
+    match_moments(last_convolution(trunk), own, (wanted["mean"], wanted["deviation"]))
+
+
+def _moments(run: Run, trunk: Backbone, size: int) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of the final convolution's channels over the first training images."""
+    rows = range(min(MOMENT_IMAGES, len(run.train)))
+    dataset = run.dataset(run.train)
+    batches = whole_batches(dataset, size=size, batch_size=MOMENT_BATCH, rows=rows)
+    device = run.runtime.device
+    inputs = (trunk.normalize(batch.pixels.to(device).float()) for batch in batches)
+    return watch(trunk, last_convolution(trunk), inputs)
+
+
+def own_maps(run: Run) -> MapStore | None:
+    """The maps of the step ``maps``, which hold the teacher's own level; None without it."""
+    return _store(run, MAPS) if kept_levels(run.recipe, MAPS) else None
+
+
+def maps_for(run: Run, levels: tuple[str, ...]) -> LevelMaps | None:
+    """Kept maps of some levels; None = the teacher runs along.
+
+    Args:
+        run: The run.
+        levels: Levels that are looked at.
+    """
+    stores: dict[str, MapStore] = {}
+    for step in map_steps(run.recipe, levels):
+        store, kept = _store(run, step), kept_levels(run.recipe, step)
+        stores |= dict.fromkeys((level for level in levels if level in kept), store)
+    return LevelMaps(stores) if stores else None
+
+
+def _store(run: Run, step: str) -> MapStore:
+    return MapStore(run.folder / step, len(run.train))
+
+
+def _trunk(run: Run) -> Backbone:
+    """The teacher's backbone, in evaluation mode."""
+    recipe = run.recipe
+    if recipe.teacher.trainable == "head":
+        return build.backbone(recipe.teacher).eval()
+    weights = run.folder / "teacher" / WEIGHTS
+    return build.trained_detector(recipe, len(run.classes), weights).backbone
+
+
+def _announce(run: Run, folder: Path, work: MapShards) -> None:
+    """Say what the maps will take, after a look at two, and refuse where there is no room."""
+    rows = tuple(range(min(FEW, len(run.train))))
+    few = Shard(rows, run.dataset(run.train).part(rows))
+    each = sum(found.nbytes for found in work.maps(few).values()) // len(rows)
+    images = len(run.train)
+    told = f"{images:,} images x {decimal(each)} = {decimal(images * each)} in {folder}"
+    done = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    left = max(0, images * each - done)
+    if left and not has_room(folder, left):
+        raise RunError(
+            f"no room for the teacher's maps: {told}",
+            hint="free disk space, or let the teacher run along with --stage1.teacher_maps online",
+        )
+    Console(stderr=True).print(f"teacher maps: {told}", soft_wrap=True, highlight=False)

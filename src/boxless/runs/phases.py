@@ -1,0 +1,126 @@
+"""The phases of every student of a run, from the table of methods and the recipe."""
+
+from dataclasses import dataclass
+
+from boxless.methods.section import Read
+from boxless.methods.table import METHODS, PLAIN
+from boxless.methods.transfer import Transfer
+from boxless.recipe.schema import Recipe
+from boxless.recipe.sections import OptimConfig
+from boxless.runs.variant import Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One phase of training one student.
+
+    Attributes:
+        folder: The step that trains it, below the run's folder.
+        verb: What `--force` and `--until` call that step.
+        variant: The student.
+        transfers: What is transferred.
+        optim: Optimizer and schedule.
+        start: The step of the phase before it; None = the student begins.
+        last: Whether the student is finished then.
+    """
+
+    folder: str
+    verb: str
+    variant: Variant
+    transfers: tuple[Transfer, ...]
+    optim: OptimConfig
+    start: str | None
+    last: bool
+
+    @property
+    def predictions(self) -> bool:
+        """Whether the teacher's image probabilities are transferred."""
+        return any(transfer.needs.predictions for transfer in self.transfers)
+
+    @property
+    def regions(self) -> int:
+        """Regions per image whose weights are needed."""
+        return max(transfer.needs.regions for transfer in self.transfers)
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The teacher's maps that are needed."""
+        return tuple(dict.fromkeys(lv for one in self.transfers for lv in one.needs.levels))
+
+    @property
+    def along(self) -> bool:
+        """Whether the teacher sees the student's very views."""
+        return any(transfer.needs.along for transfer in self.transfers)
+
+    @property
+    def statistics(self) -> bool:
+        """Whether the student starts with the teacher's statistics."""
+        return any(transfer.needs.statistics for transfer in self.transfers)
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """Sections that its transfers read."""
+        return tuple(read for transfer in self.transfers for read in transfer.reads)
+
+
+def phases_of(recipe: Recipe, variant: Variant) -> list[Phase]:
+    """The phases of a student, in order.
+
+    Args:
+        recipe: All settings.
+        variant: The student.
+    """
+    planned = METHODS[variant.method].phases
+    phases: list[Phase] = []
+    path: list[str] = []
+    for place, kinds in enumerate(planned):
+        last = place == len(planned) - 1
+        transfers = tuple(kind.of(recipe) for kind in kinds)
+        names = "+".join(transfer.name for transfer in transfers)
+        path.append(names)
+        phases.append(
+            Phase(
+                variant.folder if last else variant.features("-".join(path)),
+                variant.method if last else names,
+                variant,
+                transfers,
+                _optim(recipe, variant, last=last),
+                phases[-1].folder if phases else None,
+                last,
+            )
+        )
+    return phases
+
+
+def _optim(recipe: Recipe, variant: Variant, *, last: bool) -> OptimConfig:
+    if not last:
+        return recipe.stage1.optim
+    own = recipe.baseline.optim if variant.method == PLAIN else None
+    return own or recipe.stage2.optim
+
+
+def updates(recipe: Recipe, phase: Phase, images: int) -> int:
+    """Updates of a phase: every method has as many as the recipe's own, all phases together.
+
+    Args:
+        recipe: All settings.
+        phase: The phase.
+        images: Number of training images.
+    """
+    if not phase.last or phase.optim is recipe.baseline.optim:
+        return phase.optim.updates(images)
+    before = len(METHODS[phase.variant.method].features) * recipe.stage1.optim.updates(images)
+    own = len(METHODS[recipe.method].features) * recipe.stage1.optim.updates(images)
+    return max(1, own + recipe.stage2.optim.updates(images) - before)
+
+
+def budget_settings(recipe: Recipe, phase: Phase) -> dict[str, float]:
+    """What `updates` depends on, beside the phase's own optimizer."""
+    if not phase.last or phase.optim is recipe.baseline.optim:
+        return {}
+    own = len(METHODS[recipe.method].features)
+    if not own and phase.start is None:
+        return {}
+    first = recipe.stage1.optim
+    optim = {"stage1.optim.epochs": first.epochs, "stage1.optim.batch_size": first.batch_size}
+    return {**optim, "phases before the tags": own}

@@ -1,0 +1,134 @@
+"""The one function that trains any phase of any method."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from boxless.methods.lessons import Lessons
+from boxless.methods.student_task import StudentTask
+from boxless.models.classifier import Classifier
+from boxless.runs import build
+from boxless.runs.context import Run
+from boxless.runs.held_out import held_out_loss
+from boxless.runs.levels import map_steps
+from boxless.runs.maps import maps_for, match_statistics
+from boxless.runs.phases import Phase, updates
+from boxless.runs.teacher_check import suspicious_loss, warn
+from boxless.training.batches import PREDICT_BATCH, Batch, ViewDataset, whole_batches
+from boxless.training.events import StepProgress
+from boxless.training.files import CHECKPOINT, WEIGHTS
+from boxless.training.loop import seed_everything, train
+from boxless.training.teacher_cache import TeacherCache
+
+
+def train_phase(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
+    """Train a student for one phase of its method, from the last checkpoint if there is one.
+
+    Args:
+        run: The run; the steps that the phase needs are done.
+        folder: Of the step.
+        phase: The phase.
+    """
+    recipe, seed = run.recipe, phase.variant.seed
+    seed_everything(seed)
+    model = build.student(recipe, len(run.classes), phase.variant.input_size)
+    if phase.start is not None:
+        build.start_from(model, run.folder / phase.start / WEIGHTS)
+    run.runtime.place(model)
+    task = _task(run, phase, model)
+    run.runtime.place(task.module)
+    dataset, size = run.dataset(run.train, regions=_regions(run, phase)), _view_size(run, phase)
+    if not (folder / CHECKPOINT).exists():  # which holds what has been learned since
+        _start(run, phase, model, task, dataset)
+    watched = phase.optim.schedule == "plateau"
+    progress = train(
+        task,
+        build.stream(dataset, phase.optim, sizes=(size,), seed=seed, workers=recipe.run.workers),
+        replace(build.optim_settings(phase.optim), updates=updates(recipe, phase, len(run.train))),
+        folder=folder,
+        runtime=run.runtime,
+        title=f"{phase.verb} seed {seed}",
+        checkpoint_seconds=recipe.run.checkpoint_seconds,
+        validate=_held_out(run, phase, task) if watched else None,
+    )
+    trained = {"parameters": build.parameters(model)}
+    return progress.facts | trained | {"images": progress.update * phase.optim.batch_size}
+
+
+def _task(run: Run, phase: Phase, model: Classifier) -> StudentTask:
+    """What the phase minimizes."""
+    size, lessons = phase.variant.input_size, _lessons(run, phase)
+    terms = {one.name: one.build(model, size, lessons) for one in phase.transfers}
+    return StudentTask(
+        model, size, terms, lessons, train_norm_statistics=phase.optim.train_norm_statistics
+    )
+
+
+def _lessons(run: Run, phase: Phase) -> Lessons:
+    """The teacher's side of the phase; the teacher itself only where it is asked anything."""
+    recipe = run.recipe
+    lessons = Lessons(
+        recipe.teacher.input_size,
+        build.knowledge(recipe),
+        along=recipe.teaching.along,
+        dropout=recipe.teaching.dropout,
+    )
+    if phase.levels or phase.regions or phase.along:
+        weights = run.folder / "teacher" / WEIGHTS
+        teacher = build.teaching_detector(recipe, len(run.classes), weights)
+        run.runtime.place(teacher)
+        lessons = replace(lessons, teacher=teacher, maps=maps_for(run, phase.levels))
+    if phase.predictions or phase.regions:
+        images = run.dataset(run.train, regions=recipe.teacher.regions)
+        kept = TeacherCache(run.folder / "cache", len(run.train))
+        lessons = replace(lessons, kept=kept, images=images)
+    return lessons
+
+
+def _regions(run: Run, phase: Phase) -> int:
+    """Regions per image that a batch carries: all of the teacher's where it predicts along."""
+    predicts = phase.predictions and phase.along
+    return run.recipe.teacher.regions if predicts else phase.regions
+
+
+def _view_size(run: Run, phase: Phase) -> int:
+    """Side of the views: the teacher's where it sees them too, else the student's."""
+    if phase.along:
+        return run.recipe.teacher.input_size
+    size = phase.variant.input_size
+    return build.student_view(run.recipe, size) if phase.last else size
+
+
+def _start(
+    run: Run, phase: Phase, model: Classifier, task: StudentTask, dataset: ViewDataset
+) -> None:
+    """Matched statistics and a fitted Psi where they are asked for; a look at the first loss.
+
+    Of several processes all match, which may add a bias, and the first fits: `train` hands its
+    weights on.
+    """
+    recipe, size = run.recipe, _view_size(run, phase)
+    if phase.statistics:
+        kept = map_steps(recipe, phase.levels)[0]
+        match_statistics(run, model.backbone, phase.variant.input_size, kept)
+    if task.fitted and run.leads:
+        with StepProgress("fit of Psi", len(dataset)) as bar:
+            task.start_adapters(_counted(run, dataset, size, bar))
+    if task.adapters and run.leads:
+        warn(suspicious_loss(task, dataset, size, run))
+
+
+def _counted(run: Run, dataset: ViewDataset, size: int, bar: StepProgress) -> Iterator[Batch]:
+    """Every image once, whole, on the run's device."""
+    workers = run.recipe.run.workers
+    for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):
+        yield batch.to(run.runtime.device)
+        bar.advance(len(batch.index))
+
+
+def _held_out(run: Run, phase: Phase, task: StudentTask) -> Callable[[], float]:
+    """A function that measures the phase's loss on the held-out part of train."""
+    size = _view_size(run, phase)
+    regions = 0 if phase.last else phase.regions
+    return held_out_loss(run, task.module, run.held_out, size, regions, task.held_out_loss)
