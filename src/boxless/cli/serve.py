@@ -12,7 +12,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     batch_size: int = 16,
-    max_wait_ms: float = 2.0,
+    max_delay_ms: float = 2.0,
     queue_size: int = 256,
     threads: int = 1,
     decoders: int = 2,
@@ -45,7 +45,7 @@ def serve(
         host: Address to listen on; 0.0.0.0 is every network of this machine.
         port: Port to listen on.
         batch_size: Most images computed together.
-        max_wait_ms: How long a lonely image waits for company.
+        max_delay_ms: Maximum batching delay: how long an incomplete batch waits for more images.
         queue_size: Most images taken in and not answered yet; more are answered 503.
         threads: Threads that a batch is computed with; 0 takes all cores.
         decoders: Threads that decode images.
@@ -88,7 +88,7 @@ def serve(
     )
     settings = ServeSettings(
         batch_size=batch_size,
-        max_wait=max_wait_ms / 1000,
+        max_delay=max_delay_ms / 1000,
         queue_size=queue_size,
         decoders=decoders,
         api_key=_api_key(api_key_file),
@@ -101,7 +101,6 @@ def serve(
     if host not in LOOPBACK and not settings.api_key:
         text = f"warning: whoever can reach {host} port {port} may use this server; set {_KEY}"
         print(text, file=sys.stderr)
-    sys.setswitchinterval(0.0005)  # a finished batch must not wait 5 ms for its turn
     run_server(app, limits, host=host, port=port, log=log)
 
 

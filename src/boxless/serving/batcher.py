@@ -1,8 +1,8 @@
 """Dynamic micro-batching: images of many requests are computed together by one thread.
 
-The thread takes what is waiting, up to a batch, as soon as the last batch is done; only a lonely
-image waits a moment for company. It works without the event loop, so that the network is never idle
-while requests are parsed.
+The thread takes what is waiting, up to a batch, as soon as the last batch is done; an incomplete
+batch waits for more images, at most the maximum batching delay. It works without the event loop, so
+that the network is never idle while requests are parsed.
 """
 
 import asyncio
@@ -36,7 +36,8 @@ class Batcher(Generic[Result]):
     Args:
         compute: (N, S, S, 3) pixels to results of N rows; called in a thread of its own.
         batch_size: Most images computed together.
-        max_wait: Seconds that an incomplete batch waits, counted from its first image.
+        max_delay: Maximum batching delay: seconds that an incomplete batch waits, counted from its
+            first image.
         queue_size: Most images with a place; see `places`.
         on_batch: Told size and seconds of each batch, and how long its first image waited.
     """
@@ -46,20 +47,20 @@ class Batcher(Generic[Result]):
         compute: Callable[[UInt8Array], Result],
         *,
         batch_size: int,
-        max_wait: float,
+        max_delay: float,
         queue_size: int,
         on_batch: Callable[[int, float, float], None],
     ) -> None:
         self._compute = compute
         self._batch_size = batch_size
-        self._max_wait = max_wait
+        self._max_delay = max_delay
         self._queue_size = queue_size
         self._on_batch = on_batch
         self._waiting: deque[_Job[Result]] = deque()
         self._change = Condition()
         self._closed = False
         self._taken = 0
-        self._pace = 0.01  # seconds an image, smoothed
+        self._pace = 0.01  # seconds per image, smoothed
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -97,15 +98,6 @@ class Batcher(Generic[Result]):
         Raises:
             RequestError: 503 if there is no room for all of them.
         """
-        self.check_room(images)
-        self._taken += images
-        try:
-            yield
-        finally:
-            self._taken -= images
-
-    def check_room(self, images: int = 1) -> None:
-        """Refuse if `places` would."""
         if self._taken + images > self._queue_size:
             seconds = math.ceil(min(max(self._taken * self._pace, 1), 30))
             raise RequestError(
@@ -115,6 +107,11 @@ class Batcher(Generic[Result]):
                 hint=f"try again in {seconds} s",
                 retry_after=seconds,
             )
+        self._taken += images
+        try:
+            yield
+        finally:
+            self._taken -= images
 
     def submit(self, pixels: UInt8Array) -> "asyncio.Future[tuple[Result, int]]":
         """Put an image into the queue; to be called in the event loop, inside of `places`.
@@ -141,7 +138,7 @@ class Batcher(Generic[Result]):
             start = perf_counter()
             try:
                 outcome: Result | Exception = self._compute(np.stack([job.pixels for job in jobs]))
-            except Exception as error:  # whatever it is, each request must hear of it
+            except Exception as error:  # whatever it is, each request must receive it
                 outcome = error
             seconds = perf_counter() - start
             self._pace += 0.2 * (seconds / len(jobs) - self._pace)
@@ -157,7 +154,7 @@ class Batcher(Generic[Result]):
                     self._change.wait()
                 if not self._waiting:
                     return None
-                until = self._waiting[0].queued + self._max_wait
+                until = self._waiting[0].queued + self._max_delay
                 while len(self._waiting) < self._batch_size and not self._closed:
                     left = until - perf_counter()
                     if left <= 0:

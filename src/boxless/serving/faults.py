@@ -1,8 +1,6 @@
 """Every answer that is not 200: one shape, one place."""
 
-import json
-
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from boxless.errors import BoxlessError
 
@@ -56,5 +54,4 @@ def answer(fault: RequestError) -> Response:
         headers["Retry-After"] = str(fault.retry_after)
     if fault.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    content = json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace")
-    return Response(content, fault.status, headers, "application/json")
+    return JSONResponse({"error": error}, fault.status, headers)

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, for the server's own records and uvicorn's."""
+"""Structured logs: one JSON object per line, for the server's own records and uvicorn's."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ def request_id(proposed: str | None) -> str:
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one JSON object; ``extra={"facts": {…}}`` adds fields."""
+    """Formats a record as one JSON object, with those of ``extra={"fields": {…}}``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, whatever the message holds."""
@@ -46,7 +46,7 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
-            **getattr(record, "facts", {}),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
@@ -54,12 +54,12 @@ class JsonLines(logging.Formatter):
 
 
 class PlainLines(logging.Formatter):
-    """The same facts for people: ``12:01:02 info request status=200 …``."""
+    """The same for people: ``12:01:02 info request status=200 …``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and a traceback where there is one."""
-        facts = getattr(record, "facts", {})
-        words = " ".join(f"{k}={_plain(v)}" for k, v in facts.items() if v is not None)
+        fields = getattr(record, "fields", {})
+        words = " ".join(f"{k}={_plain(v)}" for k, v in fields.items() if v is not None)
         when = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         line = f"{when} {record.levelname.lower()} {record.getMessage()} {words}".rstrip()
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line

@@ -19,8 +19,8 @@ from boxless.inference.predictor import Outputs, Predictor, Prepared
 from boxless.serving.batcher import Batcher
 from boxless.serving.faults import RequestError
 from boxless.serving.metrics import ServerMetrics
-from boxless.serving.options import Options
 from boxless.serving.pictures import check_picture, known_formats
+from boxless.serving.schemas import Options
 from boxless.serving.settings import ServeSettings
 from boxless.serving.uploads import Upload
 
@@ -45,7 +45,7 @@ class Labeller:
         self.batcher: Batcher[Outputs] = Batcher(
             predictor.run,
             batch_size=settings.batch_size,
-            max_wait=settings.max_wait,
+            max_delay=settings.max_delay,
             queue_size=settings.queue_size,
             on_batch=self.metrics.batch_done,
         )
@@ -86,7 +86,7 @@ class Labeller:
             raise RequestError(
                 422,
                 "no_maps",
-                "this student cannot say where it looked: its file has no class maps",
+                "this student cannot localize labels: its file has no class maps",
                 hint="export it again with this version of boxless",
             )
         with self.batcher.places(len(uploads)):
@@ -109,7 +109,7 @@ class Labeller:
     def _prepare(self, upload: Upload) -> Prepared:
         check_picture(upload.data, max_pixels=self._settings.limits.pixels, file=upload.name)
         try:
-            return self._predictor.prepare(bytes(upload.data), self._limits)
+            return self._predictor.prepare(upload.data, self._limits)
         except DataError as error:
             reason = error.message.removeprefix("image: ")
             raise RequestError(422, "damaged_image", reason, file=upload.name) from error
@@ -173,16 +173,8 @@ def _step_back() -> None:
 
 async def _all(futures: "Sequence[asyncio.Future[_Value]]") -> list[_Value]:
     """Wait for all, then raise the first error: nothing is left behind at work."""
-    try:
-        if len(futures) == 1:
-            return [await futures[0]]
-        found = await asyncio.gather(*futures, return_exceptions=True)
-    except asyncio.CancelledError:
-        for future in futures:
-            future.cancel()
-        raise
     results = []
-    for value in found:
+    for value in await asyncio.gather(*futures, return_exceptions=True):
         if isinstance(value, BaseException):
             raise value
         results.append(value)

@@ -58,8 +58,8 @@ class ServerMetrics:
             registry=own,
         )
         Gauge("boxless_queue_images", "Images in work", registry=own).set_function(waiting)
-        facts = Gauge("boxless_model_info", "The student", ("version", "classes"), registry=own)
-        facts.labels(__version__, str(classes)).set(1)
+        model = Gauge("boxless_model_info", "The student", ("version", "classes"), registry=own)
+        model.labels(__version__, str(classes)).set(1)
         ProcessCollector(registry=own)
         PlatformCollector(registry=own)
 

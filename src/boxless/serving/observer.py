@@ -69,7 +69,7 @@ class Observer:
             await self._app(scope, receive, watched)
         except Exception:
             notes.code = "internal"
-            LOGGER.exception("fault", extra={"facts": {"id": notes.request_id}})
+            LOGGER.exception("fault", extra={"fields": {"id": notes.request_id}})
             if not status:
                 fault = RequestError(
                     500,
@@ -86,7 +86,7 @@ class Observer:
         if notes.route in _QUIET and status == 200:
             return
         client = scope.get("client")
-        facts = {
+        fields = {
             "id": notes.request_id,
             "method": scope["method"],
             "path": scope["path"][:200],
@@ -96,4 +96,4 @@ class Observer:
             "code": notes.code,
             "client": client[0] if client else None,
         }
-        LOGGER.info("request", extra={"facts": facts})
+        LOGGER.info("request", extra={"fields": fields})

@@ -26,7 +26,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        LOGGER.info("serving", extra={"facts": {"url": self._url}})
+        LOGGER.info("serving", extra={"fields": {"url": self._url}})
         print(f"serving on {self._url}", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
