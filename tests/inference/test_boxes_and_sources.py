@@ -12,7 +12,7 @@ from boxless.data.images import ImageLimits
 from boxless.errors import BoxlessError, ConfigError, DataError, StoreError
 from boxless.inference.location import LocationSettings
 from boxless.inference.predictor import Predictor
-from boxless.inference.student_file import StudentMetadata
+from boxless.inference.student_metadata import StudentMetadata
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
-"""Predictions as files: JSON lines, CSV, Parquet and COCO, written image by image.
+"""Predictions as files: JSON, JSON lines, CSV, Parquet and COCO, written image by image.
 
-CSV and Parquet have one row a label and box (`COLUMNS`); an image without any label shown has one
+CSV and Parquet have one row per label and box (`COLUMNS`); an image without any label shown has one
 row with its path alone, so that none is missing.
 """
 
 import csv
 import io
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ COLUMNS = (
     "path", "width", "height", "label", "probability", "threshold", "present",
     "x1", "y1", "x2", "y2", "score",
 )  # fmt: skip
+_COCO_INFO = {"description": "predictions of boxless"}
 _ROW_GROUP = 10_000  # rows of a Parquet file that are held in memory
 
 
@@ -50,7 +52,7 @@ def open_writer(kind: str, file: BinaryIO, classes: Sequence[str]) -> ResultWrit
 
 
 class JsonLines:
-    """One JSON object a line: `Prediction.to_dict`, or ``{"path", "error"}``."""
+    """One JSON object per line: `Prediction.to_dict`, or ``{"path", "error"}``."""
 
     def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
         del classes
@@ -68,8 +70,33 @@ class JsonLines:
         """Nothing is left."""
 
     def _line(self, values: dict[str, Any]) -> None:
-        self._file.write(json.dumps(values, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        self._file.write(_encoded(values) + b"\n")
         self._file.flush()
+
+
+class JsonList:
+    """The same objects as one JSON list."""
+
+    def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
+        del classes
+        self._file, self._first = file, True
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one object."""
+        self._put(prediction.to_dict())
+
+    def failed(self, path: str, reason: str) -> None:
+        """Write one object with the reason."""
+        self._put({"path": path, "error": reason})
+
+    def close(self) -> None:
+        """Close the list."""
+        self._file.write(b"[]\n" if self._first else b"\n]\n")
+        self._file.flush()
+
+    def _put(self, values: dict[str, Any]) -> None:
+        self._file.write((b"[\n" if self._first else b",\n") + _encoded(values))
+        self._first = False
 
 
 class Csv:
@@ -143,8 +170,8 @@ class Coco:
         self._images = self._boxes = 0
         self._waiting = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
         categories = [{"id": k, "name": name} for name, k in self._ids.items()]
-        head = json.dumps({"categories": categories}, ensure_ascii=False)
-        file.write(head[:-1].encode("utf-8", "replace") + b', "images": [')
+        head = _encoded({"info": _COCO_INFO, "categories": categories})
+        file.write(head[:-1] + b', "images": [')
 
     def write(self, prediction: Prediction) -> None:
         """Write one image and keep its boxes."""
@@ -188,20 +215,44 @@ class Coco:
 
     @staticmethod
     def _put(file: BinaryIO | Any, values: dict[str, Any], *, first: bool) -> None:
-        text = json.dumps(values, ensure_ascii=False).encode("utf-8", "replace")
-        file.write((b"\n" if first else b",\n") + text)
+        file.write((b"\n" if first else b",\n") + _encoded(values))
 
 
 WRITERS: dict[str, Callable[[BinaryIO, Sequence[str]], ResultWriter]] = {
-    "json": JsonLines,
+    "json": JsonList,
+    "jsonl": JsonLines,
     "csv": Csv,
     "parquet": Parquet,
     "coco": Coco,
 }
 
 
+def is_result(file: BinaryIO) -> bool:
+    """Whether a file holds predictions that a writer of this module wrote, or nothing.
+
+    Args:
+        file: Opened at its start.
+    """
+    start = file.read(8192)
+    if start[:4] == b"PAR1":
+        from pyarrow import ArrowInvalid, parquet  # noqa: PLC0415
+
+        try:
+            return tuple(parquet.read_schema(file).names) == COLUMNS
+        except ArrowInvalid:
+            return False
+    row = re.compile(rb'\{"path": ("|null).*, "(width|error)": ', re.DOTALL)
+    beginnings = (",".join(COLUMNS).encode() + b"\n", _encoded({"info": _COCO_INFO})[:-1])
+    listed = start.removeprefix(b"[\n")
+    return start in (b"", b"[]\n") or start.startswith(beginnings) or bool(row.match(listed))
+
+
+def _encoded(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False).encode("utf-8", "replace")
+
+
 def table_rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
-    """Rows of one image: one a label, or one a box where a label has several.
+    """Rows of one image: one per label, or one per box where a label has several.
 
     Args:
         prediction: Its labels are those to be shown.
