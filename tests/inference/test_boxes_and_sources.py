@@ -232,7 +232,7 @@ class TestMetadata:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"thresholds": [0.5]}, r"thresholds must be one a class \(3\), found 1"),
+            ({"thresholds": [0.5]}, r"thresholds must be one per class \(3\), found 1"),
             ({"thresholds": [0.5, 0.5, 1.5]}, r"boxless\.thresholds\.2"),
             ({"temperatures": [1.0, 0.0, 1.0]}, r"boxless\.temperatures\.1"),
             ({"location": {"method": "magic"}}, r"boxless\.location|metadata is wrong"),

@@ -71,7 +71,7 @@ def predict(
             by default what the suffix of --out says, else table.
         out: File or object to write to, instead of the terminal; predictions that are there are
             replaced in one step at the end.
-        boxes: Say also where the labels were seen.
+        boxes: Localize the labels that are present: a box for each.
         draw: Folder for annotated pictures.
         heat_map: Lay the heat map of the most probable label over each picture.
         json: Short for --format jsonl.

@@ -159,7 +159,7 @@ class Predictor:
         Args:
             images: Paths of images or folders, the bytes of image files, open files, (H, W, 3)
                 uint8 RGB arrays, or Pillow images; one or many.
-            boxes: Say also where the labels that are present were seen.
+            boxes: Localize the labels that are present.
             batch_size: Images computed together; changes speed and memory, not the labels.
 
         Returns:
@@ -185,7 +185,7 @@ class Predictor:
 
         Args:
             images: As for `predict`; may be a generator.
-            boxes: Say also where the labels that are present were seen.
+            boxes: Localize the labels that are present.
             batch_size: Images computed together.
             on_error: Called with each image that cannot be read, which is then left out; by
                 default the error is raised.
@@ -219,7 +219,7 @@ class Predictor:
 
         Args:
             images: One batch, see `batch_size`.
-            boxes: Say also where the labels that are present were seen.
+            boxes: Localize the labels that are present.
 
         Returns:
             One answer per image, in order; those of `stream`, if the batches are the same.
@@ -316,7 +316,7 @@ class Predictor:
             outputs: From `run`.
             row: Which image of the batch.
             prepared: That image.
-            boxes: Say also where the labels that are present were seen.
+            boxes: Localize the labels that are present.
             source: The image as it was given, for the prediction's path and for drawing.
 
         Raises:

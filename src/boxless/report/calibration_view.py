@@ -25,7 +25,13 @@ CALIBRATION_COLUMNS: Final = (
     "log loss before",
     "log loss after",
 )
-LOOKING_COLUMNS: Final = ("model", "pointing game", "with tolerance", "CorLoc", "AP at IoU 0.5")
+LOCALIZATION_COLUMNS: Final = (
+    "model",
+    "pointing game",
+    "with tolerance",
+    "CorLoc",
+    "AP at IoU 0.5",
+)
 
 Figure = Callable[[CalibrationFigures], BeforeAfter]
 _FIGURES: Final[tuple[tuple[Figure, bool], ...]] = (
@@ -37,7 +43,7 @@ _FIGURES: Final[tuple[tuple[Figure, bool], ...]] = (
 
 
 def calibration_rows(results: Results) -> list[TableRow]:
-    """One row an arm with one text for each of `CALIBRATION_COLUMNS`.
+    """One row per arm with one text for each of `CALIBRATION_COLUMNS`.
 
     Args:
         results: The run.
@@ -80,8 +86,8 @@ def _nats(values: list[float]) -> str:
     return f"{mean(values):.3f}" if values else NOTHING
 
 
-def looking_rows(results: Results) -> list[TableRow]:
-    """One row an arm with one text for each of `LOOKING_COLUMNS`; empty where nothing was measured.
+def localization_rows(results: Results) -> list[TableRow]:
+    """One row per arm, a text for each of `LOCALIZATION_COLUMNS`; empty if nothing was measured.
 
     Args:
         results: The run.

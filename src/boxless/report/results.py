@@ -14,7 +14,7 @@ from boxless.errors import RunError
 from boxless.files.atomic import write_atomically
 from boxless.report.arms import Arm
 from boxless.report.computing import Computing
-from boxless.report.looking import Looking
+from boxless.report.localization import MapLocalization
 from boxless.report.part import Count, Fraction, Interval, Part, Points, Seconds
 
 SCHEMA: Final = 1
@@ -157,7 +157,7 @@ class Results(Part):
     environment: dict[str, Any] = Field(default_factory=dict)
     computing: Computing | None = None
     recall: Recall | None = None
-    looking: Looking | None = None
+    looking: MapLocalization | None = None
 
     @model_validator(mode="after")
     def _everything_has_k_values(self) -> Self:

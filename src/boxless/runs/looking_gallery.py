@@ -2,7 +2,7 @@
 
 from boxless.runs.context import Run
 from boxless.runs.location_step import SHOWN, load_examples, load_location
-from boxless.report.looking_pictures import LookingItem
+from boxless.report.localization_pictures import LocalizedImage
 from boxless.types import PRESENT
 
 _NAMES = {
@@ -12,7 +12,7 @@ _NAMES = {
 }
 
 
-def looking_items(run: Run) -> list[LookingItem]:
+def looking_items(run: Run) -> list[LocalizedImage]:
     """The first true class of some test images, as teacher and both students see it.
 
     Args:
@@ -30,7 +30,7 @@ def looking_items(run: Run) -> list[LookingItem]:
             continue
         boxes = tuple(box.xyxy for box in record.boxes or () if box.label == true[0])
         items.append(
-            LookingItem(
+            LocalizedImage(
                 image=run.images(record.path),
                 name=run.classes[true[0]],
                 label=true[0],
