@@ -179,8 +179,6 @@ def test_stopping_answers_what_is_in_work(student_file, tmp_path):
         (("{student}", "--samples", "gone"), "expected a folder of sample images"),
         (("{student}", "--api-key-file", "gone"), "cannot read the API key"),
         (("{student}", "--host", "203.0.113.7"), "cannot listen on 203.0.113.7"),
-        (("{student}", "--log-file", "gone/log"), "cannot write the log gone/log"),
-        (("{student}", "--log-files", "0"), "log kept must be at least 1"),
         (("{student}", "--port", "{busy}"), "cannot listen on 127.0.0.1 port"),
     ],
 )

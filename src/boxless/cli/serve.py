@@ -24,9 +24,6 @@ def serve(
     allow_host: tuple[str, ...] = (),
     samples: Path | None = None,
     log_format: Literal["json", "text"] = "json",
-    log_file: Path | None = None,
-    log_mb: float = 10.0,
-    log_files: int = 5,
 ) -> None:
     """Serve an exported student: a page for people, JSON for programs.
 
@@ -56,10 +53,7 @@ def serve(
         api_key_file: File with the key that requests must carry.
         allow_host: Name that requests may call this server by, beside loopback's; may be repeated.
         samples: Folder of images that the page offers instead of painted scenes.
-        log_format: JSON lines, or lines for people.
-        log_file: File for logs, instead of stderr; a full one is kept as FILE.1, FILE.2, …
-        log_mb: Megabytes after which a new log file is begun.
-        log_files: Full log files that are kept; older ones are deleted.
+        log_format: What logs on stderr are: JSON lines, or lines for people.
     """
     import sys
 
@@ -69,7 +63,6 @@ def serve(
         raise ConfigError(f"--port must be between 0 and 65535, found {port}")
     try:
         from boxless.serving.app import create_app
-        from boxless.serving.journal import LogSettings
         from boxless.serving.pages import painted_samples, samples_in
         from boxless.serving.server import run_server
         from boxless.serving.settings import LOOPBACK, MEGABYTE, Limits, ServeSettings
@@ -95,13 +88,12 @@ def serve(
         hosts=LOOPBACK | set(allow_host) if allow_host or host in LOOPBACK else frozenset(),
         limits=limits,
     )
-    log = LogSettings(log_format, log_file, round(log_mb * MEGABYTE), log_files)
     offered = painted_samples() if samples is None else samples_in(samples)
     app = create_app(Predictor.load(model, threads=threads), settings, samples=offered)
     if host not in LOOPBACK and not settings.api_key:
         text = f"warning: whoever can reach {host} port {port} may use this server; set {_KEY}"
         print(text, file=sys.stderr)
-    run_server(app, limits, host=host, port=port, log=log)
+    run_server(app, limits, host=host, port=port, log=log_format)
 
 
 def _api_key(file: Path | None) -> str:

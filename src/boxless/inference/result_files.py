@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, BinaryIO, Protocol
 
 from boxless.errors import MissingExtraError
 from boxless.inference.prediction import Prediction
@@ -227,7 +227,7 @@ WRITERS: dict[str, Callable[[BinaryIO, Sequence[str]], ResultWriter]] = {
 }
 
 
-def is_result(file: BinaryIO) -> bool:
+def is_result(file: IO[bytes]) -> bool:
     """Whether a file holds predictions that a writer of this module wrote, or nothing.
 
     Args:

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from boxless.serving.faults import RequestError, answer
-from boxless.serving.observer import note_refusal
+from boxless.serving.observer import notes_of
 
 PROTECTED = ("/v1/", "/metrics")
 """Beginnings of paths that an API key protects."""
@@ -33,7 +33,7 @@ class Access:
         if fault is None:
             await self._app(scope, receive, send)
         else:
-            note_refusal(scope, fault)
+            notes_of(scope).code = fault.code
             await answer(fault)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> RequestError | None:

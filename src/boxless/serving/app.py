@@ -15,7 +15,7 @@ from boxless.serving.access import Access
 from boxless.serving.faults import RequestError, answer
 from boxless.serving.guard import Guard
 from boxless.serving.labelling import Labeller
-from boxless.serving.observer import Observer, note_refusal
+from boxless.serving.observer import Observer, notes_of
 from boxless.serving.pages import Sample, pages
 from boxless.serving.routes import api
 from boxless.serving.settings import ServeSettings
@@ -64,7 +64,7 @@ def create_app(
 
 async def _refused(request: Request, fault: Exception) -> Response:
     assert isinstance(fault, RequestError)
-    note_refusal(request.scope, fault)
+    notes_of(request.scope).code = fault.code
     return answer(fault)
 
 

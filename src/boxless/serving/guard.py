@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from boxless.serving.faults import RequestError, answer
-from boxless.serving.observer import note_gone, note_refusal
+from boxless.serving.observer import notes_of
 from boxless.serving.settings import Limits
 
 LINGER = 2.0  # seconds that the rest of a refused body, or of an answer, is waited for
@@ -35,12 +35,12 @@ class Guard:
         try:
             await self._serve(scope, body, receive, send)
         except RequestError as fault:
-            note_refusal(scope, fault)
+            notes_of(scope).code = fault.code
             response = answer(fault)
             response.headers["Connection"] = "close"  # some of the body may still be on its way
             await response(scope, receive, send)
         except ClientDisconnect:
-            note_gone(scope)
+            notes_of(scope).code = "client_gone"
         finally:
             self._buffered -= body.reserved
 
@@ -49,7 +49,7 @@ class Guard:
         until = clock.time() + self._limits.seconds
         await body.read(Headers(scope=scope))
         reply = _Reply(send)
-        work = asyncio.create_task(self._app(scope, body.replay, reply.send))
+        work = asyncio.ensure_future(self._app(scope, body.replay, reply.send))
         gone = asyncio.create_task(_disconnected(receive))
         try:
             first = asyncio.FIRST_COMPLETED
