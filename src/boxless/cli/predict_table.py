@@ -7,13 +7,14 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from boxless.cli.console import plain_console
+from boxless.inference.result_files import ResultWriter
 
 if TYPE_CHECKING:
     from boxless.inference.prediction import Prediction
 
 
-class Table:
-    """The file's name and, below it, one line per label; see `result_files.ResultWriter`."""
+class Table(ResultWriter):
+    """The file's name and, below it, one line per label; failures are listed at the end."""
 
     def __init__(self) -> None:
         self._console = plain_console()
@@ -33,9 +34,3 @@ class Table:
             cells = (f"{label.probability:.3f}", bar, Text(label.name, style), Text(places, "dim"))
             grid.add_row(" ", *cells)
         self._console.print(grid)
-
-    def failed(self, path: str, reason: str) -> None:
-        """It is listed at the end, on stderr."""
-
-    def close(self) -> None:
-        """Nothing is left."""

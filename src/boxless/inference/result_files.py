@@ -10,8 +10,8 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any, BinaryIO, Protocol
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, BinaryIO
 
 from boxless.errors import MissingExtraError
 from boxless.inference.prediction import Prediction
@@ -24,62 +24,30 @@ _COCO_INFO = {"description": "predictions of boxless"}
 _ROW_GROUP = 10_000  # rows of a Parquet file that are held in memory
 
 
-class ResultWriter(Protocol):
-    """Takes predictions one after the other."""
+class ResultWriter:
+    """Takes predictions one after the other.
+
+    Args:
+        file: Where to write; it stays open.
+        classes: The student's classes.
+    """
+
+    def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
+        self._file, self._classes = file, classes
 
     def write(self, prediction: Prediction) -> None:
         """Write one image."""
+        raise NotImplementedError
 
     def failed(self, path: str, reason: str) -> None:
         """Note an image that could not be read, where the format has a place for it."""
 
     def close(self) -> None:
-        """Write what is left; the file itself stays open."""
+        """Write what is left."""
 
 
-def open_writer(kind: str, file: BinaryIO, classes: Sequence[str]) -> ResultWriter:
-    """Begin a file of predictions.
-
-    Args:
-        kind: One of `WRITERS`.
-        file: Where to write.
-        classes: The student's classes.
-
-    Raises:
-        MissingExtraError: Parquet needs a package that is not installed.
-    """
-    return WRITERS[kind](file, classes)
-
-
-class JsonLines:
+class JsonLines(ResultWriter):
     """One JSON object per line: `Prediction.to_dict`, or ``{"path", "error"}``."""
-
-    def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
-        del classes
-        self._file = file
-
-    def write(self, prediction: Prediction) -> None:
-        """Write one line."""
-        self._line(prediction.to_dict())
-
-    def failed(self, path: str, reason: str) -> None:
-        """Write one line with the reason."""
-        self._line({"path": path, "error": reason})
-
-    def close(self) -> None:
-        """Nothing is left."""
-
-    def _line(self, values: dict[str, Any]) -> None:
-        self._file.write(_encoded(values) + b"\n")
-        self._file.flush()
-
-
-class JsonList:
-    """The same objects as one JSON list."""
-
-    def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
-        del classes
-        self._file, self._first = file, True
 
     def write(self, prediction: Prediction) -> None:
         """Write one object."""
@@ -89,21 +57,31 @@ class JsonList:
         """Write one object with the reason."""
         self._put({"path": path, "error": reason})
 
+    def _put(self, values: dict[str, Any]) -> None:
+        self._file.write(_encoded(values) + b"\n")
+        self._file.flush()
+
+
+class JsonList(JsonLines):
+    """The same objects as one JSON list."""
+
+    _empty = True
+
     def close(self) -> None:
         """Close the list."""
-        self._file.write(b"[]\n" if self._first else b"\n]\n")
+        self._file.write(b"[]\n" if self._empty else b"\n]\n")
         self._file.flush()
 
     def _put(self, values: dict[str, Any]) -> None:
-        self._file.write((b"[\n" if self._first else b",\n") + _encoded(values))
-        self._first = False
+        self._file.write((b"[\n" if self._empty else b",\n") + _encoded(values))
+        self._empty = False
 
 
-class Csv:
+class Csv(ResultWriter):
     """A table with a head; empty fields where there is no box."""
 
     def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
-        del classes
+        super().__init__(file, classes)
         self._text = io.TextIOWrapper(file, "utf-8", "replace", newline="", write_through=True)
         self._rows = csv.DictWriter(self._text, COLUMNS, lineterminator="\n")
         self._rows.writeheader()
@@ -112,19 +90,16 @@ class Csv:
         """Write the rows of one image."""
         self._rows.writerows(table_rows(prediction))
 
-    def failed(self, path: str, reason: str) -> None:
-        """A table of labels has no place for it."""
-
     def close(self) -> None:
         """Let go of the file."""
         self._text.detach()
 
 
-class Parquet:
+class Parquet(ResultWriter):
     """The same table with typed columns; needs the extra ``parquet``."""
 
     def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
-        del classes
+        super().__init__(file, classes)
         try:
             import pyarrow  # noqa: PLC0415  (heavy, and not part of the base install)
             from pyarrow import parquet  # noqa: PLC0415
@@ -145,9 +120,6 @@ class Parquet:
         if len(self._rows) >= _ROW_GROUP:
             self._flush()
 
-    def failed(self, path: str, reason: str) -> None:
-        """A table of labels has no place for it."""
-
     def close(self) -> None:
         """Write the rows that are left, and the foot."""
         self._flush()
@@ -158,14 +130,14 @@ class Parquet:
         self._rows = []
 
 
-class Coco:
+class Coco(ResultWriter):
     """A COCO document: boxes as ``annotations`` with ``score``, ``labels`` beside each image.
 
     Images are written at once; annotations wait in a temporary file, since they come last.
     """
 
     def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
-        self._file = file
+        super().__init__(file, classes)
         self._ids = {name: k for k, name in enumerate(classes, start=1)}
         self._images = self._boxes = 0
         self._waiting = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
@@ -201,9 +173,6 @@ class Coco:
             }
             self._put(self._waiting, annotation, first=self._boxes == 1)
 
-    def failed(self, path: str, reason: str) -> None:
-        """COCO has no place for it."""
-
     def close(self) -> None:
         """Write the annotations."""
         self._file.write(b'\n], "annotations": [')
@@ -218,13 +187,27 @@ class Coco:
         file.write((b"\n" if first else b",\n") + _encoded(values))
 
 
-WRITERS: dict[str, Callable[[BinaryIO, Sequence[str]], ResultWriter]] = {
+WRITERS: dict[str, type[ResultWriter]] = {
     "json": JsonList,
     "jsonl": JsonLines,
     "csv": Csv,
     "parquet": Parquet,
     "coco": Coco,
 }
+
+
+def open_writer(kind: str, file: BinaryIO, classes: Sequence[str]) -> ResultWriter:
+    """Begin a file of predictions.
+
+    Args:
+        kind: One of `WRITERS`.
+        file: Where to write.
+        classes: The student's classes.
+
+    Raises:
+        MissingExtraError: Parquet needs a package that is not installed.
+    """
+    return WRITERS[kind](file, classes)
 
 
 def is_result(file: IO[bytes]) -> bool:
@@ -260,20 +243,13 @@ def table_rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
     Yields:
         Values by column; those of the box are left out where there is none.
     """
-    image = {
-        "path": prediction.path,
-        "width": prediction.width,
-        "height": prediction.height,
-    }
+    size = {"width": prediction.width, "height": prediction.height}
+    image = {"path": prediction.path, **size}
     if not prediction.labels:
         yield image
     for label in prediction.labels:
-        row = image | {
-            "label": label.name,
-            "probability": label.probability,
-            "threshold": label.threshold,
-            "present": label.present,
-        }
+        limit = {"threshold": label.threshold, "present": label.present}
+        row = image | {"label": label.name, "probability": label.probability, **limit}
         boxes = [box for box in prediction.boxes if box.name == label.name]
         if not boxes:
             yield row
