@@ -51,11 +51,9 @@ class Batcher(Generic[Result]):
         queue_size: int,
         on_batch: Callable[[int, float, float], None],
     ) -> None:
-        self._compute = compute
-        self._batch_size = batch_size
-        self._max_delay = max_delay
+        self._compute, self._on_batch = compute, on_batch
+        self._batch_size, self._max_delay = batch_size, max_delay
         self._queue_size = queue_size
-        self._on_batch = on_batch
         self._waiting: deque[_Job[Result]] = deque()
         self._change = Condition()
         self._closed = False
@@ -90,10 +88,7 @@ class Batcher(Generic[Result]):
 
     @contextmanager
     def places(self, images: int) -> Iterator[None]:
-        """Hold places in the queue from before an image is decoded until it is answered.
-
-        Args:
-            images: How many.
+        """Hold places in the queue from before images are decoded until they are answered.
 
         Raises:
             RequestError: 503 if there is no room for all of them.
@@ -148,25 +143,23 @@ class Batcher(Generic[Result]):
 
     def _next_batch(self) -> list[_Job[Result]] | None:
         """Wait for images; None when closed and everything is answered."""
+        jobs: list[_Job[Result]] = []
         with self._change:
-            while True:
-                while not self._waiting and not self._closed:
-                    self._change.wait()
+            while not jobs:
+                self._change.wait_for(lambda: self._waiting or self._closed)
                 if not self._waiting:
                     return None
-                until = self._waiting[0].queued + self._max_delay
-                while len(self._waiting) < self._batch_size and not self._closed:
-                    left = until - perf_counter()
-                    if left <= 0:
-                        break
-                    self._change.wait(left)
-                jobs: list[_Job[Result]] = []
+                left = self._waiting[0].queued + self._max_delay - perf_counter()
+                self._change.wait_for(self._is_full, timeout=max(left, 0))
                 while self._waiting and len(jobs) < self._batch_size:
                     job = self._waiting.popleft()
                     if not job.answer.done():  # its client is gone
                         jobs.append(job)
-                if jobs:
-                    return jobs
+        return jobs
+
+    def _is_full(self) -> bool:
+        """Is there nothing to gain from waiting for more images?"""
+        return len(self._waiting) >= self._batch_size or self._closed
 
 
 def _deliver(jobs: list[_Job[Result]], outcome: Result | Exception) -> None:

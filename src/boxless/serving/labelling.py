@@ -104,9 +104,12 @@ class Labeller:
         return await _all([loop.run_in_executor(self._pool, work, value) for value in values])
 
     def _prepare(self, upload: Upload) -> Prepared:
-        check_picture(upload.data, max_pixels=self._settings.limits.pixels, file=upload.name)
         try:
+            check_picture(upload.data, max_pixels=self._limits.max_pixels)
             return self.predictor.prepare(upload.data, self._limits)
+        except RequestError as fault:
+            fault.file = upload.name
+            raise
         except DataError as error:
             reason = error.message.removeprefix("image: ")
             raise RequestError(422, "damaged_image", reason, file=upload.name) from error
