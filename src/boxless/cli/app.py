@@ -23,7 +23,7 @@ app = App(
     help="Turn images that carry only tags into a fast multi-label classifier that learned where to"
     " look.\n\nStart with `boxless train scenes: --recipe demo --out runs/demo`.",
     result_action="return_value",
-    suppress_keyboard_interrupt=False,  # `main` tells how to go on
+    suppress_keyboard_interrupt=False,  # `main` tells how to resume
 )
 
 _ORDER: list[str] = []

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageDraw, ImageFont
+from PIL import ExifTags, Image, ImageDraw
 
 from boxless.data.images import BROKEN_FILE
 from boxless.errors import ConfigError
 from boxless.files.atomic import write_atomically
 from boxless.files.paths import is_url
+from boxless.inference.fonts import readable
 from boxless.inference.labels import Box, Label
 from boxless.types import Float32Array, UInt8Array
 
@@ -143,49 +144,36 @@ def _draw_boxes(
 ) -> None:
     pen = ImageDraw.Draw(picture)
     width = max(2, round(max(picture.size) / 250))
-    font = _font(picture)
+    size = _font_size(picture)
     for box in boxes:
         corners = [value * scale for value in (box.x1, box.y1, box.x2 - 1, box.y2 - 1)]
         x1, y1, x2, y2 = corners[0], corners[1], *map(max, corners[2:], corners[:2])
         colour = colours.get(box.name, _COLOURS[0])
         pen.rectangle((x1, y1, x2, y2), outline=colour, width=width)
-        height = _line_height(picture)
-        _tag(pen, (x1, max(0, y2 - height)), box.name, colour, font)
+        _tag(pen, (x1, max(0, y2 - _line_height(size))), box.name, colour, size)
 
 
 def _draw_labels(picture: Image.Image, labels: Sequence[Label], colours: dict[str, Colour]) -> None:
     pen = ImageDraw.Draw(picture)
-    font, height = _font(picture), _line_height(picture)
-    for place, label in enumerate(labels):
+    size = _font_size(picture)
+    for row, label in enumerate(labels):
         text = f"{label.name} {label.probability:.2f}"
-        _tag(pen, (0, place * height), text, colours[label.name], font)
+        _tag(pen, (0, row * _line_height(size)), text, colours[label.name], size)
 
 
 def _tag(
-    pen: ImageDraw.ImageDraw,
-    place: tuple[float, float],
-    text: str,
-    colour: Colour,
-    font: "ImageFont.ImageFont | ImageFont.FreeTypeFont",
+    pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, colour: Colour, size: int
 ) -> None:
     """White words on a coloured ground."""
-    text = " ".join(text.split())
-    try:
-        x1, y1, x2, y2 = pen.textbbox(place, text, font=font)
-    except UnicodeEncodeError:  # Pillow without FreeType knows Latin letters only
-        text = text.encode("latin-1", "replace").decode("latin-1")
-        x1, y1, x2, y2 = pen.textbbox(place, text, font=font)
+    font, shown = readable(" ".join(text.split()), size)
+    x1, y1, x2, y2 = pen.textbbox(place, shown, font=font)
     pen.rectangle((x1 - 1, y1 - 2, x2 + 3, y2 + 3), fill=colour)
-    pen.text((place[0] + 1, place[1]), text, fill="white", font=font)
+    pen.text((place[0] + 1, place[1]), shown, fill="white", font=font)
 
 
 def _font_size(picture: Image.Image) -> int:
     return max(10, min(28, round(max(picture.size) / 32)))
 
 
-def _line_height(picture: Image.Image) -> int:
-    return round(_font_size(picture) * 1.45)
-
-
-def _font(picture: Image.Image) -> "ImageFont.ImageFont | ImageFont.FreeTypeFont":
-    return ImageFont.load_default(_font_size(picture))
+def _line_height(size: int) -> int:
+    return round(size * 1.45)
