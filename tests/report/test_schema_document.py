@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from boxless.report import arms, calibration, looking, part, results
+from boxless.report import arms, calibration, localization, part, results
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "results-schema.md").read_text("utf-8")
 MODELS = [
@@ -13,7 +13,7 @@ MODELS = [
     results.Recall, results.RecallRow, arms.Arm, arms.SeedResult, arms.Metrics, arms.F1Table,
     arms.F1, arms.Localization, arms.Spread, calibration.SeedCalibration,
     calibration.CalibrationFigures, calibration.BeforeAfter, calibration.CurvePair,
-    calibration.Curve, looking.SeedLooking, looking.Looking,
+    calibration.Curve, localization.SeedMapLocalization, localization.MapLocalization,
 ]  # fmt: skip
 
 

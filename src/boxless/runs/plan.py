@@ -1,9 +1,8 @@
 """The steps of a run: which sections each reads, which steps it needs, and what it does."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
-from boxless.methods.section import Read
 from boxless.methods.table import FIRST_PHASES, METHODS
 from boxless.recipe.schema import Recipe
 from boxless.runs.context import Run
@@ -12,6 +11,9 @@ from boxless.runs.phases import Phase, budget_settings, phases_of
 from boxless.runs.record import Settings
 from boxless.runs.step import Action, Step, settings_of
 from boxless.runs.variant import variants
+
+if TYPE_CHECKING:
+    from boxless.methods.section import Read
 
 AFTER_TRAINING: Final = ("evaluate", "calibrate", "locate", "export", "report")
 VERBS: Final = tuple(
