@@ -23,7 +23,8 @@ from measure import Figure, parser, publish, ratio, voc_mini
 from PIL import Image
 
 from boxless.data.images import load_image
-from boxless.files.engine import Engine, engine_beyond
+from boxless.files.engine import Engine
+from boxless.files.ray_engine import engine_beyond
 from boxless.inference.predictor import Predictor
 from boxless.proposals.extract import extract
 from boxless.proposals.proposer import make_proposer

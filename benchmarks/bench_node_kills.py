@@ -20,7 +20,8 @@ from measure import Figure, parser, publish
 from ray.cluster_utils import Cluster
 
 from boxless.data.images import load_image
-from boxless.files.engine import Engine, engine_beyond
+from boxless.files.engine import Engine
+from boxless.files.ray_engine import engine_beyond
 from boxless.proposals.extract import extract
 from boxless.proposals.proposer import make_proposer
 from boxless.types import ImageRecord

@@ -125,16 +125,6 @@ def npz() -> bytes:
     return buffer.getvalue()
 
 
-def mat() -> bytes:
-    from scipy.io import savemat
-
-    buffer = BytesIO()
-    cells = np.empty(1, object)
-    cells[0] = np.array([[1.0, 1, 5, 5]])
-    savemat(buffer, {"boxes": cells, "images": np.array(["a.jpg"], object)})
-    return buffer.getvalue()
-
-
 COCO = {
     "images": [{"id": 1, "file_name": "a.jpg"}],
     "categories": [{"id": 3, "name": "cat"}],
@@ -171,13 +161,8 @@ TARGETS = {
         lambda data: decode_image(data, limits=LIMITS),
         tuple(picture(kind) for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")),
     ),
-    "boxes.json": Target(of_file("b.json", lambda path: read_boxes(path, "auto")), (BOXES,)),
-    "boxes.npz": Target(of_file("b.npz", lambda path: read_boxes(path, "xyxy")), (npz(),)),
-    "boxes.mat": Target(of_file("b.mat", lambda path: read_boxes(path, "xyxy")), (mat(),)),
-    "boxes.csv": Target(
-        of_file("b.csv", lambda path: read_boxes(path, "xyxy")),
-        (b"image_id,x1,y1,x2,y2,score\na.jpg,0,0,5,5,0.5\n",),
-    ),
+    "boxes.json": Target(of_file("b.json", read_boxes), (BOXES,)),
+    "boxes.npz": Target(of_file("b.npz", read_boxes), (npz(),)),
     "store index": Target(lambda data: read_store(data, "index.json"), (INDEX,)),
     "store shard": Target(lambda data: read_store(data, "shard-00000.safetensors"), (SHARD,)),
     "step record": Target(of_file("step.json", lambda path: read_record(path.parent)), (RECORD,)),

@@ -114,17 +114,16 @@ class TestStores:
             read_index(folder)
 
 
-def test_matlab_files_hold_no_python(tmp_path):
-    """SciPy's reader knows numbers, texts and cells only; what it cannot read is refused."""
+def test_boxes_hold_no_python(tmp_path):
     from boxless.proposals.box_files import read_boxes
 
-    path = tmp_path / "b.mat"
+    path = tmp_path / "b.npz"
     path.write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
     with pytest.raises(DataError):
-        read_boxes(path, "xyxy")
+        read_boxes(path)
     np.savez(tmp_path / "c.npz", a=np.array([{"x": 1}], object))
     with pytest.raises(DataError, match="pickled objects"):
-        read_boxes(tmp_path / "c.npz", "xyxy")
+        read_boxes(tmp_path / "c.npz")
 
 
 ENTITIES = (

@@ -67,8 +67,6 @@ def test_boxes_of_a_list_are_trained_on(lists, preloaded, tmp_path):
     assert (out / "teacher" / "weights.safetensors").exists()
     again = preloaded(*train_words(out, *given, verb="teacher", spec=spec))
     assert again.err.count("done already") == 2
-    given = (*given, "--proposals.order", "yxyx")
-    preloaded(*train_words(tmp_path / "new", *given, spec=spec)).refused("leave the order out")
     wrong = ("--proposals.method", "file", "--proposals.file", lists / "img")
     wrong = (*wrong, "--data.held_out", "0")
     done = preloaded(*train_words(tmp_path / "other", *wrong, spec=spec))

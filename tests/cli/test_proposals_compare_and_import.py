@@ -22,8 +22,13 @@ def table(tmp_path, monkeypatch):
     (tmp_path / "t.csv").write_text(
         "path,labels,split\n0.png,cat,train\n1.png,dog,train\n2.png,cat,test\n"
     )
-    (tmp_path / "b.txt").write_text("".join(f"{n}.png 1 2 20 25 0.{n + 1}\n" for n in range(3)))
+    write(**{f"{n}.png": [[1, 2, 20, 25, (n + 1) / 10]] for n in range(3)})
     return tmp_path
+
+
+def write(**boxes):
+    """Write b.npz into the current folder."""
+    np.savez("b.npz", **boxes)
 
 
 @pytest.fixture
@@ -47,39 +52,41 @@ def importing(*words, method="file", out="boxes"):
 
 
 def test_import_and_fault_in_processes_of_their_own(table):
-    done = boxless(*importing("--file", "b.txt"), cwd=table)
+    done = boxless(*importing("--file", "b.npz"), cwd=table)
     assert done.code == 0, done.err
     assert "3 images" in done.out
     store = ProposalStore.open(table / "boxes")
     np.testing.assert_array_equal(store[store.image_ids[1]].boxes, [[1, 2, 20, 25]])
-    (table / "b.txt").write_text("0.png 1 2 20 25 nan\n")
-    boxless(*importing("--file", "b.txt", out="new"), cwd=table).refused("1.png", "--skip-bad")
+    write(**{"0.png": [[1, 2, 20, 25, np.nan]]})
+    boxless(*importing("--file", "b.npz", out="new"), cwd=table).refused("1.png", "--skip-bad")
 
 
 @pytest.mark.parametrize(
-    ("text", "messages"),
+    ("last", "messages"),
     [
-        ("0.png 1 2 20 25 1\n", ("no boxes for 2 of 3 images", "1.png", "--skip-bad")),
-        ("{}2.png 1 2 20 25 nan\n", ("b.txt:4: the score is not finite",)),
-        ("{}2.png 1 2 60 25 1\n", ("b.txt:4: the box leaves the image of 40 x 30", "--order")),
-        ("{}2.png 1 2 60\n", ("b.txt:4: expected 6 fields",)),
+        (None, ("no boxes for 2 of 3 images", "1.png", "--skip-bad")),
+        ([1, 2, 20, 25, np.nan], ("b.npz, image '2.png', box 2: the score is not finite",)),
+        ([1, 2, 60, 25, 1], ("the box leaves the image of 40 x 30", "--outside clip")),
+        ([1, 2, 60], ("image '2.png': expected (R, 4) boxes", "found (1, 3)")),
     ],
 )
-def test_unusable_imports(run, table, text, messages):
-    good = (table / "b.txt").read_text()
-    (table / "b.txt").write_text(text.replace("{}", good))
-    run(*importing("--file", "b.txt")).refused(*messages)
+def test_unusable_imports(run, table, last, messages):
+    good = [1, 2, 20, 25, 1]
+    if last is None:
+        write(**{"0.png": [good]})
+    else:
+        write(**{"0.png": [good], "1.png": [good], "2.png": [good, last] if last[4:] else [last]})
+    run(*importing("--file", "b.npz")).refused(*messages)
     assert not (table / "boxes").exists()
 
 
 @pytest.mark.parametrize(
     ("words", "messages"),
     [
-        (("--file", "b.pkl"), ("ending in .json, .mat, .npz, .txt, .csv", "can run code")),
+        (("--file", "b.pkl"), ("ending in .json or .npz", "can run code")),
         (("--file", "b.xml"), ("found 'b.xml'",)),
-        (("--file", "no.txt"), ("expected a file of boxes at no.txt, found none",)),
-        (("--file", "b.mat"), ("does not say in which order", "--order yxyx")),
-        (("--file", "b.txt", "--order", "yx"), ("--order", "yx")),
+        (("--file", "no.npz"), ("expected a file of boxes at no.npz, found none",)),
+        (("--file", "b.mat"), ("found 'b.mat'", "numpy.savez")),
         ((), ("needs a file", "--file FILE")),
     ],
 )
@@ -88,21 +95,14 @@ def test_wrong_options(run, table, words, messages):
 
 
 def test_options_of_other_methods(run, table):
-    run(*importing("--file", "b.txt", method="grid")).refused("add --method file")
+    run(*importing("--file", "b.npz", method="grid")).refused("add --method file")
     done = run(*importing(method="faster_rcnn"))
     done.refused("needs its weights as a file", "nothing is downloaded")
 
 
-def test_swapped_coordinates_are_noticed(run, table):
-    (table / "b.txt").write_text("".join(f"{n}.png 2 1 25 38 1\n" for n in range(3)))
-    run(*importing("--file", "b.txt")).refused("b.txt:1: the box leaves the image", "--order")
-    done = run(*importing("--file", "b.txt", "--order", "yxyx"))
-    assert done.code == 0, done.err
-
-
 def test_left_out_on_request(run, table):
-    (table / "b.txt").write_text("0.png 1 2 20 25 1\n")
-    done = run(*importing("--file", "b.txt", "--skip-bad"))
+    write(**{"0.png": [[1, 2, 20, 25, 1]]})
+    done = run(*importing("--file", "b.npz", "--skip-bad"))
     assert done.code == 0, done.err
     assert "skipped 2 images" in done.out or "skipped 1.png" in done.out
     assert len(ProposalStore.open(table / "boxes")) == 1
@@ -145,12 +145,15 @@ def test_compare_as_json(run, table):
 @pytest.mark.parametrize(
     ("words", "messages"),
     [
-        ((SCENES, "--methods", "edgebox,grid"), ("unknown proposal method 'edgebox'", "Did you")),
+        (
+            (SCENES, "--methods", "edge_bxes,grid"),
+            ("unknown proposal method 'edge_bxes'", "Did you"),
+        ),
         ((SCENES, "--methods", "grid,grid"), ("found 'grid' twice",)),
         ((SCENES, "--methods", ","), ("found none",)),
         ((SCENES, "--methods", "grid", "--limit", "-1"), ("--limit of at least 0, found -1",)),
         ((SCENES, "--methods", "grid", "--split", "val"), ("unknown split 'val'",)),
-        ((SCENES, "--methods", "grid", "--file", "b.txt"), ("add it to --methods",)),
+        ((SCENES, "--methods", "grid", "--file", "b.npz"), ("add it to --methods",)),
         (("csv:t.csv", "--methods", "grid"), ("can only be compared on data sets with boxes",)),
     ],
 )

@@ -9,9 +9,8 @@ from engine_work import die_at_three, double, refuse_three
 
 from boxless.cli.app import main
 from boxless.errors import ConfigError, DataError, MissingExtraError, RunError
-from boxless.files.engine import engine_beyond
 from boxless.files.local_engine import AHEAD, LocalEngine
-from boxless.files.ray_engine import Parcel, _version, _work
+from boxless.files.ray_engine import Parcel, _version, _work, engine_beyond
 
 
 def test_two_processes_answer_in_order_and_take_units_little_by_little():

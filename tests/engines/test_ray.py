@@ -15,7 +15,7 @@ from PIL import Image
 from boxless.cli.app import main
 from boxless.data.images import load_image
 from boxless.errors import ConfigError, DataError, RunError
-from boxless.files.engine import engine_beyond
+from boxless.files.ray_engine import engine_beyond
 from boxless.proposals.extract import extract
 from boxless.proposals.proposer import make_proposer
 
@@ -88,8 +88,8 @@ def test_errors_of_a_function_come_back(engine):
 
 
 def test_methods_of_one_process_are_refused(engine, records, tmp_path):
-    boxes = tmp_path / "boxes.txt"
-    boxes.write_text("".join(f"{record.image_id} 0 0 9 9\n" for record in records))
+    boxes = tmp_path / "boxes.npz"
+    np.savez(boxes, **{record.image_id: np.array([[0, 0, 9, 9]]) for record in records})
     with pytest.raises(ConfigError, match="works in one process"):
         extract(
             records,

@@ -36,9 +36,9 @@ def test_recall_grows_with_boxes(records):
 
 
 def test_boxes_from_a_file_have_no_time(records, tmp_path):
-    lines = [f"{r.image_id} {' '.join(map(str, r.boxes[0].xyxy))}" for r in records]
-    (tmp_path / "true.txt").write_text("\n".join(lines))
-    proposer = make_proposer("file", file=str(tmp_path / "true.txt"))
+    true = {record.image_id: np.array([record.boxes[0].xyxy]) for record in records}
+    np.savez(tmp_path / "true.npz", **true)
+    proposer = make_proposer("file", file=str(tmp_path / "true.npz"))
     perfect = compare(records, [proposer], load_image=load).methods[0]
     assert perfect.milliseconds is None
     assert set(perfect.recall[0.7]) == {1.0}

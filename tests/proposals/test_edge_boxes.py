@@ -10,7 +10,7 @@ from proposal_pictures import picture
 from boxless import proposals
 from boxless.errors import BoxlessError, MissingExtraError, ShapeError
 from boxless.metrics.boxes import iou
-from boxless.proposals import edge_box_search
+from boxless.proposals import opencv
 from boxless.proposals.checks import check_proposals
 from boxless.proposals.edge_box_search import EdgeBoxes, diverse_order
 from boxless.proposals.grid import grid_boxes
@@ -87,25 +87,13 @@ def test_scores_that_are_not_finite_are_dropped(monkeypatch):
             boxes = np.array([[0, 0, 60, 60], [30, 30, 50, 50], [10, 5, 40, 60]])
             return boxes, np.array([np.nan, 0.5, np.inf])
 
-    monkeypatch.setattr(edge_box_search.cv2.ximgproc, "createEdgeBoxes", lambda **_: Search())
+    monkeypatch.setattr(opencv.cv2.ximgproc, "createEdgeBoxes", lambda **_: Search())
     image, _ = picture(1, 200, 150)
     boxes, scores = EdgeBoxes()(image)
     check(image, boxes, scores)
     np.testing.assert_array_equal(boxes[0], [30, 30, 80, 80])
     assert len(boxes) == 50
     np.testing.assert_array_equal(scores, 0.5)  # the grid's share takes the lowest score found
-
-
-def test_bindings_that_return_boxes_alone(monkeypatch):
-    class Search:
-        def getBoundingBoxes(self, edges, angles):
-            return np.array([[0, 0, 60, 60], [100, 30, 50, 50]])
-
-    monkeypatch.setattr(edge_box_search.cv2.ximgproc, "createEdgeBoxes", lambda **_: Search())
-    image, _ = picture(1, 200, 150)
-    boxes, scores = EdgeBoxes(max_boxes=2)(image)
-    np.testing.assert_array_equal(boxes, [[0, 0, 60, 60], [100, 30, 150, 80]])
-    assert scores[0] > scores[1] > 0
 
 
 def test_smallest_side():
@@ -152,7 +140,7 @@ def test_wrong_names_and_values(method, options, message):
 
 
 def test_opencv_without_its_contrib_part(monkeypatch):
-    monkeypatch.delattr(edge_box_search.cv2, "ximgproc")
+    monkeypatch.delattr(opencv.cv2, "ximgproc")
     with pytest.raises(MissingExtraError, match="boxless\\[train\\]"):
         make_proposer("edge_boxes")
 
@@ -160,7 +148,7 @@ def test_opencv_without_its_contrib_part(monkeypatch):
 def test_without_opencv(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     monkeypatch.delitem(sys.modules, "boxless.proposals.edge_box_search")
-    monkeypatch.delitem(sys.modules, "boxless.proposals.edge_map")
+    monkeypatch.delitem(sys.modules, "boxless.proposals.opencv")
     with pytest.raises(MissingExtraError, match="opencv-contrib"):
         make_proposer("edge_boxes")
     assert make_proposer("grid").name == "grid"

@@ -31,7 +31,7 @@ def test_filling_is_added_and_taken_off():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("0 0 671 671 x", "train.txt:7: expected five numbers a box, found 'x'"),
+        ("0 0 671 671 x", "train.txt:7: expected five numbers per box.*'x'"),
         ("0 0 671 671 nan", "box 1: expected finite numbers"),
         ("1 1 2 2 1 5 5 3 6 1", "box 2: expected 0 <= x_min <= x_max <= 671.*found 5 5 3 6 1"),
         ("1 1 672 2 1", "box 1: expected 0 <= x_min"),

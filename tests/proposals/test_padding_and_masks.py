@@ -15,13 +15,12 @@ NETWORK = "fasterrcnn_mobilenet_v3_large_320_fpn"
 
 def options(method, records, folder):
     if method == "file":
-        rows = [
-            f"{record.image_id} 0 0 {10 + row} 20 1"
+        boxes = {
+            record.image_id: np.array([[0, 0, 10 + row, 20, 1] for row in range(count)])
             for count, record in enumerate(records, 1)
-            for row in range(count)
-        ]
-        (folder / "b.txt").write_text("\n".join(rows))
-        return {"file": str(folder / "b.txt")}
+        }
+        np.savez(folder / "b.npz", **boxes)
+        return {"file": str(folder / "b.npz")}
     if method == "faster_rcnn":
         torch.manual_seed(0)
         network = getattr(detection, NETWORK)(weights=None, weights_backbone=None, num_classes=2)

@@ -109,5 +109,6 @@ def test_wrong_names_and_values(method, options, message):
 def test_without_opencv(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     monkeypatch.delitem(sys.modules, "boxless.proposals.selective_search")
+    monkeypatch.delitem(sys.modules, "boxless.proposals.opencv")
     with pytest.raises(MissingExtraError, match="opencv-contrib"):
         make_proposer("selective_search_fast")

@@ -21,7 +21,7 @@ DETECTOR = {"detector": "net", "detector_weights": "w.pth", "detector_size": 320
         ("selective_search_fast", COMMON),
         ("selective_search_quality", COMMON),
         ("grid", {"max_boxes": 7}),
-        ("file", {"max_boxes": 7, "file": "b.mat", "order": "yxyx", "outside": "clip"}),
+        ("file", {"max_boxes": 7, "file": "b.npz", "outside": "clip"}),
         (
             "faster_rcnn",
             {
@@ -35,7 +35,7 @@ DETECTOR = {"detector": "net", "detector_weights": "w.pth", "detector_size": 320
     ],
 )
 def test_each_method_gets_its_settings(method, expected):
-    files = {"file": "b.mat", "order": "yxyx", "outside": "clip"}
+    files = {"file": "b.npz", "outside": "clip"}
     config = ProposalsConfig(method=method, **COMMON, **DETECTOR, **files)
     assert proposer_settings(config) == expected
 
@@ -60,6 +60,6 @@ def test_settings_of_unused_methods_do_not_matter(monkeypatch):
     plain = settings()
     names = {"method", "max_boxes", "min_box_size", "size"}
     assert set(plain) == {f"proposals.{name}" for name in names}
-    assert settings(file="x.txt", detector_size=9) == plain
-    assert settings(method="file", file="x.txt") != settings(method="file", file="y.txt")
+    assert settings(file="x.npz", detector_size=9) == plain
+    assert settings(method="file", file="x.npz") != settings(method="file", file="y.npz")
     assert "proposals.detector_weights" in settings(method="faster_rcnn")

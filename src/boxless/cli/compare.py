@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boxless.cli.proposal_options import Order, Outside, ProposalOptions, method_names
+from boxless.cli.proposal_options import Outside, ProposalOptions, method_names
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,14 +19,13 @@ _STANDARD = (10, 100, 300, 500)
 def compare(
     spec: str,
     *,
-    methods: str = "edgeboxes,selective-search-fast,selective-search-quality,grid",
+    methods: str = "edge_boxes,selective_search_fast,selective_search_quality,grid",
     limit: int = 0,
     split: str | None = None,
     out: Path | None = None,
     max_boxes: int = 500,
     size: int | None = None,
     file: str | None = None,
-    order: Order = "auto",
     outside: Outside = "refuse",
     detector: str = "fasterrcnn_resnet50_fpn",
     detector_weights: Path | None = None,
@@ -34,8 +33,8 @@ def compare(
 ) -> None:
     """Set proposal methods side by side on images with true boxes.
 
-    Prints a table of recall at IoU 0.5 and 0.7 for the 10, 100, 300 and 500 best boxes, boxes an
-    image and milliseconds an image (proposing alone, one process, images not decoded), beside
+    Prints a table of recall at IoU 0.5 and 0.7 for the 10, 100, 300 and 500 best boxes, boxes
+    and milliseconds per image (proposing alone, one process, images not decoded), beside
     random boxes, and writes it to a folder: comparison.json, comparison.md, recall.png. True boxes
     serve this measurement alone. Difficult ones do not count.
 
@@ -43,32 +42,31 @@ def compare(
 
     ```
     boxless proposals compare voc:VOCdevkit/VOC2007 --limit 100
-    boxless proposals compare scenes: --methods edgeboxes,grid
-    boxless proposals compare voc:VOC2007 --methods edgeboxes,file --file boxes.mat --order yxyx
+    boxless proposals compare scenes: --methods edge_boxes,grid
+    boxless proposals compare voc:VOC2007 --methods edge_boxes,file --file boxes.npz
     ```
 
     Args:
         spec: Data set, as FORMAT:PATH.
-        methods: Names with commas between: edgeboxes, selective-search-fast,
-            selective-search-quality, grid, faster-rcnn, file.
+        methods: Names with commas between: edge_boxes, selective_search_fast,
+            selective_search_quality, grid, faster_rcnn, file.
         limit: Most images, evenly spaced over the split; 0 takes all.
         split: Images of this split; by default test where there is one, else all.
         out: Folder to write to; by default proposals/NAME-comparison.
-        max_boxes: Most boxes an image.
+        max_boxes: Most boxes per image.
         size: Longer side in pixels at which images are searched; by default each method's own.
         file: Boxes to import (method file).
-        order: Order of the imported coordinates; a .mat file needs xyxy or yxyx.
         outside: What to do with an imported box that leaves its image.
-        detector: Network of torchvision's (method faster-rcnn).
-        detector_weights: Its weights (method faster-rcnn).
+        detector: Network of torchvision's (method faster_rcnn).
+        detector_weights: Its weights (method faster_rcnn).
         json: Print the result as JSON.
     """
     from boxless.data.images import load_image
     from boxless.data.sources import load_manifest
     from boxless.errors import ConfigError
+    from boxless.files.progress import ImageProgress
     from boxless.proposals.comparison import choose
     from boxless.proposals.comparison import compare as measure
-    from boxless.proposals.progress import ExtractionProgress
 
     if limit < 0:
         raise ConfigError(f"expected --limit of at least 0, found {limit}")
@@ -76,7 +74,7 @@ def compare(
     proposers = []
     for name in names:
         own = file if name == "file" else None
-        options = ProposalOptions(max_boxes, size, own, order, outside, detector, detector_weights)
+        options = ProposalOptions(max_boxes, size, own, outside, detector, detector_weights)
         proposers.append(options.proposer(name))
     if file is not None and "file" not in names:
         raise ConfigError("--file is for the method 'file'", hint="add it to --methods")
@@ -84,7 +82,7 @@ def compare(
     used, records = _records(manifest, split)
     counts = (*(count for count in _STANDARD if count < max_boxes), max_boxes)
     chosen = choose(records, limit)
-    with ExtractionProgress("comparing proposers") as progress:
+    with ImageProgress("comparing proposers") as progress:
         found = measure(chosen, proposers, load_image=load_image, counts=counts, progress=progress)
     facts = _facts(found, counts, data=manifest.name, split=used, methods=proposers)
     _write(out or Path("proposals") / f"{manifest.name}-comparison", found, facts, as_json=json)
@@ -207,7 +205,7 @@ def _markdown(facts: dict[str, Any]) -> str:
         f"{facts['images']} images of the split {facts['split']}, {facts['objects']} objects that "
         f"are not difficult. {facts['date']}, one process on {facts['cpu']} ({facts['cores']} "
         f"cores), OpenCV {facts['opencv']}. R@0.5 100: recall in % at an IoU of 0.5 or more with "
-        "the 100 best boxes. boxes, ms, CPU ms: means an image; ms is wall time, CPU ms processor "
+        "the 100 best boxes. boxes, ms, CPU ms: means per image; ms is wall time, CPU ms processor "
         "time, images not decoded.",
         "",
         "| " + " | ".join(head) + " |",

@@ -1,9 +1,6 @@
 """``boxless data``: look a data set over, turn it into a table."""
 
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
     from boxless.data.check import CheckReport
 
 _SHOWN = 5
-_SECONDS_BETWEEN_LINES = 10.0
 
 app = App(name="data", help="Check data sets, turn them into tables of tags.")
 app.command(boxes, help_format="markdown")
@@ -74,12 +70,15 @@ def check(
     from boxless.data.check import check_manifest
     from boxless.data.sources import load_manifest
     from boxless.errors import ConfigError, DataError
+    from boxless.files.progress import ImageProgress
 
     if workers is not None and workers < 1:
         raise ConfigError(f"expected --workers of at least 1, found {workers}")
     manifest = load_manifest(spec)
-    with progress_bar("decoding", len(manifest), silent=skip_images) as on_done:
-        report = check_manifest(manifest, images=not skip_images, workers=workers, on_done=on_done)
+    with ImageProgress("decoding", len(manifest), show=not skip_images) as progress:
+        report = check_manifest(
+            manifest, images=not skip_images, workers=workers, on_done=progress.advance
+        )
     if json:
         sys.stdout.write(_as_json(report))
     else:
@@ -134,6 +133,7 @@ def convert(
     from boxless.data.convert import convert as write_table
     from boxless.data.sources import load_manifest
     from boxless.errors import ConfigError, DataError
+    from boxless.files.progress import ImageProgress
 
     if out.exists() and not force:
         raise DataError(f"{out} exists already", hint="choose another name or pass --force")
@@ -150,46 +150,9 @@ def convert(
     if to == "list":
         write_list(spec, whole, manifest, out, store=proposals, count=per_image, root=root)
     else:
-        with progress_bar("drawing", len(manifest), silent=images is None) as on_done:
-            write_table(manifest, out, images=images, on_done=on_done)
+        with ImageProgress("drawing", len(manifest), show=images is not None) as progress:
+            write_table(manifest, out, images=images, on_done=progress.advance)
     sys.stdout.write(f"{out}: {len(manifest)} images, {len(manifest.classes)} classes\n")
-
-
-@contextmanager
-def progress_bar(what: str, total: int, *, silent: bool) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, a line every ten seconds elsewhere; both on stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    console = Console(stderr=True)
-    if silent:
-        yield lambda: None
-    elif console.is_terminal:
-        rate = TextColumn("{task.speed:.0f}/s" if total else "")
-        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), rate, Remaining())
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task(what, total=total)
-            yield lambda: progress.advance(task)
-    else:
-        yield _plain_lines(what, total)
-
-
-def _plain_lines(what: str, total: int) -> Callable[[], None]:
-    start = time.monotonic()
-    done, last = 0, start
-
-    def advance() -> None:
-        nonlocal done, last
-        done += 1
-        now = time.monotonic()
-        if now - last >= _SECONDS_BETWEEN_LINES:
-            last = now
-            rate = done / (now - start)
-            left = (total - done) / rate
-            sys.stderr.write(f"{what}: {done}/{total}, {rate:.0f}/s, {left:.0f} s left\n")
-
-    return advance
 
 
 def _as_json(report: "CheckReport") -> str:

@@ -83,10 +83,10 @@ def write_list(
     """
     import os
 
-    from boxless.cli.data import progress_bar
     from boxless.data import authors_list
     from boxless.data.convert import portable
     from boxless.errors import DataError
+    from boxless.files.progress import ImageProgress
     from boxless.proposals.list_boxes import FRAME, format_boxes
     from boxless.proposals.store import ProposalStore
     from boxless.types import UNKNOWN
@@ -113,10 +113,10 @@ def write_list(
     opened.require(manifest.image_ids, whole.fingerprint)
     frame = int(opened.index.inputs.settings.get("frame", FRAME))
     size = count or _most_boxes(opened)
-    with progress_bar("writing", len(manifest), silent=False) as on_done:
+    with ImageProgress("writing", len(manifest)) as progress:
 
         def words(record: "ImageRecord") -> str:
-            on_done()
+            progress.advance()
             return format_boxes(opened[record.image_id], size, frame=frame)
 
         authors_list.write(manifest, out, names, words)
@@ -137,15 +137,15 @@ def _boxes_a_line(location: str) -> int:
 
 def _listed(location: str, manifest: "Manifest", frame: int) -> "Iterator[tuple[str, Proposals]]":
     """Id and proposals of each image, in the order of the manifest."""
-    from boxless.cli.data import progress_bar
     from boxless.data.authors_list import read_boxes
     from boxless.data.images import image_size
+    from boxless.files.progress import ImageProgress
     from boxless.proposals.list_boxes import parse_boxes
 
     lines = read_boxes(location)
-    with progress_bar("reading boxes", len(manifest), silent=False) as on_done:
+    with ImageProgress("reading boxes", len(manifest)) as progress:
         for record, line in zip(manifest.records, lines, strict=True):
             width, height = image_size(record.path)
             found = parse_boxes(line.numbers, width, height, source=line.source, frame=frame)
             yield record.image_id, found
-            on_done()
+            progress.advance()

@@ -74,8 +74,8 @@ def predict(
         ray_address: Cluster, as HOST:PORT or auto; by default that of RAY_ADDRESS, else a new one
             of this machine alone.
     """
-    from boxless.files.engine import engine_beyond
     from boxless.files.paths import place
+    from boxless.files.ray_engine import engine_beyond
     from boxless.inference.predictor import Predictor
 
     target = None if out is None else place(out)

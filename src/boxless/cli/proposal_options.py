@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from boxless.proposals.proposer import BoxSource, Setting
+    from boxless.proposals.index import Setting
+    from boxless.proposals.proposer import BoxSource
     from boxless.types import UInt8Array
 
-Order = Literal["auto", "xyxy", "yxyx"]
 Outside = Literal["refuse", "clip"]
-ALIASES = {"edgeboxes": "edge_boxes", "fasterrcnn": "faster_rcnn"}
+ALIASES = {"edgeboxes": "edge_boxes", "edgebox": "edge_boxes", "fasterrcnn": "faster_rcnn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,6 @@ class ProposalOptions:
         max_boxes: Most boxes an image.
         size: Longer side in pixels at which images are searched; None for the method's own.
         file: Boxes of another program.
-        order: Order of their coordinates.
         outside: What to do with those that leave their image.
         detector: Name of a network.
         detector_weights: File with its weights.
@@ -32,7 +31,6 @@ class ProposalOptions:
     max_boxes: int
     size: int | None
     file: str | None
-    order: Order
     outside: Outside
     detector: str
     detector_weights: Path | None
@@ -52,7 +50,6 @@ class ProposalOptions:
             "max_boxes": self.max_boxes,
             "size": self.size,
             "file": self.file,
-            "order": self.order,
             "outside": self.outside,
             "architecture": self.detector,
             "weights": str(self.detector_weights) if self.detector_weights else None,
@@ -62,7 +59,7 @@ class ProposalOptions:
 
 
 def method_names(text: str) -> tuple[str, ...]:
-    """Methods out of a list such as ``edgeboxes,selective-search-fast``.
+    """Methods out of a list such as ``edge_boxes,selective-search-fast``.
 
     Args:
         text: Names with commas between; hyphens and underscores are the same.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from boxless.cli.proposal_options import Order, Outside, ProposalOptions, image_loader
+from boxless.cli.proposal_options import Outside, ProposalOptions, image_loader
 from boxless.files.engine import EngineName
 from boxless.types import ProposalMethod
 
@@ -32,7 +32,6 @@ def proposals(
     max_boxes: int = 500,
     size: int | None = None,
     file: str | None = None,
-    order: Order = "auto",
     outside: Outside = "refuse",
     detector: str = "fasterrcnn_resnet50_fpn",
     detector_weights: Path | None = None,
@@ -56,7 +55,7 @@ def proposals(
     boxless proposals voc:VOCdevkit/VOC2007
     boxless proposals csv:tags.csv --out boxes/mine --workers 8
     boxless proposals scenes: --method grid --max-boxes 200
-    boxless proposals voc:VOCdevkit/VOC2007 --method file --file boxes.mat --order yxyx
+    boxless proposals voc:VOCdevkit/VOC2007 --method file --file boxes.npz
     ```
 
     Args:
@@ -67,12 +66,11 @@ def proposals(
             merge alike pixels into regions; grid is the same fixed set of boxes for every image,
             and needs nothing installed; faster_rcnn runs a detector on weights of yours; file
             imports boxes that another program made.
-        max_boxes: Most boxes an image.
+        max_boxes: Most boxes per image.
         size: Images are searched with their longer side shrunk to this many pixels (200;
             faster_rcnn: 640). Smaller is faster and finds fewer small objects.
-        file: Boxes to import (method file): COCO detection results (.json), MATLAB (.mat), .npz, or
-            lines "image x1 y1 x2 y2 score" (.txt, .csv). Pickles are not read.
-        order: Order of the imported coordinates; a .mat file needs xyxy or yxyx.
+        file: Boxes to import (method file): COCO detection results (.json), NumPy (.npz), or the
+            folder of proposals made before. Pickles are not read.
         outside: What to do with an imported box that leaves its image.
         detector: Network of torchvision's (method faster_rcnn).
         detector_weights: Its weights, .safetensors or .pth (method faster_rcnn).
@@ -85,11 +83,11 @@ def proposals(
         json: Print the result as JSON.
     """
     from boxless.data.sources import load_manifest
-    from boxless.files.engine import engine_beyond
     from boxless.files.paths import place
+    from boxless.files.ray_engine import engine_beyond
     from boxless.proposals.recall import COUNTS, recall_table
 
-    options = ProposalOptions(max_boxes, size, file, order, outside, detector, detector_weights)
+    options = ProposalOptions(max_boxes, size, file, outside, detector, detector_weights)
     proposer = options.proposer(method)
     manifest = load_manifest(spec)
     folder = place(out or f"proposals/{manifest.name}-{method}")
@@ -122,10 +120,10 @@ def _extract(
     skip_bad: bool,
 ) -> "tuple[ProposalStore, float | None]":
     """Fill the store; its images a second, or None if all were there already."""
+    from boxless.files.progress import ImageProgress
     from boxless.proposals.extract import extract
-    from boxless.proposals.progress import ExtractionProgress
 
-    with ExtractionProgress("proposing boxes") as progress:
+    with ImageProgress("proposing boxes") as progress:
         store = extract(
             manifest.records,
             proposer,

@@ -6,10 +6,9 @@ bytes, and whatever is written is written by one process.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Literal, Protocol, TypeVar
 
-from boxless.errors import ConfigError, RunError
+from boxless.errors import RunError
 
 Unit = TypeVar("Unit")
 Answer = TypeVar("Answer")
@@ -47,41 +46,6 @@ class Engine(Protocol):
             BoxlessError: As raised by the function.
             RunError: Workers died, or could not be reached.
         """
-
-
-@contextmanager
-def engine_beyond(
-    name: EngineName, *, address: str = "", workers: int = 0
-) -> Iterator[Engine | None]:
-    """Open the engine that was asked for, where that is another than a step's own local one.
-
-    Args:
-        name: Which.
-        address: ray: a cluster (``HOST:PORT``, or ``auto`` for the one this machine belongs to);
-            "": as the variable RAY_ADDRESS says, else a cluster of this machine alone, which ends
-            with this context.
-        workers: ray: units worked on at the same time; 0: as many as the cluster has cores.
-
-    Yields:
-        The engine; None for ``local``.
-
-    Raises:
-        ConfigError: An address is given, but not to Ray.
-        MissingExtraError: Ray is not installed.
-        RunError: The cluster cannot be reached.
-    """
-    if name == "local":
-        if address:
-            raise ConfigError(
-                f"the address {address!r} of a Ray cluster is given, but the engine is 'local'",
-                hint="take the engine 'ray'",
-            )
-        yield None
-        return
-    from boxless.files.ray_engine import ray_engine  # noqa: PLC0415  (Ray takes seconds to import)
-
-    with ray_engine(address, workers) as engine:
-        yield engine
 
 
 def not_shared(path: str, reason: str) -> RunError:

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from boxless.errors import BoxlessError, ConfigError, DataError, MissingExtraError, RunError
-from boxless.files.engine import SHARED_FILES, Answer, Unit
+from boxless.files.engine import SHARED_FILES, Answer, EngineName, Unit
 from boxless.files.local_engine import available_cores, one_opencv_thread
 
 LEAST_WAVE, WAVE_PER_CORE = 256, 32
@@ -71,6 +71,39 @@ class RayEngine:
         data.context.execution_options.preserve_order = True
         data.context.enable_progress_bars = False
         return data.map(work, compute=compute, num_cpus=1)
+
+
+@contextmanager
+def engine_beyond(
+    name: EngineName, *, address: str = "", workers: int = 0
+) -> Iterator[RayEngine | None]:
+    """Open the engine that was asked for, where that is another than a step's own local one.
+
+    Args:
+        name: Which.
+        address: ray: a cluster (``HOST:PORT``, or ``auto`` for the one this machine belongs to);
+            "": as the variable RAY_ADDRESS says, else a cluster of this machine alone, which ends
+            with this context.
+        workers: ray: units worked on at the same time; 0: as many as the cluster has cores.
+
+    Yields:
+        The engine; None for ``local``.
+
+    Raises:
+        ConfigError: An address is given, but not to Ray.
+        MissingExtraError: Ray is not installed.
+        RunError: The cluster cannot be reached.
+    """
+    if name == "local":
+        if address:
+            raise ConfigError(
+                f"the address {address!r} of a Ray cluster is given, but the engine is 'local'",
+                hint="take the engine 'ray'",
+            )
+        yield None
+        return
+    with ray_engine(address, workers) as engine:
+        yield engine
 
 
 @contextmanager

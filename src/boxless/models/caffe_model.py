@@ -1,37 +1,34 @@
-"""Read the weights of a Caffe model file (``.caffemodel``) without Caffe or protobuf.
+"""Read the weights of a Caffe model file (``.caffemodel``) without Caffe.
 
-Such a file is one protobuf message. Of its wire format (protobuf.dev/programming-guides/encoding)
-only what carries weights is read; field numbers are those of ``caffe.proto``:
-
-    NetParameter       2 layers (V1LayerParameter), 100 layer (LayerParameter)
-    LayerParameter     1 name, 7 blobs            V1LayerParameter   4 name, 6 blobs
-    BlobProto          5 data, 8 double_data, 7 shape, or 1-4 num, channels, height, width
-    BlobShape          1 dim
+Such a file is one protobuf message. Those parts of ``caffe.proto`` that carry weights are declared
+here, for the protobuf package to parse; it passes over all else.
 """
 
 import math
-import mmap
-from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 from numpy.typing import NDArray
 
 from boxless.errors import ConfigError
 
-Field = int | memoryview
-"""What a field holds: a number, or the bytes of a message, text or packed list."""
-
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-LAYERS = {2: (4, 6), 100: (1, 7)}
-"""Field of NetParameter -> fields of a layer that hold its name and its blobs."""
-V0_LAYER = 1
-FLOATS, DOUBLES, SHAPE, DIMENSION = 5, 8, 7, 1
-LEGACY_SHAPE = (1, 2, 3, 4)
-
-
-class _WireError(ValueError):
-    """The bytes are not what the wire format allows."""
+LEGACY_SHAPE = ("num", "channels", "height", "width")
+MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
+    "BlobShape": {"dim": (1, "int64+")},
+    "BlobProto": {
+        **{name: (number, "int32") for number, name in enumerate(LEGACY_SHAPE, 1)},
+        "data": (5, "float+"),
+        "shape": (7, "BlobShape"),
+        "double_data": (8, "double+"),
+    },
+    "LayerParameter": {"name": (1, "string"), "blobs": (7, "BlobProto+")},
+    "V1LayerParameter": {"v0": (1, "bytes"), "name": (4, "string"), "blobs": (6, "BlobProto+")},
+    "NetParameter": {"layers": (2, "V1LayerParameter+"), "layer": (100, "LayerParameter+")},
+}
+"""Message -> field -> number and type; a plus marks a repeated field."""
 
 
 def read_caffemodel(path: Path) -> dict[str, list[NDArray[np.float32]]]:
@@ -48,30 +45,16 @@ def read_caffemodel(path: Path) -> dict[str, list[NDArray[np.float32]]]:
         ConfigError: The file is missing, damaged, of the V0 format, or holds no weights.
     """
     try:
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return _read_net(memoryview(data), path)
+        found = _read_layers(path.read_bytes())
     except FileNotFoundError as error:
         raise ConfigError(
             f"weights file {path} does not exist", hint="name a .caffemodel file that exists"
         ) from error
-    except (OSError, ValueError, IndexError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, message.DecodeError) as error:
         raise ConfigError(
             f"{path} is not a readable .caffemodel file: {error}",
             hint="copy it again; it may be cut off, or be no protobuf file at all",
         ) from error
-
-
-def _read_net(net: memoryview, path: Path) -> dict[str, list[NDArray[np.float32]]]:
-    found: dict[str, list[NDArray[np.float32]]] = {}
-    for number, value in _fields(net):
-        if number not in LAYERS or not isinstance(value, memoryview):
-            continue
-        name, blobs = _read_layer(value, *LAYERS[number], is_v1=number != 100)
-        if blobs and name in found:
-            raise _WireError(f"two layers are named {name!r}")
-        if blobs:
-            found[name] = blobs
     if not found:
         raise ConfigError(
             f"{path} holds no layer with weights",
@@ -80,97 +63,48 @@ def _read_net(net: memoryview, path: Path) -> dict[str, list[NDArray[np.float32]
     return found
 
 
-def _read_layer(
-    layer: memoryview, name_field: int, blob_field: int, *, is_v1: bool
-) -> tuple[str, list[NDArray[np.float32]]]:
-    name = ""
-    blobs: list[NDArray[np.float32]] = []
-    for number, value in _fields(layer):
-        if is_v1 and number == V0_LAYER:
-            raise _WireError(
-                "it is of the V0 format; convert it with Caffe's upgrade_net_proto_binary"
-            )
-        if not isinstance(value, memoryview):
-            continue
-        if number == name_field:
-            name = bytes(value).decode()
-        elif number == blob_field:
-            blobs.append(_read_blob(value, f"blob {len(blobs)} of layer {name!r}"))
-    return name, blobs
-
-
-def _read_blob(blob: memoryview, where: str) -> NDArray[np.float32]:
-    parts: list[NDArray[np.float32]] = []
-    shape: list[int] = []
-    legacy = [0, 0, 0, 0]
-    for number, value in _fields(blob):
-        if number in (FLOATS, DOUBLES):
-            parts.append(_numbers(value, "<f4" if number == FLOATS else "<f8", where))
-        elif number == SHAPE and isinstance(value, memoryview):
-            shape = _dimensions(value)
-        elif number in LEGACY_SHAPE and isinstance(value, int):
-            legacy[number - 1] = value
-    values = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    if not shape and any(legacy):
-        shape = legacy
-    shape = shape or [len(values)]
-    if math.prod(shape) != len(values):
-        raise _WireError(f"{where} says it has the shape {tuple(shape)}, but has {len(values)}")
-    return values.reshape(shape)
-
-
-def _numbers(value: Field, kind: str, where: str) -> NDArray[np.float32]:
-    """Packed numbers, or one that stands alone; a copy, so that the file can be closed."""
-    if isinstance(value, int):
-        raise _WireError(f"{where} holds integers")
-    return np.frombuffer(value, kind).astype(np.float32)
-
-
-def _dimensions(shape: memoryview) -> list[int]:
-    found: list[int] = []
-    for number, value in _fields(shape):
-        if number != DIMENSION:
-            continue
-        if isinstance(value, int):
-            found.append(value)
-            continue
-        at = 0
-        while at < len(value):
-            size, at = _varint(value, at)
-            found.append(size)
+def _read_layers(data: bytes) -> dict[str, list[NDArray[np.float32]]]:
+    if not data:
+        raise ValueError("it is empty")
+    net = _net_parameter().FromString(data)
+    if any(layer.HasField("v0") for layer in net.layers):
+        raise ValueError("it is of the V0 format; convert it with Caffe's upgrade_net_proto_binary")
+    found: dict[str, list[NDArray[np.float32]]] = {}
+    for layer in (*net.layers, *net.layer):
+        if layer.blobs and layer.name in found:
+            raise ValueError(f"two layers are named {layer.name!r}")
+        if layer.blobs:
+            found[layer.name] = [
+                _read_blob(blob, f"blob {number} of layer {layer.name!r}")
+                for number, blob in enumerate(layer.blobs)
+            ]
     return found
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, Field]]:
-    """All fields of a message in order; numbers of a fixed width come as their bytes."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        number, kind = key >> 3, key & 7
-        if kind == VARINT:
-            value, at = _varint(message, at)
-            yield number, value
-            continue
-        if kind == BYTES:
-            width, at = _varint(message, at)
-        elif kind in (FIXED32, FIXED64):
-            width = 4 if kind == FIXED32 else 8
-        else:
-            raise _WireError(f"wire type {kind} at byte {at}")
-        if number == 0 or at + width > len(message):
-            raise _WireError(f"a field of {width} bytes at byte {at} of {len(message)}")
-        yield number, message[at : at + width]
-        at += width
+def _read_blob(blob: Any, where: str) -> NDArray[np.float32]:
+    numbers = blob.data or blob.double_data
+    values = np.fromiter(numbers, np.float32, len(numbers))
+    legacy = [getattr(blob, side) for side in LEGACY_SHAPE]
+    shape = tuple(blob.shape.dim) or (tuple(legacy) if any(legacy) else values.shape)
+    if math.prod(shape) != len(values):
+        raise ValueError(f"{where} says it has the shape {shape}, but has {len(values)}")
+    return values.reshape(shape)
 
 
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A number of variable width, and where it ends."""
-    value = shift = 0
-    while True:
-        if at >= len(message) or shift > 63:
-            raise _WireError(f"a number is cut off at byte {at}")
-        byte = message[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
+@lru_cache(maxsize=1)
+def _net_parameter() -> Any:
+    """The class of the outermost message."""
+    file = descriptor_pb2.FileDescriptorProto(name="boxless/caffe.proto", package="boxless")
+    for name, fields in MESSAGES.items():
+        made = file.message_type.add(name=name)
+        for field, (number, kind) in fields.items():
+            plain = kind.rstrip("+")
+            label = "LABEL_OPTIONAL" if plain == kind else "LABEL_REPEATED"
+            entry = made.field.add(name=field, number=number, label=label)
+            if plain in MESSAGES:
+                entry.type_name = f".boxless.{plain}"
+            else:
+                entry.type = f"TYPE_{plain.upper()}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("boxless.NetParameter"))

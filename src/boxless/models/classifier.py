@@ -1,21 +1,19 @@
 """The student: any backbone with a small head (S-Cls)."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from boxless.models.backbone import Backbone, as_backbone
 from boxless.models.pixels import resize_aligned
+from boxless.models.pretrained import Head, PretrainedModel
 
-Head = Literal["gap", "fc6_fc7"]
 POOLED_SIDE = 7
 FC_WIDTH = 4096
 
 
-class Classifier(nn.Module):
+class Classifier(PretrainedModel):
     """Backbone, pooling and classifier; returns logits.
 
     Args:
@@ -68,48 +66,6 @@ class Classifier(nn.Module):
         self.fc = nn.Linear(width, classes)
         nn.init.xavier_uniform_(self.fc.weight)
         nn.init.zeros_(self.fc.bias)
-
-    def save_pretrained(
-        self,
-        folder: str | Path,
-        *,
-        classes: Sequence[str],
-        input_size: int,
-        about: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """Write the model in the layout of the Hugging Face Hub.
-
-        Args:
-            folder: Gets ``model.safetensors`` and ``config.json``.
-            classes: K names.
-            input_size: Side of the images in pixels.
-            about: Further values for ``config.json``.
-
-        Returns:
-            Whether timm alone can use the whole model, not only its backbone.
-
-        Raises:
-            ConfigError: There are not K names.
-            RunError: The folder cannot be written.
-        """
-        from boxless.models.pretrained import save  # noqa: PLC0415  (it imports this module)
-
-        facts = dict(about or {})
-        return save(self, Path(folder), classes, input_size, facts)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "Classifier":
-        """Read a model that `save_pretrained` wrote, in evaluation mode.
-
-        Args:
-            folder: On this machine; one on the Hub is downloaded first (``hf download``).
-
-        Raises:
-            ConfigError: A file is missing, damaged, or of another kind of model.
-        """
-        from boxless.models.pretrained import load  # noqa: PLC0415  (it imports this module)
-
-        return load(Path(folder))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (N, K) of RGB pixels (N, 3, S, S) in 0-255."""

@@ -10,7 +10,7 @@ is stored under ``boxless.…``. ``config.json`` is timm's, with a section ``box
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 import timm
 import torch
@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from boxless.errors import ConfigError
 from boxless.files.atomic import write_atomically
 from boxless.models.backbone import Backbone
-from boxless.models.classifier import POOLED_SIDE, Classifier
 from boxless.models.folding import unfolded_state
 from boxless.models.pixels import PixelScheme
+from boxless.models.vgg_weights import take_fc, to_timm_fc
 from boxless.models.weight_files import read_safetensors
 from boxless.models.weights import load_matching
 
@@ -34,6 +34,7 @@ OWN = "boxless."
 SAME = 1e-3
 """Largest difference of logits, as a share of the largest, between timm's model and ours."""
 
+Head = Literal["gap", "fc6_fc7"]
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -42,7 +43,7 @@ class _Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    head: Literal["gap", "fc6_fc7"]
+    head: Head
     hidden: int = Field(ge=1)
     resize_to: int = Field(ge=0)
     input_size: int = Field(ge=1)
@@ -61,83 +62,127 @@ class _Config(BaseModel):
     boxless: _Section
 
 
-def save(
-    model: Classifier,
-    folder: Path,
-    classes: Sequence[str],
-    input_size: int,
-    about: Mapping[str, Any],
-) -> bool:
-    """See `Classifier.save_pretrained`."""
-    if len(classes) != model.fc.out_features:
-        raise ConfigError(
-            f"the model has {model.fc.out_features} classes, but {len(classes)} names are given"
+class PretrainedModel(nn.Module):
+    """Base of a network that can be written to such a folder and read again.
+
+    Attributes:
+        backbone: Feature extractor.
+        neck: fc6 and fc7 (``fc6_fc7``), or nothing (``gap``).
+        fc: The last layer.
+        head_kind: ``gap`` or ``fc6_fc7``.
+        resize_to: Side to which inputs are resized inside the network; 0 = they are not.
+        class_names: K names, where they are known (`from_pretrained`), else ().
+    """
+
+    backbone: Backbone
+    neck: nn.Sequential
+    fc: nn.Linear
+    head_kind: Head
+    resize_to: int
+    class_names: tuple[str, ...]
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        classes: Sequence[str],
+        input_size: int,
+        about: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Write the model in the layout of the Hugging Face Hub.
+
+        Args:
+            folder: Gets ``model.safetensors`` and ``config.json``.
+            classes: K names.
+            input_size: Side of the images in pixels.
+            about: Further values for ``config.json``.
+
+        Returns:
+            Whether timm alone can use the whole model, not only its backbone.
+
+        Raises:
+            ConfigError: There are not K names.
+            RunError: The folder cannot be written.
+        """
+        if len(classes) != self.fc.out_features:
+            raise ConfigError(
+                f"the model has {self.fc.out_features} classes, but {len(classes)} names are given"
+            )
+        plain = timm.create_model(self.backbone.name, num_classes=len(classes))
+        state = unfolded_state(self.backbone.net, plain)
+        head = self._timm_head(plain)
+        whole = _same(self, plain, state | head, self.resize_to or input_size)
+        if not whole:
+            own = {**_prefixed(self.neck, "neck."), **_prefixed(self.fc, "fc.")}
+            head = {OWN + name: tensor for name, tensor in own.items()}
+        config = _config(self, plain, classes, input_size, about or {})
+        tensors = {name: t.detach().cpu().contiguous() for name, t in (state | head).items()}
+        write_atomically(Path(folder) / WEIGHTS, to_bytes(tensors, metadata={"format": "pt"}))
+        text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+        write_atomically(Path(folder) / CONFIG, text.encode())
+        return whole
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Self:
+        """Read a model that `save_pretrained` wrote, in evaluation mode.
+
+        Args:
+            folder: On this machine; one on the Hub is downloaded first (``hf download``).
+
+        Raises:
+            ConfigError: A file is missing, damaged, or of another kind of model.
+        """
+        config = _read_config(Path(folder) / CONFIG)
+        own, names = config.boxless, config.label_names
+        scheme = PixelScheme(own.mean, own.std, own.channels)
+        backbone = Backbone(config.architecture, pixel_scheme=scheme)
+        model = cls(
+            backbone,
+            len(names),
+            head=own.head,
+            dropout=0.0,
+            hidden=own.hidden,
+            resize_to=own.resize_to,
         )
-    plain = timm.create_model(model.backbone.name, num_classes=len(classes))
-    state = unfolded_state(model.backbone.net, plain)
-    head = _timm_head(model, plain)
-    whole = _same(model, plain, state | head, model.resize_to or input_size)
-    if not whole:
-        own = {**_prefixed(model.neck, "neck."), **_prefixed(model.fc, "fc.")}
-        head = {OWN + name: tensor for name, tensor in own.items()}
-    config = _config(model, plain, classes, input_size, about)
-    tensors = {name: t.detach().cpu().contiguous() for name, t in (state | head).items()}
-    write_atomically(folder / WEIGHTS, to_bytes(tensors, metadata={"format": "pt"}))
-    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(folder / CONFIG, text.encode())
-    return whole
+        backbone.vgg_fc = None  # half a gigabyte that is no longer needed
+        path = Path(folder) / WEIGHTS
+        state = read_safetensors(path)
+        neck, fc = _head_states(state, model, str(path))
+        trunk = {name: t for name, t in state.items() if name in backbone.net.state_dict()}
+        for module, part in ((model.neck, neck), (model.fc, fc), (backbone.net, trunk)):
+            load_matching(module, part, where=str(path))
+        model.class_names = names
+        return model.eval()
+
+    def forward_inputs(self, inputs: Tensor) -> Tensor:
+        """Logits (N, K) of already normalised inputs (N, 3, S, S)."""
+        raise NotImplementedError
+
+    def _timm_head(self, plain: nn.Module) -> dict[str, Tensor]:
+        """The head under timm's names; some of it may not fit, which `_same` finds out."""
+        found = _prefixed(self.fc, f"{_classifier_name(plain)}.")
+        if self.head_kind == "fc6_fc7":
+            found |= to_timm_fc(_vgg_names(self.neck), self.backbone.channels("final"))
+        return found
 
 
-def load(folder: Path) -> Classifier:
-    """See `Classifier.from_pretrained`."""
-    config = _read_config(folder / CONFIG)
-    own = config.boxless
-    scheme = PixelScheme(own.mean, own.std, own.channels)
-    backbone = Backbone(config.architecture, pixel_scheme=scheme)
-    count = len(config.label_names)
-    model = Classifier(
-        backbone, count, head=own.head, dropout=0.0, hidden=own.hidden, resize_to=own.resize_to
-    )
-    backbone.vgg_fc = None  # half a gigabyte that is no longer needed
-    state = read_safetensors(folder / WEIGHTS)
-    where = str(folder / WEIGHTS)
-    for part, module in (("neck.", model.neck), ("fc.", model.fc)):
-        load_matching(module, _head_state(state, part, model), where=where)
-    trunk = {name: t for name, t in state.items() if name in backbone.net.state_dict()}
-    load_matching(backbone.net, trunk, where=where)
-    model.class_names = config.label_names
-    return model.eval()
+def _vgg_names(neck: nn.Sequential) -> dict[str, Tensor]:
+    """``fc6.weight`` … of a neck."""
+    return {**_prefixed(neck[2], "fc6."), **_prefixed(neck[5], "fc7.")}
 
 
-def _timm_head(model: Classifier, plain: nn.Module) -> dict[str, Tensor]:
-    """The head under timm's names; some of it may not fit, which `_same` finds out."""
-    found = {f"{_classifier_name(plain)}.{k}": v for k, v in model.fc.state_dict().items()}
-    if model.head_kind == "fc6_fc7":
-        for number, layer in ((1, model.neck[2]), (2, model.neck[5])):
-            weight = cast("Tensor", layer.weight)
-            side = POOLED_SIDE if number == 1 else 1
-            shape = (len(weight), -1, side, side)
-            found[f"pre_logits.fc{number}.weight"] = weight.reshape(shape)
-            found[f"pre_logits.fc{number}.bias"] = cast("Tensor", layer.bias)
-    return found
-
-
-def _head_state(state: dict[str, Tensor], part: str, model: Classifier) -> dict[str, Tensor]:
-    """Tensors of ``neck.`` or ``fc.``, under whichever names they were stored."""
-    prefix = OWN + part
-    own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    if own or any(name.startswith(OWN) for name in state):
-        return own
-    if part == "fc.":
-        name = _classifier_name(model.backbone.net) + "."
-        return {k.removeprefix(name): v for k, v in state.items() if k.startswith(name)}
-    found = {}
-    for number, place in ((1, 2), (2, 5)):
-        for kind in ("weight", "bias"):
-            tensor = state.get(f"pre_logits.fc{number}.{kind}")
-            if tensor is not None and model.head_kind == "fc6_fc7":
-                found[f"{place}.{kind}"] = tensor.flatten(1) if kind == "weight" else tensor
-    return found
+def _head_states(
+    state: dict[str, Tensor], model: PretrainedModel, where: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Tensors of the neck and of the last layer, under whichever names they were stored."""
+    if any(name.startswith(OWN) for name in state):
+        return _below(state, f"{OWN}neck."), _below(state, f"{OWN}fc.")
+    fc = _below(state, f"{_classifier_name(model.backbone.net)}.")
+    if model.head_kind == "gap":
+        return {}, fc
+    found = take_fc(dict(state), _vgg_names(model.neck), where=where) or {}
+    places = {"fc6": "2", "fc7": "5"}
+    return {f"{places[name[:3]]}{name[3:]}": tensor for name, tensor in found.items()}, fc
 
 
 def _classifier_name(net: nn.Module) -> str:
@@ -147,7 +192,7 @@ def _classifier_name(net: nn.Module) -> str:
 
 
 @torch.no_grad()
-def _same(model: Classifier, plain: nn.Module, state: dict[str, Tensor], size: int) -> bool:
+def _same(model: PretrainedModel, plain: nn.Module, state: dict[str, Tensor], size: int) -> bool:
     """Whether timm's model with that state is the student."""
     wanted = {name: tensor.shape for name, tensor in plain.state_dict().items()}
     if wanted != {name: tensor.shape for name, tensor in state.items()}:
@@ -165,8 +210,12 @@ def _prefixed(module: nn.Module, prefix: str) -> dict[str, Tensor]:
     return {prefix + name: tensor for name, tensor in module.state_dict().items()}
 
 
+def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): t for k, t in state.items() if k.startswith(prefix)}
+
+
 def _config(
-    model: Classifier,
+    model: PretrainedModel,
     plain: nn.Module,
     classes: Sequence[str],
     input_size: int,

@@ -1,132 +1,168 @@
 """Read boxes from a file that another program wrote; nothing in it is ever executed.
 
-    .json        COCO's detection results: a list of {image_id or file_name, bbox: [x, y, w, h],
-                 score}, or {images: [{id, file_name}], annotations: that list}
-    .mat         MATLAB, the layout of the EdgeBoxes, selective search and WSDDN releases: cells
-                 ``boxes`` and ``images``, optionally ``boxScores``; 1-based, ends inclusive
-    .npz         NumPy: ``image_ids``, ``boxes``, ``offsets`` and optionally ``scores``, or one
-                 (R, 4) or (R, 5) array an image under the image's name
-    .txt, .csv   a line a box: image x1 y1 x2 y2 [score], with blanks or commas between
+    .json   COCO's detection results: a list of {image_id or file_name, bbox: [x, y, w, h], score},
+            or {images: [{id, file_name}], annotations: that list}; read entry by entry
+    .npz    NumPy: per image an array (R, 4), or (R, 5) with scores, under the image's name
 
-Except in ``.mat``, boxes are continuous pixel coordinates of the original image, ends exclusive:
-the whole image is (0, 0, width, height).
+Boxes are continuous pixel coordinates of the original image, ends exclusive: the whole image is
+(0, 0, width, height).
 """
 
+import json
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
+
+import ijson
+import numpy as np
 
 from boxless.errors import ConfigError, DataError
-from boxless.proposals.box_table import ORDERS, BoxTable
+from boxless.files.watched_file import watched
+from boxless.types import Float32Array
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-HEADERS = frozenset(("image", "image_id", "file_name", "path"))
+_PIECE = 1 << 16  # bytes read at a time
 
 
-def read_boxes(path: Path, order: str) -> BoxTable:
+@dataclass(slots=True)
+class BoxTable:
+    """Boxes and scores of many images, by the name that the file gives to an image.
+
+    Attributes:
+        where: The file, named in errors.
+        rows: Name -> x1, y1, x2, y2, score of all its boxes, one after the other.
+    """
+
+    where: str
+    rows: "dict[str, array[float]]" = field(default_factory=dict)
+
+    def add(self, name: str, numbers: Sequence[float]) -> None:
+        """Append one box: x1, y1, x2, y2 and score."""
+        self.rows.setdefault(name, array("f")).extend(numbers)
+
+    def add_all(self, name: str, boxes: np.ndarray) -> None:
+        """Set all boxes of an image; one without boxes is left out.
+
+        Args:
+            name: The file's name for the image.
+            boxes: (R, 4) with scores of 1, or (R, 5) with the score behind.
+
+        Raises:
+            DataError: The array has another shape, or holds no numbers.
+        """
+        if not np.issubdtype(boxes.dtype, np.number) or boxes.dtype.kind == "c":
+            raise DataError(f"{self.where}, image {name!r}: expected numbers, found {boxes.dtype}")
+        if boxes.size and (boxes.ndim != 2 or boxes.shape[1] not in (4, 5)):
+            raise DataError(
+                f"{self.where}, image {name!r}: expected (R, 4) boxes or (R, 5) with scores, "
+                f"found {boxes.shape}"
+            )
+        if boxes.size:
+            numbers = np.column_stack([boxes, np.ones(len(boxes))])[:, :5]
+            self.rows[name] = array("f", numbers.astype(np.float32).tobytes())
+
+    def __getitem__(self, name: str) -> tuple[Float32Array, Float32Array]:
+        """(R, 4) boxes and (R,) scores of an image, in the file's order."""
+        numbers = np.array(self.rows[name], np.float32).reshape(-1, 5)
+        return numbers[:, :4], numbers[:, 4]
+
+
+def read_boxes(path: Path) -> BoxTable:
     """Read a file of boxes.
 
     Args:
         path: The file; its ending says what it is.
-        order: ``xyxy`` (x1 y1 x2 y2) or ``yxyx`` (y1 x1 y2 x2); ``auto`` where the format
-            settles it. A ``.mat`` file does not, so it must be named there.
 
     Returns:
-        The boxes, by the names that the file gives to images.
+        The boxes, by the names that the file gives to images; at least one.
 
     Raises:
-        ConfigError: The type of the file is unknown, or the order does not fit it.
+        ConfigError: The type of the file is unknown.
         DataError: The file is missing or malformed; the message says where.
     """
+    readers = {".json": _read_json, ".npz": _read_npz}
     kind = path.suffix.lower()
-    if kind not in _READERS:
+    if kind not in readers:
         pickled = kind in {".pkl", ".pickle", ".pth", ".pt", ".npy"}
         raise ConfigError(
-            f"expected a file of boxes ending in {', '.join(_READERS)}, found {str(path)!r}",
+            f"expected a file of boxes ending in {' or '.join(readers)}, found {str(path)!r}",
             hint="pickles are not read, as they can run code: save the boxes with numpy.savez"
             if pickled
-            else "convert it to one of these",
+            else "convert it, for instance to .npz: numpy.savez(FILE, **{image: boxes})",
         )
-    _check_order(path, kind, order)
     if not path.is_file():
         raise DataError(f"expected a file of boxes at {path}, found none")
-    table = _READERS[kind](path, order)
-    if not len(table):
+    table = BoxTable(str(path))
+    readers[kind](path, table)
+    if not table.rows:
         raise DataError(f"expected boxes in {path}, found none")
     return table
 
 
-def _check_order(path: Path, kind: str, order: str) -> None:
-    if order not in ("auto", *ORDERS):
-        raise ConfigError(f"order must be one of auto, {', '.join(ORDERS)}, found {order!r}")
-    if kind == ".mat" and order == "auto":
-        raise ConfigError(
-            f"{path}: a .mat file does not say in which order its coordinates come",
-            hint="give --order yxyx for [y1 x1 y2 x2], as selective search and WSDDN write them, "
-            "or --order xyxy for [x1 y1 x2 y2]",
-        )
-    if kind == ".json" and order != "auto":
-        raise ConfigError(
-            f"{path}: boxes of detection results are [x, y, width, height], found order {order!r}",
-            hint="leave the order out",
-        )
-
-
-def _read_json(path: Path, order: str) -> BoxTable:
-    from boxless.proposals.detections import read_detections  # noqa: PLC0415
-
-    return read_detections(path, order)
-
-
-def _read_text(path: Path, order: str) -> BoxTable:
-    table, width = BoxTable(str(path)), 0
+def _read_json(path: Path, table: BoxTable) -> None:
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no text file: {error}") from error
-    for number, line in enumerate(lines, 1):
-        fields = [f.strip() for f in line.split(",")] if "," in line else line.split()
-        if not fields or fields[0].startswith("#"):
-            continue
-        if not width and fields[0].lower() in HEADERS:
-            continue
-        width = width or len(fields)
-        numbers = _numbers(fields[1:])
-        if numbers is None or len(fields) != width or width not in (5, 6):
-            expected = f"{width} fields as above" if width in (5, 6) else "5 or 6 fields"
+        with path.open("rb") as stream:
+            event, _ = next(ijson.basic_parse(stream, use_float=True, buf_size=64))
+        if event == "start_array":
+            _take_detections(path, "item", table)
+        elif event == "start_map":
+            _take_detections(path, "annotations.item", table)
+            _use_file_names(path, table)
+        else:
             raise DataError(
-                f"{path}:{number}: expected {expected}: image x1 y1 x2 y2 [score], found {line!r}",
-                hint="separate with commas if names have blanks in them",
+                f"{path}: expected a list of detections, or an object with images and annotations, "
+                f"found a {event}"
             )
-        box = [numbers[i] for i in (1, 0, 3, 2)] if order == "yxyx" else numbers[:4]
-        table.add(fields[0], (*box, *(numbers[4:] or [1.0])), number)
-    return table
+    except (ijson.JSONError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path} is no JSON file: {reason}") from error
 
 
-def _numbers(fields: list[str]) -> list[float] | None:
+def _entries(path: Path, prefix: str) -> Iterator[tuple[int, Any]]:
+    with watched(path) as stream:
+        yield from enumerate(ijson.items(stream, prefix, use_float=True, buf_size=_PIECE), 1)
+
+
+def _take_detections(path: Path, prefix: str, table: BoxTable) -> None:
+    for count, entry in _entries(path, prefix):
+        try:
+            name, score = entry.get("file_name", entry.get("image_id")), entry["score"]
+            x, y, w, h = entry["bbox"]
+            numbers = (x, y, x + w, y + h, score)
+            sound = all(type(v) in (int, float) for v in numbers) and type(name) in (int, str)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            sound = False
+        if not sound:
+            raise DataError(
+                f"{path}, detection {count}: expected image_id or file_name, bbox [x, y, width, "
+                f"height] and score, found {json.dumps(entry)[:200]}",
+                hint="annotations without scores are true boxes, not proposals",
+            )
+        table.add(str(name), numbers)
+
+
+def _use_file_names(path: Path, table: BoxTable) -> None:
+    for number, image in _entries(path, "images.item"):
+        if not isinstance(image, dict) or not {"id", "file_name"} <= image.keys():
+            raise DataError(
+                f"{path}, entry {number} of images: expected an id and a file_name, "
+                f"found {json.dumps(image)[:200]}"
+            )
+        rows = table.rows.pop(str(image["id"]), None)
+        if rows is not None:
+            table.rows[str(image["file_name"])] = rows
+
+
+def _read_npz(path: Path, table: BoxTable) -> None:
     try:
-        return [float(field) for field in fields]
-    except ValueError:
-        return None
-
-
-def _read_mat(path: Path, order: str) -> BoxTable:
-    from boxless.proposals.box_arrays import read_mat  # noqa: PLC0415  (SciPy is optional)
-
-    return read_mat(path, order)
-
-
-def _read_npz(path: Path, order: str) -> BoxTable:
-    from boxless.proposals.box_arrays import read_npz  # noqa: PLC0415
-
-    return read_npz(path, order)
-
-
-_READERS: "dict[str, Callable[[Path, str], BoxTable]]" = {
-    ".json": _read_json,
-    ".mat": _read_mat,
-    ".npz": _read_npz,
-    ".txt": _read_text,
-    ".csv": _read_text,
-}
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except Exception as error:  # archive, packing and header each fail in ways of their own
+        raise DataError(
+            f"{path} is no NumPy archive of plain numbers: {error}",
+            hint="save numbers and texts only (numpy.savez); pickled objects are not read, as they "
+            "can run code",
+        ) from error
+    for name, boxes in arrays.items():
+        table.add_all(name, boxes)

@@ -8,7 +8,8 @@ import numpy as np
 
 from boxless.errors import DataError
 from boxless.proposals.imported import ImportedBoxes
-from boxless.proposals.recall import IOUS, random_boxes, recall_rows, truth
+from boxless.proposals.recall import COUNTS, random_boxes, recall_rows, truth
+from boxless.proposals.workers import boxes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from boxless.proposals.proposer import BoxSource
     from boxless.types import Float32Array, ImageRecord, UInt8Array
 
-COUNTS = (10, 100, 300, 500)
 CURVE = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 400, 500)
 
 
@@ -27,8 +27,8 @@ class MethodResult:
     Attributes:
         name: Its name, such as ``"edge_boxes"``.
         recall: IoU -> recall in [0, 1] for each of the comparison's ``counts``.
-        boxes: Mean number of boxes an image.
-        milliseconds: Mean wall time an image of proposing alone, on one core, decoding left out;
+        boxes: Mean number of boxes per image.
+        milliseconds: Mean wall time per image of proposing alone, on one core, decoding left out;
             None for boxes from a file and for random ones.
         cpu_milliseconds: The same in processor time of this process, which other work on the
             machine disturbs less.
@@ -46,7 +46,7 @@ class Comparison:
     """Proposers on the same images.
 
     Attributes:
-        counts: Numbers of best boxes an image that recall is given for, rising.
+        counts: Numbers of best boxes per image that recall is given for, rising.
         images: Images with true boxes that are not difficult; the others are not looked at.
         objects: Such boxes.
         methods: One result a proposer, in the order asked for; random boxes come last.
@@ -59,14 +59,7 @@ class Comparison:
 
 
 def choose(records: "Sequence[ImageRecord]", limit: int) -> "list[ImageRecord]":
-    """Images with true boxes, evenly spaced over the list.
-
-    Args:
-        records: Images to choose from.
-        limit: Most images; 0 takes all.
-
-    Returns:
-        The images, in order.
+    """At most ``limit`` (0: all) images with true boxes, evenly spaced over the list.
 
     Raises:
         DataError: None has a true box that is not difficult.
@@ -99,7 +92,7 @@ def compare(
         records: Images with true boxes; see `choose`.
         proposers: What to compare; names must differ.
         load_image: Path -> (H, W, 3) uint8 RGB.
-        counts: Numbers of best boxes an image to give recall for; those of `CURVE` come along.
+        counts: Numbers of best boxes per image to give recall for; those of `CURVE` come along.
         progress: Called with (images done, images in all).
 
     Returns:
@@ -108,7 +101,7 @@ def compare(
     Raises:
         DataError: An image is unreadable, or an imported file lacks it.
     """
-    report = progress or _silent
+    report = progress or (lambda *_: None)
     most = max(counts)
     counts = tuple(sorted({*counts, *(count for count in CURVE if count <= most)}))
     found: list[dict[str, Float32Array]] = [{} for _ in range(len(proposers) + 1)]
@@ -119,9 +112,9 @@ def compare(
         height, width = image.shape[:2]
         for row, proposer in enumerate(proposers):
             if number == 0:
-                _boxes(proposer, record, image)
+                boxes_of(proposer, record, image)
             start, cpu_start = time.perf_counter(), time.process_time()
-            found[row][record.image_id] = _boxes(proposer, record, image)[:most]
+            found[row][record.image_id] = boxes_of(proposer, record, image)[0][:most]
             wall[row] += time.perf_counter() - start
             cpu[row] += time.process_time() - cpu_start
         found[-1][record.image_id] = random_boxes(width, height, most, record.image_id)
@@ -129,7 +122,7 @@ def compare(
 
     def result(row: int, name: str) -> MethodResult:
         boxes = found[row]
-        rows = recall_rows(name, lambda r: boxes[r.image_id], records, ious=IOUS, counts=counts)
+        rows = recall_rows(name, lambda r: boxes[r.image_id], records, counts=counts)
         mean = float(np.mean([len(some) for some in boxes.values()]))
         recall = {entry.iou: entry.recalls for entry in rows}
         if row == len(proposers) or isinstance(proposers[row], ImportedBoxes):
@@ -141,13 +134,3 @@ def compare(
     objects = sum(len(truth(record)) for record in records)
     methods = tuple(result(row, name) for row, name in enumerate(names))
     return Comparison(counts, len(records), objects, methods)
-
-
-def _boxes(proposer: "BoxSource", record: "ImageRecord", image: "UInt8Array") -> "Float32Array":
-    if isinstance(proposer, ImportedBoxes):
-        return proposer.at(record, image.shape[1], image.shape[0])[0]
-    return proposer(image)[0]
-
-
-def _silent(done: int, total: int) -> None:
-    """Report nothing."""

@@ -1,43 +1,41 @@
-"""EdgeBoxes on plain colour edges: no model file, a few hundredths of a second an image.
+"""EdgeBoxes on plain colour edges: no model file, a few hundredths of a second per image.
 
 C. L. Zitnick, P. Dollar, "Edge Boxes: Locating Object Proposals from Edges", ECCV 2014: a box is
 scored by the contours that lie wholly inside it. The search is OpenCV's; edges and the order of the
-boxes are ours.
+boxes are ours. The structured forest that usually feeds the search needs a model file; colour
+gradients at two scales, thinned to ridges, do nearly as well for proposals and need none.
 """
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from boxless.errors import ConfigError, MissingExtraError
-from boxless.metrics.boxes import clip, rescale
-from boxless.proposals.precision import half, on_lattice
+from boxless.proposals.opencv import cv2, in_original, resized, ximgproc
+from boxless.proposals.precision import half
 from boxless.proposals.selection import (
     AT_LEAST,
     STAGES,
     diverse_order,
-    large_enough,
+    require_ranges,
     smallest_side,
     top_up,
+    usable,
 )
 
-try:
-    import cv2
-
-    from boxless.proposals.edge_map import gradient, orientation, thin
-except ImportError as error:
-    raise MissingExtraError("opencv-contrib-python-headless", "train") from error
-
 if TYPE_CHECKING:
-    from boxless.proposals.proposer import Setting
+    from boxless.proposals.index import Setting
     from boxless.types import Float32Array, UInt8Array
 
 RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
-SMALLEST_SEARCHED = 16  # pixels; in a narrower image there is nothing to search
 CANDIDATES = 2  # boxes asked of OpenCV for each box wanted: ordering needs a choice
 CANDIDATE_OVERLAP = 0.75  # IoU above which OpenCV drops the weaker of two candidates
 LONGEST = 4.0  # longer side / shorter side of a box
+BLURS = (1.0, 2.0)  # standard deviations in pixels: fine edges, and those that survive at distance
+ORIENTATION_BLUR = 1.0
+STRONG = 99.0  # percentile of the gradient that counts as a full edge
+TINY = np.float32(1e-7)
+FAINTEST = 0.004  # gradients below this are noise, whatever their rank; Lab / 100 a pixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class EdgeBoxes:
     found ones and with the lowest score found; with score 1 where nothing was found.
 
     Attributes:
-        max_boxes: Most boxes an image, at least 1.
+        max_boxes: Most boxes per image, at least 1.
         size: The image is searched with its longer side at this many pixels, 32 to 2048.
         min_box_size: Shortest side of a box, in pixels of the original image; in images whose
             shorter side is below 8 times that, an eighth of the shorter side.
@@ -67,18 +65,14 @@ class EdgeBoxes:
     step: float = 0.55
 
     def __post_init__(self) -> None:
-        if not hasattr(cv2, "ximgproc"):
-            raise MissingExtraError("opencv-contrib-python-headless", "train")
-        ranges = {
-            "max_boxes": (1, 100_000),
-            "size": (32, 2048),
-            "min_box_size": (0, 10_000),
-            "step": (0.3, 0.9),
-        }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"{name} must be in [{low}, {high}], found {value}")
+        ximgproc()
+        require_ranges(
+            self,
+            max_boxes=(1, 100_000),
+            size=(32, 2048),
+            min_box_size=(0, 10_000),
+            step=(0.3, 0.9),
+        )
 
     @property
     def name(self) -> str:
@@ -94,51 +88,112 @@ class EdgeBoxes:
         """See `Proposer.__call__`."""
         height, width = image.shape[:2]
         boxes, scores = self._search(image)
-        boxes = on_lattice(clip(boxes, width, height), width, height)
-        usable = large_enough(boxes, smallest_side(self.min_box_size, width, height))
-        boxes, scores = boxes[usable], scores[usable]
+        boxes, scores = usable(boxes, scores, width, height, self.min_box_size)
         order = diverse_order(boxes, STAGES, self.max_boxes)
         return top_up(boxes[order], scores[order], width, height, min(AT_LEAST, self.max_boxes))
 
     def _search(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
         """Run OpenCV's search; (R, 4) boxes in pixels of ``image``, (R,) scores, best first."""
         height, width = image.shape[:2]
-        scale = self.size / max(height, width)
-        small = (round(width * scale), round(height * scale))
-        nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-        if min(small) < SMALLEST_SEARCHED:
-            return nothing
-        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        edges = gradient(cv2.resize(image, small, interpolation=way))
-        if not edges.any():
-            return nothing
+        small = resized(image, self.size)
+        edges = None if small is None else gradient(small)
+        if small is None or edges is None or not edges.any():
+            return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
         angles = orientation(edges)
+        scale = self.size / max(height, width)
         smallest = smallest_side(self.min_box_size, width, height) * scale
-        search = cv2.ximgproc.createEdgeBoxes(
+        search = ximgproc().createEdgeBoxes(
             alpha=self.step,
             beta=CANDIDATE_OVERLAP,
             maxAspectRatio=LONGEST,
             maxBoxes=CANDIDATES * self.max_boxes,
             minBoxArea=max(50.0, smallest**2),
         )
-        found = search.getBoundingBoxes(thin(edges, angles), angles)
-        boxes, scores = _as_arrays(found)
-        sound = np.isfinite(scores) & (scores > 0)
-        order = np.argsort(-scores[sound], kind="stable")
-        boxes = rescale(boxes[sound][order], width / small[0], height / small[1])
-        return boxes, half(scores[sound][order])
+        found, strengths = search.getBoundingBoxes(thin(edges, angles), angles)
+        boxes = in_original(found, small, image)
+        # One meaningless score comes along where no box was found.
+        scores = np.asarray(strengths, np.float32).reshape(-1)[: len(boxes)]
+        order = np.argsort(-scores, kind="stable")
+        order = order[np.isfinite(scores[order]) & (scores[order] > 0)]
+        return boxes[order], half(scores[order])
 
 
-def _as_arrays(found: Any) -> "tuple[Float32Array, Float32Array]":
-    """Boxes (x, y, w, h) and scores from OpenCV, as xyxy and scores.
+def gradient(image: "UInt8Array") -> "Float32Array":
+    """Strength of colour edges.
 
-    Old bindings return the boxes alone, best first; their scores then fall evenly from 1.
+    Each Lab channel is blurred, differentiated, and the strongest channel taken at each pixel;
+    strengths at the scales in ``BLURS`` are averaged, each times its blur, as blurring by s divides
+    the slope of a step by s.
+
+    Args:
+        image: (H, W, 3) RGB.
+
+    Returns:
+        (H, W) values in [0, 1]; all 0 where the image is flat.
     """
-    raw = found[0] if isinstance(found, tuple) else found
-    boxes = np.array(raw, np.float32).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    if isinstance(found, tuple) and len(found) > 1:
-        if len(boxes) == 0:  # one meaningless score comes along where no box was found
-            return boxes, np.zeros(0, np.float32)
-        return boxes, np.asarray(found[1], np.float32).reshape(-1)
-    return boxes, np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32)
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) / np.float32(100)
+    total = np.zeros(image.shape[:2], np.float32)
+    for blur in BLURS:
+        smooth = cv2.GaussianBlur(lab, (0, 0), blur)
+        across, down = (
+            cv2.Sobel(smooth, cv2.CV_32F, *axis, ksize=3, scale=0.125) for axis in ((1, 0), (0, 1))
+        )
+        total += blur * np.sqrt(across**2 + down**2).max(axis=2)
+    total /= len(BLURS)
+    strong = float(np.percentile(total, STRONG))
+    if strong < FAINTEST:
+        return np.zeros_like(total)
+    edges: Float32Array = np.minimum(total / np.float32(strong), np.float32(1))
+    return edges
+
+
+def orientation(edges: "Float32Array") -> "Float32Array":
+    """Direction across the edge at each pixel.
+
+    The ridge direction of the blurred edge map from its second derivatives, the formula of the
+    structured-forest toolbox (Dollar & Zitnick, "Structured Forests for Fast Edge Detection",
+    ICCV 2013): arctan(Eyy * sign(-Exy) / Exx) mod pi. Where Exy is 0 its sign is taken as 1 and a
+    vanishing Exx as tiny, so that exactly horizontal edges get pi / 2; the formula itself gives 0.
+    It is exact along both axes and leans towards them in between. The exact ridge direction, half
+    the angle of (Exx - Eyy, 2 Exy), finds fewer objects.
+
+    Args:
+        edges: (H, W) edge strengths.
+
+    Returns:
+        (H, W) angles in [0, pi).
+    """
+    smooth = cv2.GaussianBlur(edges, (0, 0), ORIENTATION_BLUR)
+    dx, dy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+    dxx, dxy = cv2.Sobel(dx, cv2.CV_32F, 1, 0), cv2.Sobel(dx, cv2.CV_32F, 0, 1)
+    dyy = cv2.Sobel(dy, cv2.CV_32F, 0, 1)
+    sign = np.where(dxy > 0, np.float32(-1), np.float32(1))
+    slope = dyy * sign / np.where(np.abs(dxx) < TINY, TINY, dxx)
+    angles: Float32Array = np.mod(np.arctan(slope), np.float32(np.pi))
+    return angles
+
+
+def thin(edges: "Float32Array", angles: "Float32Array") -> "Float32Array":
+    """Keep an edge only where it is strongest along the direction across it.
+
+    Args:
+        edges: (H, W) edge strengths.
+        angles: (H, W) directions across the edges.
+
+    Returns:
+        (H, W) edges, 0 off the ridges.
+    """
+    height, width = edges.shape
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    step_x, step_y = np.cos(angles), np.sin(angles)
+    ridge = edges.copy()
+    for side in (-1, 1):
+        neighbour = cv2.remap(
+            edges,
+            columns + side * step_x,
+            rows + side * step_y,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        ridge[edges < neighbour] = 0
+    return ridge

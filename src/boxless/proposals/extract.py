@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from boxless.errors import ConfigError, DataError, StoreError
 from boxless.files.engine import not_shared
-from boxless.files.local_engine import LocalEngine
+from boxless.files.local_engine import LocalEngine, available_cores
 from boxless.files.lock import held
 from boxless.proposals.index import INDEX_NAME, INPUTS_NAME, StoreInputs
+from boxless.proposals.proposer import works_in_process
 from boxless.proposals.store import ProposalStore
-from boxless.proposals.workers import Outcome, ProposeOne, worker_count, works_in_process
+from boxless.proposals.workers import Outcome, ProposeOne
 from boxless.proposals.writer import ProposalWriter, Skipped
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
             ``OSError`` or ``ValueError`` from it marks the image as unreadable.
         workers: Processes; 0 takes all cores, 1 stays in this process.
         engine: Where images are worked on, if not in such processes.
-        shard_size: Images a shard.
+        shard_size: Images per shard.
         skip_bad: Leave unreadable images out and list them in the store's ``skipped``.
         progress: Called with (images done, images in all), first with what was done before.
 
@@ -71,7 +72,7 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
     inputs = StoreInputs(
         proposer.name, dict(proposer.settings), manifest_fingerprint, shard_size, ids
     )
-    report = progress or _silent
+    report = progress or (lambda *_: None)
     if (folder / INDEX_NAME).exists():
         store = _reopen(folder, inputs, skip_bad=skip_bad)
         report(len(ids), len(ids))
@@ -87,9 +88,10 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
 
 
 def _engine(engine: "Engine | None", proposer: "BoxSource", workers: int, images: int) -> "Engine":
+    single = works_in_process(proposer)
     if engine is None:
-        return LocalEngine(worker_count(proposer, workers, images))
-    if works_in_process(proposer):
+        return LocalEngine(1 if single else min(workers or available_cores(), images))
+    if single:
         raise ConfigError(
             f"the method {proposer.name!r} works in one process of this machine",
             hint="leave --engine away",
@@ -144,10 +146,6 @@ def _seen_here(record: "ImageRecord", outcome: Outcome, one: ProposeOne) -> Outc
     if isinstance(here, str):
         return here
     raise not_shared(record.path, outcome)
-
-
-def _silent(done: int, total: int) -> None:
-    """Report nothing."""
 
 
 def _usable(skipped: Skipped | None, skip_bad: bool) -> bool:

@@ -8,33 +8,25 @@ uses them no longer learns from tags alone.
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from boxless.errors import ConfigError, MissingExtraError, unknown_name
-from boxless.metrics.boxes import clip, rescale
+from boxless.metrics.boxes import rescale
+from boxless.models.weight_files import ARCHIVES, read_archive, read_safetensors
 from boxless.proposals.index import file_stamp, stamped_sha256
-from boxless.proposals.precision import half, on_lattice
-from boxless.proposals.selection import (
-    AT_LEAST,
-    diverse_order,
-    large_enough,
-    smallest_side,
-    top_up,
-)
+from boxless.proposals.precision import half
+from boxless.proposals.selection import AT_LEAST, diverse_order, require_ranges, top_up, usable
 
 try:
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
     from torchvision.models import detection
 except ImportError as error:
     raise MissingExtraError("torchvision", "train") from error
 
 if TYPE_CHECKING:
-    from boxless.proposals.proposer import Setting
+    from boxless.proposals.index import Setting
     from boxless.types import Float32Array, UInt8Array
 
 RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
@@ -46,10 +38,6 @@ ARCHITECTURES = (
 )
 TWINS = 0.9  # IoU above which the weaker of two boxes is dropped: classes share their boxes
 CLASSES_KEY = "roi_heads.box_predictor.cls_score.weight"
-_UNREADABLE = (
-    UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError, LookupError,
-    TypeError, AttributeError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +55,7 @@ class FasterRcnn:
         weights: File with the network's state dict: ``.safetensors``, or torchvision's ``.pth``
             (read with ``weights_only``, so no code in it is run).
         architecture: One of ``ARCHITECTURES``, as the weights need it.
-        max_boxes: Most boxes an image, at least 1.
+        max_boxes: Most boxes per image, at least 1.
         size: The image goes in with its longer side at this many pixels, 32 to 2048.
         min_box_size: Shortest side of a box, in pixels of the original image; in small images an
             eighth of the shorter side.
@@ -93,11 +81,7 @@ class FasterRcnn:
                 hint=f"give torchvision's state dict of {self.architecture} (.pth or .safetensors)"
                 " with --detector-weights FILE; nothing is downloaded",
             )
-        ranges = {"max_boxes": (1, 100_000), "size": (32, 2048), "min_box_size": (0, 10_000)}
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"{name} must be in [{low}, {high}], found {value}")
+        require_ranges(self, max_boxes=(1, 100_000), size=(32, 2048), min_box_size=(0, 10_000))
 
     @property
     def name(self) -> str:
@@ -106,7 +90,7 @@ class FasterRcnn:
 
     @property
     def in_process(self) -> bool:
-        """True: the network is not loaded once a process."""
+        """True: the network is not loaded once per process."""
         return True
 
     @property
@@ -126,9 +110,7 @@ class FasterRcnn:
         height, width = image.shape[:2]
         network = load_network(self.architecture, self.weights, self.size, self.max_boxes)
         boxes, scores = detect(network, image)
-        boxes, scores = on_lattice(clip(boxes, width, height), width, height), half(scores)
-        usable = large_enough(boxes, smallest_side(self.min_box_size, width, height))
-        boxes, scores = boxes[usable], scores[usable]
+        boxes, scores = usable(boxes, half(scores), width, height, self.min_box_size)
         order = diverse_order(boxes, (TWINS,), self.max_boxes)
         at_least = min(AT_LEAST, self.max_boxes)
         return top_up(boxes[order], scores[order], width, height, at_least)
@@ -167,7 +149,7 @@ def load_network(architecture: str, weights: str, size: int, max_boxes: int) -> 
         architecture: One of ``ARCHITECTURES``.
         weights: File with its state dict; the number of classes is read from it.
         size: Longer side of the input in pixels.
-        max_boxes: Detections and region proposals an image.
+        max_boxes: Detections and region proposals per image.
 
     Returns:
         torchvision's ``FasterRCNN`` in evaluation mode.
@@ -181,7 +163,7 @@ def load_network(architecture: str, weights: str, size: int, max_boxes: int) -> 
 @lru_cache(maxsize=1)
 def _build(architecture: str, stamp: tuple[str, int, int], size: int, max_boxes: int) -> Any:
     weights = stamp[0]
-    state = _read_state(weights)
+    state = (read_archive if Path(weights).suffix in ARCHIVES else read_safetensors)(Path(weights))
     if CLASSES_KEY not in state:
         raise ConfigError(f"{weights}: expected a Faster R-CNN with {CLASSES_KEY!r}, found none")
     network = getattr(detection, architecture)(
@@ -211,19 +193,3 @@ def _build(architecture: str, stamp: tuple[str, int, int], size: int, max_boxes:
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.eps = 0.0
     return network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _read_state(weights: str) -> dict[str, torch.Tensor]:
-    try:
-        if Path(weights).suffix == ".safetensors":
-            tensors: dict[str, torch.Tensor] = load_file(weights)
-            return tensors
-        state: dict[str, torch.Tensor] = torch.load(weights, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
-            raise ValueError("it is no state dict: names with tensors")
-    except _UNREADABLE as error:
-        raise ConfigError(
-            f"cannot read the detector's weights {weights}: {str(error).splitlines()[0][:200]}",
-            hint="expected a state dict as .safetensors, or as .pth with tensors only",
-        ) from error
-    return state

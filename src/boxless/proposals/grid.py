@@ -15,7 +15,7 @@ from boxless.errors import ConfigError
 from boxless.proposals.precision import on_lattice
 
 if TYPE_CHECKING:
-    from boxless.proposals.proposer import Setting
+    from boxless.proposals.index import Setting
     from boxless.types import Float32Array, UInt8Array
 
 RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
@@ -27,16 +27,10 @@ GOLDEN = (5**0.5 - 1) / 2
 
 @lru_cache(maxsize=8)
 def unit_grid(count: int) -> "Float32Array":
-    """Boxes in the unit square, coarse to fine.
+    """Boxes (count, 4) in the unit square, coarse to fine; read-only, as calls share them.
 
     The first box is the whole image. Within a level the order jumps about (golden-ratio sequence),
     so that any prefix of the list covers the image evenly.
-
-    Args:
-        count: Number of boxes.
-
-    Returns:
-        (count, 4) boxes with coordinates in [0, 1]; read-only, as it is shared between calls.
     """
     levels = [np.array([[0.0, 0.0, 1.0, 1.0]])]
     have, side = 1, SHRINK
@@ -61,17 +55,7 @@ def _lattice(side: float, shape: float) -> np.ndarray:
 
 
 def grid_boxes(width: int, height: int, count: int) -> "Float32Array":
-    """The grid of one image.
-
-    Args:
-        width: Width of the image in pixels.
-        height: Height of the image in pixels.
-        count: Number of boxes.
-
-    Returns:
-        (count, 4) boxes inside ``(0, 0, width, height)``, coarse to fine; the first is the whole
-        image.
-    """
+    """The grid (count, 4) of an image, coarse to fine; the first box is the whole image."""
     size = np.array([width, height, width, height], np.float32)
     return on_lattice(np.minimum(unit_grid(count) * size, size), width, height)
 
@@ -84,7 +68,7 @@ class Grid:
     which box is better, and its order is merely coarse to fine.
 
     Attributes:
-        max_boxes: Number of boxes an image, at least 1.
+        max_boxes: Number of boxes per image, at least 1.
 
     Raises:
         ConfigError: ``max_boxes`` is below 1.

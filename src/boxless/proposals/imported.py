@@ -1,9 +1,10 @@
 """Proposals that another program made, taken from a file image by image."""
 
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -11,21 +12,49 @@ from boxless.errors import ConfigError, DataError
 from boxless.files.paths import is_url, place
 from boxless.metrics.boxes import clip
 from boxless.proposals.box_files import read_boxes
-from boxless.proposals.index import INDEX_NAME, file_stamp, stamped_sha256
+from boxless.proposals.checks import first_fault
+from boxless.proposals.index import INDEX_NAME, Setting, file_stamp, stamped_sha256
+from boxless.proposals.store import ProposalStore
+from boxless.types import Float32Array, ImageRecord
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from boxless.proposals.box_table import BoxTable
-    from boxless.proposals.proposer import Setting
-    from boxless.proposals.stored_boxes import StoredBoxes
-    from boxless.types import Float32Array, ImageRecord
-
-    Boxes = BoxTable | StoredBoxes
-
-RECIPE = 1  # raise it when a change of code changes boxes: old stores then no longer fit
+RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
 ROUNDING = 1.0  # pixels a box may stick out and is cut without a word
 Outside = Literal["refuse", "clip"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An open file or store.
+
+    Attributes:
+        names: Its names for images that have boxes.
+        at: Name -> (R, 4) boxes and (R,) scores.
+        fingerprint: Stands for the contents: a file's checksum, or a store's fingerprint.
+    """
+
+    names: Collection[str]
+    at: Callable[[str], tuple[Float32Array, Float32Array]]
+    fingerprint: str
+
+    def name_of(self, record: ImageRecord) -> str | None:
+        """Its name for an image: the first known one of `possible_names`, or None."""
+        return next((name for name in possible_names(record) if name in self.names), None)
+
+
+def possible_names(record: ImageRecord) -> Iterator[str]:
+    """What a file may call an image.
+
+    The id; the file name; without its ending; with the folder in front; and as a number without
+    leading zeros (COCO).
+
+    Args:
+        record: The image.
+    """
+    file_name = record.path.rpartition("/")[2]
+    stem = file_name.rpartition(".")[0] or file_name
+    yield from (record.image_id, file_name, stem, "/".join(record.path.split("/")[-2:]))
+    if stem.isascii() and stem.isdigit():
+        yield str(int(stem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +66,9 @@ class ImportedBoxes:
 
     Attributes:
         file: The file, or the folder of a finished store, of this machine or in a store of objects.
-        order: ``xyxy``, ``yxyx``, or ``auto`` where the format settles it.
         outside: What to do with a box that leaves its image by more than a pixel: ``refuse`` it, or
             ``clip`` it. (Less than a pixel is rounding, and cut.)
-        max_boxes: Most boxes an image, the best by score.
+        max_boxes: Most boxes per image, the best by score.
 
     Raises:
         ConfigError: No file is given, its type is unknown, or a value is out of range.
@@ -48,7 +76,6 @@ class ImportedBoxes:
     """
 
     file: str = ""
-    order: str = "auto"
     outside: str = "refuse"
     max_boxes: int = 500
 
@@ -60,7 +87,7 @@ class ImportedBoxes:
         if self.outside not in get_args(Outside):
             known = ", ".join(get_args(Outside))
             raise ConfigError(f"outside must be one of {known}, found {self.outside!r}")
-        _table(self.file, self.order)
+        self._source()
 
     @property
     def name(self) -> str:
@@ -68,11 +95,10 @@ class ImportedBoxes:
         return "file"
 
     @property
-    def settings(self) -> "dict[str, Setting]":
+    def settings(self) -> dict[str, Setting]:
         """The values behind the boxes; the file by checksum, not by path."""
         return {
-            "sha256": _checksum(self.file, self.order),
-            "order": self.order,
+            "sha256": self._source().fingerprint,
             "outside": self.outside,
             "max_boxes": self.max_boxes,
             "recipe": RECIPE,
@@ -80,17 +106,14 @@ class ImportedBoxes:
 
     @property
     def in_process(self) -> bool:
-        """True: the file is not read once a process."""
+        """True: the file is not read once per process."""
         return True
 
-    def has(self, record: "ImageRecord") -> bool:
+    def has(self, record: ImageRecord) -> bool:
         """Whether the file has boxes for an image."""
-        table = _table(self.file, self.order)
-        return table.has(table.name_of(record))
+        return self._source().name_of(record) is not None
 
-    def at(
-        self, record: "ImageRecord", width: int, height: int
-    ) -> "tuple[Float32Array, Float32Array]":
+    def at(self, record: ImageRecord, width: int, height: int) -> tuple[Float32Array, Float32Array]:
         """Boxes of one image.
 
         Args:
@@ -104,22 +127,20 @@ class ImportedBoxes:
         Raises:
             DataError: The file has no box for it, or an unusable one; file and place are named.
         """
-        table = _table(self.file, self.order)
-        name = table.name_of(record)
-        if name is None or not table.has(name):
+        name = self._source().name_of(record)
+        if name is None:
             raise DataError(
                 f"{self.file}: no boxes for image {record.image_id!r} ({record.path})",
                 hint="images are found by id or file name",
             )
-        boxes, scores = table[name]
-        self._check(table, name, width, height)
+        boxes, scores = self._checked(name, width, height)
         best = np.argsort(-scores, kind="stable")[: self.max_boxes]
         return clip(boxes[best], width, height), scores[best]
 
     def check(
         self,
-        records: "Sequence[ImageRecord]",
-        size_of: "Callable[[ImageRecord], tuple[int, int] | None]",
+        records: Sequence[ImageRecord],
+        size_of: Callable[[ImageRecord], tuple[int, int] | None],
         *,
         skip_bad: bool,
     ) -> None:
@@ -134,12 +155,12 @@ class ImportedBoxes:
             DataError: Two images share an entry of the file, images are missing from it, or a box
                 is unusable.
         """
-        table = _table(self.file, self.order)
+        source = self._source()
         taken: dict[str, ImageRecord] = {}
         absent = []
         for record in records:
-            name = table.name_of(record)
-            if name is None or not table.has(name):
+            name = source.name_of(record)
+            if name is None:
                 absent.append(record)
             elif name in taken:
                 raise DataError(
@@ -154,80 +175,43 @@ class ImportedBoxes:
             raise DataError(
                 f"{self.file}: no boxes for {len(absent)} of {len(records)} images:{shown}",
                 hint="images are found by id or file name (the file has names such as "
-                f"{table.example()!r}); leave such images out with --skip-bad",
+                f"{next(iter(source.names))!r}); leave such images out with --skip-bad",
             )
         for name, record in taken.items():
             size = size_of(record)
             if size is not None:
-                self._check(table, name, *size)
+                self._checked(name, *size)
 
-    def _check(self, table: "Boxes", name: str, width: int, height: int) -> None:
-        boxes, scores = table[name]
-        limit = np.array([width, height], np.float32) + ROUNDING
-        with np.errstate(invalid="ignore"):
-            leaves = (boxes[:, :2] < -ROUNDING).any(1) | (boxes[:, 2:] > limit).any(1)
-            inside = clip(boxes, width, height)
-            faults = {
-                "a coordinate is not finite": ~np.isfinite(boxes).all(1),
-                "the score is not finite": ~np.isfinite(scores),
-                "the score is negative": scores < 0,
-                "the box is inverted or empty": (boxes[:, 2:] <= boxes[:, :2]).any(1),
-                f"the box leaves the image of {width} x {height} pixels": leaves
-                & (self.outside == "refuse"),
-                f"the box lies outside the image of {width} x {height} pixels": (
-                    inside[:, 2:] <= inside[:, :2]
-                ).any(1),
-            }
-        for fault, rows in faults.items():
-            if rows.any():
-                row = int(np.argmax(rows))
-                raise DataError(
-                    f"{table.place(name, row)}: {fault}; found x1 y1 x2 y2 = "
-                    f"{boxes[row].tolist()} with score {scores[row]}",
-                    hint="are the coordinates in that order (--order), in pixels of the original "
-                    "image? --outside clip cuts boxes to the image",
-                )
+    def _checked(self, name: str, width: int, height: int) -> tuple[Float32Array, Float32Array]:
+        boxes, scores = self._source().at(name)
+        slack = ROUNDING if self.outside == "refuse" else np.inf
+        found = first_fault(boxes, scores, width, height, slack=slack)
+        if found is not None:
+            row, fault = found
+            raise DataError(
+                f"{self.file}, image {name!r}, box {row + 1}: {fault}; found x1 y1 x2 y2 = "
+                f"{boxes[row].tolist()} with score {scores[row]}",
+                hint="boxes are in pixels of the original image, ends exclusive; --outside clip "
+                "cuts them to the image",
+            )
+        return boxes, scores
+
+    def _source(self) -> _Source:
+        path = Path(self.file)
+        if is_url(self.file):
+            return _open(self.file, None)
+        inner = path / INDEX_NAME if path.is_dir() else path
+        return _open(self.file, file_stamp(inner) if inner.exists() else None)
 
 
-def _checksum(file: str, order: str) -> str:
-    """What stands for the contents: a file's checksum, or a store's fingerprint."""
-    if _is_store(file):
-        return _store(file, order).fingerprint
-    return stamped_sha256(file_stamp(Path(file)))
-
-
-def _is_store(file: str) -> bool:
-    return is_url(file) or Path(file).is_dir()
-
-
-def _table(file: str, order: str) -> "Boxes":
-    if _is_store(file):
-        return _store(file, order)
-    path = Path(file)
-    if not path.is_file():
-        return read_boxes(path, order)  # says what is wrong
-    return _read(file, order, file_stamp(path))
-
-
-def _store(folder: str, order: str) -> "StoredBoxes":
-    if order != "auto":
-        raise ConfigError(
-            f"{folder} is a folder with proposals, which need no order; found {order!r}",
-            hint="leave the order out",
+@lru_cache(maxsize=1)
+def _open(file: str, stamp: tuple[str, int, int] | None) -> _Source:
+    """The file or store; read again only when its stamp has changed."""
+    if is_url(file) or Path(file).is_dir():
+        store = ProposalStore.open(place(file))
+        return _Source(
+            store, lambda name: (store[name].boxes, store[name].scores), store.fingerprint
         )
-    if is_url(folder):
-        return _open(folder, None)
-    index = Path(folder) / INDEX_NAME
-    return _open(folder, file_stamp(index) if index.exists() else None)
-
-
-@lru_cache(maxsize=1)
-def _read(file: str, order: str, _stamp: tuple[str, int, int]) -> "BoxTable":
-    return read_boxes(Path(file), order)
-
-
-@lru_cache(maxsize=1)
-def _open(folder: str, _stamp: tuple[str, int, int] | None) -> "StoredBoxes":
-    from boxless.proposals.stored_boxes import StoredBoxes  # noqa: PLC0415  (safetensors)
-
-    return StoredBoxes(place(folder))
+    table = read_boxes(Path(file))
+    assert stamp is not None  # the file was just read
+    return _Source(table.rows, table.__getitem__, stamped_sha256(stamp))

@@ -2,22 +2,33 @@
 
 import hashlib
 import json
+import sys
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter
 
 from boxless.errors import StoreError
 from boxless.files.atomic import write_atomically
 from boxless.files.paths import AnyPath
 from boxless.files.seals import repair_hint
 
-if TYPE_CHECKING:
-    from boxless.proposals.proposer import Setting
-
 INDEX_NAME = "index.json"
 INPUTS_NAME = "unfinished.json"
 SCHEMA = "boxless-proposals/1"
+
+Read = TypeVar("Read")
+Setting = int | float | str
+ImageId = Annotated[str, AfterValidator(sys.intern)]  # one string for all places that name it
+
+
+def _plain_name(name: object) -> str:
+    """A store's files lie in its own folder: an index made elsewhere cannot point out of it."""
+    if not isinstance(name, str) or name in ("", "..") or Path(name).name != name or "\\" in name:
+        raise ValueError(f"expected the plain name of a shard, found {name!r}")
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +39,15 @@ class StoreInputs:
         proposer: Name of the proposer.
         settings: Its settings.
         manifest_fingerprint: Hash of the manifest whose images were proposed on.
-        shard_size: Images a shard.
+        shard_size: Images per shard.
         image_ids: All images asked for, in order, including any that were skipped later.
     """
 
     proposer: str
-    settings: "dict[str, Setting]"
+    settings: dict[str, Setting]
     manifest_fingerprint: str
     shard_size: int
-    image_ids: tuple[str, ...]
+    image_ids: tuple[ImageId, ...]
 
     def difference(self, other: "StoreInputs") -> str:
         """Name the first field in which two inputs differ, with both values; "" if none does."""
@@ -48,7 +59,7 @@ class StoreInputs:
             return f"image_ids: {_first_difference(self.image_ids, other.image_ids)}"
         return ""
 
-    def _flat(self) -> "dict[str, Setting]":
+    def _flat(self) -> dict[str, Setting]:
         return {
             "proposer": self.proposer,
             **{f"settings.{name}": value for name, value in self.settings.items()},
@@ -75,10 +86,10 @@ class ShardEntry:
         image_ids: Images in it, in order.
     """
 
-    file: str
+    file: Annotated[str, BeforeValidator(_plain_name)]
     bytes: int
     sha256: str
-    image_ids: tuple[str, ...]
+    image_ids: tuple[ImageId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,36 +118,25 @@ class StoreIndex:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def write_index(folder: AnyPath, index: StoreIndex) -> None:
-    """Write ``index.json``; from then on the store counts as finished.
+_INDEX, _INPUTS = TypeAdapter(StoreIndex), TypeAdapter(StoreInputs)
 
-    Args:
-        folder: The store's folder.
-        index: What to write.
-    """
-    facts = {"schema": SCHEMA, "fingerprint": index.fingerprint, **asdict(index)}
-    write_atomically(folder / INDEX_NAME, json.dumps(facts, indent=1).encode())
+
+def write_index(folder: AnyPath, index: StoreIndex) -> None:
+    """Write ``index.json``; from then on the store counts as finished."""
+    _write(folder / INDEX_NAME, {"fingerprint": index.fingerprint, **asdict(index)})
 
 
 def write_inputs(folder: AnyPath, inputs: StoreInputs) -> None:
-    """Note down what an unfinished store is being made from.
+    """Note down what an unfinished store is being made from."""
+    _write(folder / INPUTS_NAME, asdict(inputs))
 
-    Args:
-        folder: The store's folder.
-        inputs: What to write.
-    """
-    facts = {"schema": SCHEMA, **asdict(inputs)}
-    write_atomically(folder / INPUTS_NAME, json.dumps(facts, indent=1).encode())
+
+def _write(path: AnyPath, facts: dict[str, Any]) -> None:
+    write_atomically(path, json.dumps({"schema": SCHEMA, **facts}, indent=1).encode())
 
 
 def read_index(folder: AnyPath) -> StoreIndex:
     """Read ``index.json``.
-
-    Args:
-        folder: The store's folder.
-
-    Returns:
-        The index.
 
     Raises:
         StoreError: It is missing, damaged, of another version, or its own fingerprint is wrong.
@@ -148,30 +148,11 @@ def read_index(folder: AnyPath) -> StoreIndex:
             f"expected a proposal store in {folder} with {INDEX_NAME}, found {state}",
             hint="make or finish it with `boxless proposals`",
         )
-    facts = _read_json(path)
-    try:
-        inputs = _parse_inputs(facts["inputs"])
-        same = {image_id: image_id for image_id in inputs.image_ids}  # one string for both lists
-        index = StoreIndex(
-            inputs=inputs,
-            shards=tuple(
-                ShardEntry(
-                    file=_plain_name(shard["file"]),
-                    bytes=int(shard["bytes"]),
-                    sha256=str(shard["sha256"]),
-                    image_ids=tuple(same.get(name, str(name)) for name in shard["image_ids"]),
-                )
-                for shard in facts["shards"]
-            ),
-            skipped=tuple((str(image_id), str(reason)) for image_id, reason in facts["skipped"]),
-        )
-        noted = facts["fingerprint"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
-    if noted != index.fingerprint:
+    facts, index = _read(path, _INDEX)
+    if facts.get("fingerprint") != index.fingerprint:
         raise StoreError(
             f"{path} was edited or damaged: expected fingerprint {index.fingerprint} for its "
-            f"contents, found {noted}",
+            f"contents, found {facts.get('fingerprint')}",
             hint=repair_hint(path),
         )
     return index
@@ -180,21 +161,29 @@ def read_index(folder: AnyPath) -> StoreIndex:
 def read_inputs(folder: AnyPath) -> StoreInputs:
     """Read what an unfinished store is being made from.
 
-    Args:
-        folder: The store's folder.
-
-    Returns:
-        The inputs noted when the extraction was started.
-
     Raises:
         StoreError: The note is damaged.
     """
-    path = folder / INPUTS_NAME
-    facts = _read_json(path)
+    return _read(folder / INPUTS_NAME, _INPUTS)[1]
+
+
+def _read(path: AnyPath, kind: TypeAdapter[Read]) -> tuple[dict[str, Any], Read]:
+    """What a file says, and that as an object."""
     try:
-        return _parse_inputs(facts)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
+        facts = json.loads(path.read_bytes())
+        if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
+            found = facts.get("schema") if isinstance(facts, dict) else type(facts).__name__
+            raise StoreError(
+                f"{path}: expected schema {SCHEMA!r}, found {found!r}",
+                hint="the store was written by another version; propose again into a new folder",
+            )
+        return facts, kind.validate_python(facts)
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{path} is damaged: expected the JSON of a proposal store, found "
+            f"{type(error).__name__}: {error}",
+            hint=repair_hint(path),
+        ) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -213,42 +202,3 @@ def file_stamp(path: Path) -> tuple[str, int, int]:
 def stamped_sha256(stamp: tuple[str, int, int]) -> str:
     """SHA-256 of the file of a `file_stamp`, computed once."""
     return file_sha256(Path(stamp[0]))
-
-
-def _parse_inputs(facts: dict[str, Any]) -> StoreInputs:
-    return StoreInputs(
-        proposer=str(facts["proposer"]),
-        settings=dict(facts["settings"]),
-        manifest_fingerprint=str(facts["manifest_fingerprint"]),
-        shard_size=int(facts["shard_size"]),
-        image_ids=tuple(map(str, facts["image_ids"])),
-    )
-
-
-def _plain_name(name: object) -> str:
-    """A store's files lie in its own folder: an index made elsewhere cannot point out of it."""
-    if not isinstance(name, str) or name in ("", "..") or Path(name).name != name or "\\" in name:
-        raise ValueError(f"expected the plain name of a shard, found {name!r}")
-    return name
-
-
-def _read_json(path: AnyPath) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
-        found = facts.get("schema") if isinstance(facts, dict) else type(facts).__name__
-        raise StoreError(
-            f"{path}: expected schema {SCHEMA!r}, found {found!r}",
-            hint="the store was written by another version; propose again into a new folder",
-        )
-    return facts
-
-
-def _damaged(path: AnyPath, error: Exception) -> StoreError:
-    return StoreError(
-        f"{path} is damaged: expected the JSON of a proposal store, found "
-        f"{type(error).__name__}: {error}",
-        hint=repair_hint(path),
-    )

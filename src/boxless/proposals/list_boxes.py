@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from boxless.errors import DataError
-from boxless.proposals.checks import SLACK
+from boxless.proposals.checks import first_fault
 from boxless.types import Float32Array, Float64Array, Proposals
 
 if TYPE_CHECKING:
@@ -61,16 +61,16 @@ def parse_boxes(
     if not len(values):
         raise DataError(f"{source}: expected at least one box, found none")
     boxes = _scaled(values[:, :4], _scale(width, height, frame))
-    outside = (boxes < -SLACK) | (boxes > np.tile([width, height], 2) + SLACK)
-    wrong = outside.any(axis=1) | (boxes[:, 2:] <= boxes[:, :2]).any(axis=1) | (values[:, 4] < 0)
-    if wrong.any():
-        row = int(np.argmax(wrong))
+    scores = values[:, 4].astype(np.float32)
+    found = first_fault(boxes, scores, width, height)
+    if found is not None:
+        row, _ = found
         raise DataError(
             f"{source}: box {row + 1}: expected 0 <= x_min <= x_max <= {frame - 1}, likewise "
             f"y, and a score >= 0, found {' '.join(words[5 * row : 5 * row + 5])}",
             hint=f"coordinates count pixels of the image resized to {frame} x {frame}",
         )
-    return Proposals(boxes, values[:, 4].astype(np.float32), width, height)
+    return Proposals(boxes, scores, width, height)
 
 
 def format_boxes(proposals: Proposals, count: int, *, frame: int = FRAME) -> str:
@@ -132,21 +132,12 @@ def fill_store(
 def _numbers(words: Sequence[str], source: str) -> Float64Array:
     try:
         values = np.array(words, np.float64).reshape(-1, 5)
-    except ValueError:
-        bad = next((word for word in words if not _is_number(word)), "")
-        raise DataError(f"{source}: expected five numbers a box, found {bad!r}") from None
+    except ValueError as error:
+        raise DataError(f"{source}: expected five numbers per box: {error}") from None
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
         raise DataError(f"{source}: box {row + 1}: expected finite numbers")
     return values
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _scale(width: int, height: int, frame: int) -> Float64Array:

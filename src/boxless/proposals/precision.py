@@ -16,27 +16,13 @@ MOST = np.iinfo(np.uint16).max
 
 
 def steps_per_pixel(width: int, height: int) -> float:
-    """The lattice of an image: a power of two, at least 1.
-
-    Args:
-        width: Width of the image in pixels.
-        height: Height of the image in pixels.
-    """
+    """The lattice of an image of that size in pixels: a power of two, at least 1."""
     reach = int(np.log2(MOST / max(width, height, 1)))
     return 2.0 ** max(reach, 0)
 
 
 def on_lattice(boxes: Float32Array, width: int, height: int) -> Float32Array:
-    """Boxes with every coordinate on the lattice of their image.
-
-    Args:
-        boxes: (R, 4) boxes inside the image.
-        width: Width of the image in pixels.
-        height: Height of the image in pixels.
-
-    Returns:
-        (R, 4) boxes inside the image; each coordinate moved by half a step at most.
-    """
+    """Boxes (R, 4) inside an image, each coordinate moved to the lattice by half a step at most."""
     steps = steps_per_pixel(width, height)
     rounded: Float32Array = (np.rint(boxes * steps) / steps).astype(np.float32)
     return rounded
@@ -50,9 +36,6 @@ def half(scores: Float32Array) -> Float32Array:
 def packed_boxes(found: Sequence[Proposals]) -> np.ndarray:
     """Boxes of a shard as they are stored.
 
-    Args:
-        found: Proposals of its images.
-
     Returns:
         (all, 4) uint16 steps of each image's lattice if all boxes lie on theirs, else float32.
     """
@@ -64,14 +47,7 @@ def packed_boxes(found: Sequence[Proposals]) -> np.ndarray:
 
 
 def packed_scores(found: Sequence[Proposals]) -> np.ndarray:
-    """Scores of a shard as they are stored.
-
-    Args:
-        found: Proposals of its images.
-
-    Returns:
-        (all,) float16 if that is exact, else float32.
-    """
+    """Scores of a shard as they are stored: (all,) float16 if that is exact, else float32."""
     joined = np.concatenate([np.zeros(0, np.float32), *(entry.scores for entry in found)])
     with np.errstate(over="ignore"):
         short = joined.astype(np.float16)

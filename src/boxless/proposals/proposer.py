@@ -1,9 +1,11 @@
 """What a proposer is, and how to get one by name."""
 
 from dataclasses import fields
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from boxless.errors import ConfigError, unknown_name
+from boxless.proposals.index import Setting
 from boxless.types import PROPOSAL_METHODS
 
 if TYPE_CHECKING:
@@ -12,16 +14,27 @@ if TYPE_CHECKING:
 
     BoxSource: TypeAlias = "Proposer | ImportedBoxes"
 
-Setting = int | float | str
-
 METHODS = PROPOSAL_METHODS
+CLASSES = {
+    "edge_boxes": "edge_box_search.EdgeBoxes",
+    "selective_search_fast": "selective_search.SelectiveSearch",
+    "selective_search_quality": "selective_search.SelectiveSearch",
+    "grid": "grid.Grid",
+    "faster_rcnn": "faster_rcnn.FasterRcnn",
+    "file": "imported.ImportedBoxes",
+}
+"""Method -> module of this room and class; imported when asked for, as some are slow to load."""
+
+MODES = {f"selective_search_{mode}": {"mode": mode} for mode in ("fast", "quality")}
+"""Method -> settings that its name settles."""
 
 
 class Proposer(Protocol):
     """Finds candidate boxes in an image, knowing nothing of its tags.
 
     A proposer must be deterministic and picklable: it runs in worker processes, and its name and
-    settings stand for its results in the fingerprint of a store.
+    settings stand for its results in the fingerprint of a store. One that loads a network says so
+    with an attribute ``in_process = True``, and one process does it all.
     """
 
     @property
@@ -59,12 +72,11 @@ def make_proposer(method: str, **settings: Setting) -> "BoxSource":
         DataError: A file to import is missing or malformed.
         MissingExtraError: The method needs a package that is not installed.
     """
-    build, given = _proposer_class(method)
     known = setting_names(method)
     for setting in settings:
         if setting not in known:
             raise ConfigError(unknown_name(f"setting of {method}", setting, known))
-    proposer: BoxSource = build(**given, **settings)
+    proposer: BoxSource = _class(method)(**MODES.get(method, {}), **settings)
     return proposer
 
 
@@ -78,30 +90,16 @@ def setting_names(method: str) -> frozenset[str]:
         ConfigError: The method is unknown.
         MissingExtraError: The method needs a package that is not installed.
     """
-    build, given = _proposer_class(method)
-    return frozenset(field.name for field in fields(build)) - given.keys()
+    return frozenset(field.name for field in fields(_class(method))) - MODES.get(method, {}).keys()
 
 
-def _proposer_class(method: str) -> tuple[Any, dict[str, str]]:
-    """The dataclass of a method and what its name settles; imported only now, as slow to load."""
-    if method == "edge_boxes":
-        from boxless.proposals.edge_box_search import EdgeBoxes  # noqa: PLC0415
+def _class(method: str) -> Any:
+    if method not in CLASSES:
+        raise ConfigError(unknown_name("proposal method", method, METHODS))
+    module, _, name = CLASSES[method].partition(".")
+    return getattr(import_module(f"boxless.proposals.{module}"), name)
 
-        return EdgeBoxes, {}
-    if method.startswith("selective_search_") and method in METHODS:
-        from boxless.proposals.selective_search import SelectiveSearch  # noqa: PLC0415
 
-        return SelectiveSearch, {"mode": method.removeprefix("selective_search_")}
-    if method == "faster_rcnn":
-        from boxless.proposals.faster_rcnn import FasterRcnn  # noqa: PLC0415
-
-        return FasterRcnn, {}
-    if method == "file":
-        from boxless.proposals.imported import ImportedBoxes  # noqa: PLC0415
-
-        return ImportedBoxes, {}
-    if method == "grid":
-        from boxless.proposals.grid import Grid  # noqa: PLC0415
-
-        return Grid, {}
-    raise ConfigError(unknown_name("proposal method", method, METHODS))
+def works_in_process(proposer: "BoxSource") -> bool:
+    """Whether a proposer reads a large file or loads a network, so that one process does it all."""
+    return bool(getattr(proposer, "in_process", False))

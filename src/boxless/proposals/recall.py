@@ -42,7 +42,7 @@ class RecallTable:
     """Recall over the non-difficult true boxes of a data set.
 
     Attributes:
-        counts: Numbers of best boxes an image that were considered.
+        counts: Numbers of best boxes per image that were considered.
         rows: One row for each set of boxes and overlap.
         objects: True boxes.
         images: Images that have true boxes.
@@ -54,13 +54,7 @@ class RecallTable:
     images: int
 
     def recall(self, name: str, iou: float, count: int) -> float:
-        """Look one value up.
-
-        Args:
-            name: Whose boxes.
-            iou: One of the overlaps.
-            count: One of ``counts``.
-        """
+        """One value: of whose boxes, at which overlap, with how many of ``counts``."""
         row = next(row for row in self.rows if (row.name, row.iou) == (name, iou))
         return row.recalls[self.counts.index(count)]
 
@@ -78,7 +72,7 @@ def recall_table(
         store: Proposals of the records; images it skipped as unreadable are left out.
         records: Images; those without true boxes are left out.
         ious: Overlaps from which on an object counts as covered.
-        counts: Numbers of best boxes an image to consider.
+        counts: Numbers of best boxes per image to consider.
 
     Returns:
         Rows named after the store's proposer, then rows named ``"random"``.
@@ -90,16 +84,18 @@ def recall_table(
     skipped = dict(store.skipped)
     usable = [record for record in records if record.image_id not in skipped and truth(record).size]
 
-    def stored(record: "ImageRecord") -> "Float32Array":
-        return store[record.image_id].boxes
-
     def random(record: "ImageRecord") -> "Float32Array":
         found = store[record.image_id]
         return random_boxes(found.width, found.height, max(counts), record.image_id)
 
+    sources: dict[str, Callable[[ImageRecord], Float32Array]] = {
+        store.index.inputs.proposer: lambda record: store[record.image_id].boxes,
+        "random": random,
+    }
     rows = [
-        *recall_rows(store.index.inputs.proposer, stored, usable, ious=ious, counts=counts),
-        *recall_rows("random", random, usable, ious=ious, counts=counts),
+        row
+        for name, boxes_of in sources.items()
+        for row in recall_rows(name, boxes_of, usable, ious=ious, counts=counts)
     ]
     objects = sum(len(truth(record)) for record in usable)
     return RecallTable(counts, tuple(rows), objects, len(usable))
@@ -120,7 +116,7 @@ def recall_rows(
         boxes_of: Record -> (R, 4) boxes, best first.
         records: Images; those without true boxes add nothing.
         ious: Overlaps from which on an object counts as covered.
-        counts: Numbers of best boxes an image to consider.
+        counts: Numbers of best boxes per image to consider.
 
     Returns:
         One row for each overlap.
@@ -155,17 +151,7 @@ def truth(record: "ImageRecord") -> "Float32Array":
 
 
 def random_boxes(width: int, height: int, count: int, seed: str) -> "Float32Array":
-    """Boxes with uniformly random corners.
-
-    Args:
-        width: Width of the image in pixels.
-        height: Height of the image in pixels.
-        count: Number of boxes.
-        seed: Same text, same boxes.
-
-    Returns:
-        (count, 4) boxes inside the image.
-    """
+    """Boxes (count, 4) with uniformly random corners inside an image; same seed, same boxes."""
     digest = hashlib.sha256(seed.encode()).digest()
     random = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     corners = np.sort(random.random((count, 2, 2)), axis=1).reshape(count, 4)

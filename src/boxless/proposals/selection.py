@@ -4,44 +4,48 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from boxless.metrics.boxes import area
+from boxless.errors import ConfigError
+from boxless.metrics.boxes import area, clip
 from boxless.proposals.grid import grid_boxes
+from boxless.proposals.precision import on_lattice
 
 if TYPE_CHECKING:
     from boxless.types import Float32Array
 
-AT_LEAST = 50  # boxes an image, topped up from the grid where a search gives fewer
+AT_LEAST = 50  # boxes per image, topped up from the grid where a search gives fewer
 STAGES = (0.6, 0.8)  # overlaps allowed among the first boxes, and among those that fill the rest
 MAX_SHARE = 0.125  # a smallest side never exceeds this share of the image's shorter side
 
 
-def smallest_side(min_box_size: float, width: int, height: int) -> float:
-    """Shortest side that a box of this image must have.
+def require_ranges(settings: object, **ranges: tuple[float, float]) -> None:
+    """Refuse settings out of range.
 
     Args:
-        min_box_size: What is asked for, in pixels.
-        width: Width of the image in pixels.
-        height: Height of the image in pixels.
+        settings: Has the named attributes.
+        **ranges: Name -> least and greatest value.
 
-    Returns:
-        ``min_box_size``, in small images an eighth of the shorter side.
+    Raises:
+        ConfigError: A value is outside; it and its range are named.
     """
+    for name, (low, high) in ranges.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise ConfigError(f"{name} must be in [{low}, {high}], found {value}")
+
+
+def smallest_side(min_box_size: float, width: int, height: int) -> float:
+    """Shortest side of a box: ``min_box_size``, in small images an eighth of the shorter side."""
     return min(min_box_size, MAX_SHARE * min(width, height))
 
 
-def large_enough(boxes: "Float32Array", side: float) -> "np.ndarray":
-    """Which boxes have no side shorter than that, and a positive area.
-
-    Args:
-        boxes: (R, 4) boxes.
-        side: Shortest side allowed, in pixels.
-
-    Returns:
-        (R,) bool.
-    """
+def usable(
+    boxes: "Float32Array", scores: "Float32Array", width: int, height: int, min_box_size: float
+) -> "tuple[Float32Array, Float32Array]":
+    """Boxes (R, 4) on the lattice of their image and their scores (R,), without too small ones."""
+    boxes = on_lattice(clip(boxes, width, height), width, height)
     shorter = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
-    usable: np.ndarray = shorter >= max(side, 1e-3)
-    return usable
+    large = shorter >= max(smallest_side(min_box_size, width, height), 1e-3)
+    return boxes[large], scores[large]
 
 
 def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) -> "np.ndarray":
@@ -86,8 +90,8 @@ def top_up(
     Args:
         boxes: (R, 4) boxes, best first.
         scores: (R,) scores; an empty list is filled with score 1.
-        width: Width of the image in pixels.
-        height: Height of the image in pixels.
+        width: Of the image, in pixels.
+        height: Of the image, in pixels.
         count: Boxes wanted at least.
 
     Returns:

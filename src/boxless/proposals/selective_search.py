@@ -11,29 +11,24 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from boxless.errors import ConfigError, MissingExtraError
-from boxless.metrics.boxes import area, clip, rescale
-from boxless.proposals.precision import half, on_lattice
+from boxless.errors import ConfigError
+from boxless.metrics.boxes import area
+from boxless.proposals.opencv import cv2, in_original, resized, ximgproc
+from boxless.proposals.precision import half
 from boxless.proposals.selection import (
     AT_LEAST,
     STAGES,
     diverse_order,
-    large_enough,
-    smallest_side,
+    require_ranges,
     top_up,
+    usable,
 )
 
-try:
-    import cv2
-except ImportError as error:
-    raise MissingExtraError("opencv-contrib-python-headless", "train") from error
-
 if TYPE_CHECKING:
-    from boxless.proposals.proposer import Setting
+    from boxless.proposals.index import Setting
     from boxless.types import Float32Array, UInt8Array
 
 RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
-SMALLEST_SEARCHED = 16  # pixels; in a narrower image there is nothing to search
 MODES = {"fast": "switchToSelectiveSearchFast", "quality": "switchToSelectiveSearchQuality"}
 
 
@@ -55,9 +50,9 @@ class SelectiveSearch:
     Attributes:
         mode: ``"fast"`` (2 colour spaces, 3 segmentations, 2 similarities) or ``"quality"`` (5, 5
             and 4): about three times as many regions in about three times the time.
-        max_boxes: Most boxes an image, at least 1.
+        max_boxes: Most boxes per image, at least 1.
         size: The image is searched with its longer side at this many pixels, 32 to 1024: the bound
-            keeps the time an image within limits.
+            keeps the time per image within limits.
         min_box_size: Shortest side of a box, in pixels of the original image; in images whose
             shorter side is below 8 times that, an eighth of the shorter side.
         seed: Seed of the random numbers in the order.
@@ -74,20 +69,16 @@ class SelectiveSearch:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not hasattr(cv2, "ximgproc"):
-            raise MissingExtraError("opencv-contrib-python-headless", "train")
+        ximgproc()
         if self.mode not in MODES:
             raise ConfigError(f"mode must be one of {', '.join(MODES)}, found {self.mode!r}")
-        ranges = {
-            "max_boxes": (1, 100_000),
-            "size": (32, 1024),
-            "min_box_size": (0, 10_000),
-            "seed": (0, 2**32 - 1),
-        }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"{name} must be in [{low}, {high}], found {value}")
+        require_ranges(
+            self,
+            max_boxes=(1, 100_000),
+            size=(32, 1024),
+            min_box_size=(0, 10_000),
+            seed=(0, 2**32 - 1),
+        )
 
     @property
     def name(self) -> str:
@@ -102,8 +93,8 @@ class SelectiveSearch:
     def __call__(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
         """See `Proposer.__call__`."""
         height, width = image.shape[:2]
-        boxes = on_lattice(clip(self._search(image), width, height), width, height)
-        boxes = boxes[large_enough(boxes, smallest_side(self.min_box_size, width, height))]
+        found = self._search(image)
+        boxes, _ = usable(found, np.zeros(len(found), np.float32), width, height, self.min_box_size)
         boxes = boxes[uijlings_order(boxes, self.seed)]
         boxes = boxes[diverse_order(boxes, STAGES, self.max_boxes)]
         scores = half(np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32))
@@ -111,21 +102,14 @@ class SelectiveSearch:
 
     def _search(self, image: "UInt8Array") -> "Float32Array":
         """Run OpenCV's search; (R, 4) boxes in pixels of ``image``, in no useful order."""
-        height, width = image.shape[:2]
-        scale = self.size / max(height, width)
-        small = (round(width * scale), round(height * scale))
-        if min(small) < SMALLEST_SEARCHED:
+        small = resized(image, self.size)
+        # OpenCV divides by the range of the gradients, so there must be one.
+        if small is None or (small == small[0, 0]).all():
             return np.zeros((0, 4), np.float32)
-        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        resized = cv2.resize(image, small, interpolation=way)
-        if (resized == resized[0, 0]).all():  # OpenCV divides by the range of the gradients
-            return np.zeros((0, 4), np.float32)
-        search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
-        search.setBaseImage(cv2.cvtColor(resized, cv2.COLOR_RGB2BGR))
+        search = ximgproc().segmentation.createSelectiveSearchSegmentation()
+        search.setBaseImage(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
         getattr(search, MODES[self.mode])()
-        boxes = np.array(search.process(), np.float32).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
-        return rescale(boxes, width / small[0], height / small[1])
+        return in_original(search.process(), small, image)
 
 
 def uijlings_order(boxes: "Float32Array", seed: int) -> "np.ndarray":

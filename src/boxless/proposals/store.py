@@ -53,8 +53,7 @@ class OpenShard:
     def __init__(self, path: "Path", images: int) -> None:
         self.path = path
         try:
-            opened: Any = safe_open
-            tensors = opened(path, framework="numpy")
+            tensors: Any = safe_open(path, framework="numpy")
             offsets = tensors.get_tensor("offsets")
             sizes = tensors.get_tensor("sizes")
             rows = [tensors.get_slice(name).get_shape() for name in ("boxes", "scores")]
@@ -160,13 +159,7 @@ class ProposalStore:
 
     @classmethod
     def open(cls, folder: AnyPath) -> "ProposalStore":
-        """Open a finished store.
-
-        Args:
-            folder: Folder with ``index.json`` and its shards.
-
-        Returns:
-            The store; no box has been read yet.
+        """Open a finished store; no box is read yet.
 
         Raises:
             StoreError: The folder or index is missing, unfinished, damaged or of another version,
@@ -213,13 +206,7 @@ class ProposalStore:
         return iter(self._places)
 
     def __getitem__(self, image_id: str) -> Proposals:
-        """Boxes of one image.
-
-        Args:
-            image_id: Id of the image in the manifest.
-
-        Returns:
-            Its boxes, best first.
+        """Boxes of one image of the manifest, best first.
 
         Raises:
             StoreError: The id is not in the store, the shard is damaged, or a box is unusable.
@@ -271,16 +258,17 @@ class ProposalStore:
             StoreError: A checksum differs (the file is damaged) or a box is unusable.
         """
         for number in range(len(self.index.shards)):
-            self._require_whole(number)
+            self._whole(number)
         for image_id in self:
             self[image_id]
 
-    def _require_whole(self, number: int) -> None:
+    def _whole(self, number: int) -> Path:
+        """File of a shard on this machine, after a look at its checksum."""
         shard = self.index.shards[number]
         path = self.folder / shard.file
         try:
-            path = self._file(number)
-            found = file_sha256(path)
+            file = kept_copy(path, shard.sha256)
+            found = file_sha256(file)
         except OSError as error:
             raise StoreError(
                 f"cannot read the shard {path}: {error}", hint=repair_hint(path)
@@ -290,10 +278,7 @@ class ProposalStore:
                 f"the shard {path} is damaged: expected sha256 {shard.sha256}, found {found}",
                 hint=repair_hint(path),
             )
-
-    def _file(self, number: int) -> Path:
-        shard = self.index.shards[number]
-        return kept_copy(self.folder / shard.file, shard.sha256)
+        return file
 
     def _why_skipped(self, image_id: str) -> str:
         reason = dict(self.skipped).get(image_id)
@@ -301,9 +286,8 @@ class ProposalStore:
 
     def _shard(self, number: int) -> OpenShard:
         if number not in self._open:
-            self._require_whole(number)
             ids = self.index.shards[number].image_ids
-            self._open[number] = OpenShard(self._file(number), len(ids))
+            self._open[number] = OpenShard(self._whole(number), len(ids))
         return self._open[number]
 
     def __getstate__(self) -> dict[str, Any]:

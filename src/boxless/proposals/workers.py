@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from boxless.errors import BoxlessError, RunError
-from boxless.files.local_engine import available_cores
 from boxless.proposals.imported import ImportedBoxes
 from boxless.types import ImageRecord, Proposals
 
@@ -31,15 +30,7 @@ class ProposeOne:
     load_image: "Callable[[str], UInt8Array]"
 
     def check(self, records: Sequence[ImageRecord], *, skip_bad: bool) -> None:
-        """Find faults that show before any box is written; only imported boxes have such.
-
-        Args:
-            records: The images.
-            skip_bad: Images without boxes will be left out.
-
-        Raises:
-            DataError: Images are missing from the imported file, or a box in it is unusable.
-        """
+        """Find faults that show before any box is written; see `ImportedBoxes.check`."""
         if isinstance(self.proposer, ImportedBoxes):
             self.proposer.check(records, self._size, skip_bad=skip_bad)
 
@@ -69,37 +60,20 @@ class ProposeOne:
             return str(error)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             return f"expected (H, W, 3) uint8 pixels, found {image.shape} {image.dtype} in {path}"
-        height, width = image.shape[:2]
-        if isinstance(self.proposer, ImportedBoxes):
-            if not self.proposer.has(record):
-                return f"no boxes for it in {self.proposer.file}"
-            boxes, scores = self.proposer.at(record, width, height)
-            return Proposals(boxes, scores, width=width, height=height)
+        if isinstance(self.proposer, ImportedBoxes) and not self.proposer.has(record):
+            return f"no boxes for it in {self.proposer.file}"
         try:
-            boxes, scores = self.proposer(image)
+            boxes, scores = boxes_of(self.proposer, record, image)
         except Exception as error:
             error.add_note(f"while proposing boxes on {path}")
             raise
-        return Proposals(boxes, scores, width=width, height=height)
+        return Proposals(boxes, scores, width=image.shape[1], height=image.shape[0])
 
 
-def works_in_process(proposer: "BoxSource") -> bool:
-    """Whether a proposer reads a large file or loads a network, so that one process does it all.
-
-    Args:
-        proposer: Finds the boxes, or has them.
-    """
-    return bool(getattr(proposer, "in_process", False))
-
-
-def worker_count(proposer: "BoxSource", asked: int, images: int) -> int:
-    """Processes to work with: those asked for (0: all cores), but no more than images.
-
-    Args:
-        proposer: Finds the boxes, or has them.
-        asked: 0 for all cores.
-        images: Number of images.
-    """
-    if works_in_process(proposer):
-        return 1
-    return min(asked or available_cores(), images)
+def boxes_of(
+    proposer: "BoxSource", record: ImageRecord, image: "UInt8Array"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes and scores of one image, found or imported."""
+    if isinstance(proposer, ImportedBoxes):
+        return proposer.at(record, image.shape[1], image.shape[0])
+    return proposer(image)

@@ -1,8 +1,6 @@
 """Writing a proposal store shard by shard, so that a killed extraction loses one shard at most."""
 
 import json
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,20 +28,11 @@ from boxless.proposals.precision import packed_boxes, packed_scores
 from boxless.proposals.store import OpenShard, ProposalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from boxless.types import Proposals
 
 Skipped = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A whole shard, as a file of this machine."""
-
-    path: Path
-    image_ids: tuple[str, ...]
-    skipped: Skipped
 
 
 class ProposalWriter:
@@ -92,11 +81,7 @@ class ProposalWriter:
         return -(-len(self.inputs.image_ids) // self.inputs.shard_size)
 
     def shard_ids(self, number: int) -> tuple[str, ...]:
-        """Images asked for in one shard, in order.
-
-        Args:
-            number: 0-based number of the shard.
-        """
+        """Images asked for in one shard (0-based), in order."""
         start = number * self.inputs.shard_size
         return self.inputs.image_ids[start : start + self.inputs.shard_size]
 
@@ -109,8 +94,8 @@ class ProposalWriter:
         Returns:
             None if the shard has yet to be written, else the (id, reason) of its skipped images.
         """
-        with self._whole(number) as found:
-            return None if found is None else found.skipped
+        found = self._found(number)
+        return None if found is None else found[1]
 
     def write_shard(
         self, number: int, found: "Sequence[tuple[str, Proposals]]", skipped: Skipped = ()
@@ -152,12 +137,11 @@ class ProposalWriter:
         entries: list[ShardEntry] = []
         skipped: list[tuple[str, str]] = []
         for number in range(self.shard_count):
-            with self._whole(number) as found:
-                if found is None:
-                    raise StoreError(f"cannot finish {self.folder}: shard {number} is not written")
-                size, sha256 = found.path.stat().st_size, file_sha256(found.path)
-            skipped.extend(found.skipped)
-            entries.append(ShardEntry(found.path.name, size, sha256, found.image_ids))
+            found = self._found(number)
+            if found is None:
+                raise StoreError(f"cannot finish {self.folder}: shard {number} is not written")
+            entries.append(found[0])
+            skipped.extend(found[1])
         if len(skipped) == len(self.inputs.image_ids):
             reasons = f", first {skipped[0][0]!r}: {skipped[0][1]}" if skipped else ""
             raise DataError(f"expected at least one readable image, found none{reasons}")
@@ -165,20 +149,18 @@ class ProposalWriter:
         (self.folder / INPUTS_NAME).unlink()
         return ProposalStore.open(self.folder)
 
-    @contextmanager
-    def _whole(self, number: int) -> "Iterator[_Found | None]":
-        """A shard that is there and whole, read once; None if it must be made (again)."""
-        with ExitStack() as stack:
-            found = None
-            try:
-                path = stack.enter_context(fetched(self._path(number)))
+    def _found(self, number: int) -> tuple[ShardEntry, Skipped] | None:
+        """A shard that is there and whole, and its skipped images; None if it must be made."""
+        try:
+            with fetched(self._path(number)) as path:
                 ids, skipped = _read_note(path)
                 OpenShard(path, len(ids))
-                if sorted([*ids, *dict(skipped)]) == sorted(self.shard_ids(number)):
-                    found = _Found(path, ids, skipped)
-            except (FileNotFoundError, StoreError):
-                pass  # missing or damaged
-            yield found
+                size, sha256 = path.stat().st_size, file_sha256(path)
+        except (FileNotFoundError, StoreError):
+            return None
+        if sorted([*ids, *dict(skipped)]) != sorted(self.shard_ids(number)):
+            return None
+        return ShardEntry(path.name, size, sha256, ids), skipped
 
     def _path(self, number: int) -> AnyPath:
         return self.folder / f"shard-{number:05d}.safetensors"

@@ -45,11 +45,8 @@ class ProposalsConfig(Section):
     )
     file: str = Field(
         "",
-        description="file: boxes of another program (.json .mat .npz .txt .csv), or the folder of"
-        " proposals made before",
-    )
-    order: Literal["auto", "xyxy", "yxyx"] = Field(
-        "auto", description="file: order of its coordinates; a .mat file needs xyxy or yxyx"
+        description="file: boxes of another program (.json .npz), or the folder of proposals made"
+        " before",
     )
     outside: Literal["refuse", "clip"] = Field(
         "refuse", description="file: what to do with a box that leaves its image"

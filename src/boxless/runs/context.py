@@ -11,7 +11,8 @@ from boxless.recipe.schema import Recipe
 from boxless.data.images import load_image
 from boxless.data.kept_images import KeptImages
 from boxless.data.manifest import Manifest
-from boxless.files.engine import Engine, engine_beyond
+from boxless.files.engine import Engine
+from boxless.files.ray_engine import engine_beyond
 from boxless.errors import DataError, StoreError
 from boxless.files.launched import launched
 from boxless.proposals.store import ProposalStore

@@ -67,7 +67,7 @@ def _proposal_settings(run: Run) -> Settings:
     """All settings of the section but those of methods that are not used."""
     settings = pick(run, "proposals.", "data.skip_bad")
     method = run.recipe.proposals.method
-    others = {"file": ("file", "order", "outside"), "faster_rcnn": ("detector",)}
+    others = {"file": ("file", "outside"), "faster_rcnn": ("detector",)}
     unused = tuple(
         f"proposals.{name}" for other in others if other != method for name in others[other]
     )

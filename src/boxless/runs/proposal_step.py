@@ -10,10 +10,10 @@ from boxless.data.images import load_image
 from boxless.data.outline import load_outline
 from boxless.runs.context import Run, advice_for_runs
 from boxless.proposals.extract import extract
-from boxless.proposals.progress import ExtractionProgress
-from boxless.proposals.proposer import Setting, make_proposer, setting_names
+from boxless.files.progress import ImageProgress
+from boxless.proposals.index import Setting
+from boxless.proposals.proposer import make_proposer, setting_names, works_in_process
 from boxless.proposals.recall import recall_table
-from boxless.proposals.workers import works_in_process
 
 # Settings of the recipe (first) as the proposer's own (second), for the methods that have them.
 SETTINGS = {
@@ -21,7 +21,6 @@ SETTINGS = {
     "min_box_size": "min_box_size",
     "size": "size",
     "file": "file",
-    "order": "order",
     "outside": "outside",
 }
 DETECTOR_SETTINGS = {
@@ -47,7 +46,7 @@ def extract_proposals(run: Run, folder: Path) -> dict[str, Any]:
     load = load_outline if config.method == "file" else load_image
     # A proposer that reads a large file or loads a network does all in this process.
     where = nullcontext() if works_in_process(proposer) else run.engine()
-    with where as engine, ExtractionProgress("proposals") as progress, advice_for_runs():
+    with where as engine, ImageProgress("proposals") as progress, advice_for_runs():
         store = extract(
             run.manifest.records,
             proposer,

@@ -1,6 +1,6 @@
 import numpy as np
 
-from boxless.proposals.edge_map import gradient, orientation, thin
+from boxless.proposals.edge_box_search import gradient, orientation, thin
 
 
 def step(vertical=True):

@@ -1,0 +1,82 @@
+"""Progress over images on the terminal, with rate and remaining time."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+SECONDS_BETWEEN_LINES = 30.0
+
+
+class ImageProgress:
+    """A bar on a terminal, else a line every half minute; both on stderr.
+
+    Use as a context manager, and call it with the images done so far and in all, or `advance`.
+
+    Args:
+        title: Text in front.
+        total: Images in all, where they are known before the first call.
+        show: Whether to show anything.
+    """
+
+    def __init__(self, title: str, total: int = 0, *, show: bool = True) -> None:
+        self._title, self._total, self._show = title, total, show
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn(title),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not (show and self._console.is_terminal),
+        )
+        self._task = self._bar.add_task(title, total=total or None, rate="")
+        self._before: int | None = None
+        self._done = 0
+        self._start = self._line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how many images are done, including those of earlier runs."""
+        now = time.monotonic()
+        if self._before is None:
+            self._before, self._start, self._line = done, now, now
+        self._done = done
+        pace = f"{self.rate:.1f} images/s" if self.rate else ""
+        self._bar.update(self._task, completed=done, total=total, rate=pace)
+        late = now - self._line >= SECONDS_BETWEEN_LINES
+        if self._show and self._bar.disable and late and self.rate > 0:
+            self._line = now
+            left = (total - done) / self.rate
+            self._console.print(f"{self._title}: {done} of {total}, {pace}, {left:.0f} s left")
+
+    def advance(self) -> None:
+        """Count one image more."""
+        if self._before is None:
+            self(0, self._total)
+        self(self._done + 1, self._total)
+
+    @property
+    def new_images(self) -> int:
+        """Images done since the first call, so without those of earlier runs."""
+        return self._done - (self._before or 0)
+
+    @property
+    def rate(self) -> float:
+        """New images per second, so far."""
+        elapsed = time.monotonic() - self._start
+        return self.new_images / elapsed if elapsed > 0 else 0.0
