@@ -1,7 +1,7 @@
 """The steps of a run: which sections each reads, which steps it needs, and what it does."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from boxless.methods.table import FIRST_PHASES, METHODS
 from boxless.recipe.schema import Recipe
@@ -11,9 +11,6 @@ from boxless.runs.phases import Phase, budget_settings, phases_of
 from boxless.runs.record import Settings
 from boxless.runs.step import Action, Step, settings_of
 from boxless.runs.variant import variants
-
-if TYPE_CHECKING:
-    from boxless.methods.section import Read
 
 AFTER_TRAINING: Final = ("evaluate", "calibrate", "locate", "export", "report")
 VERBS: Final = tuple(
@@ -88,9 +85,9 @@ def _proposal_settings(recipe: Recipe) -> Settings:
 def _maps_step(recipe: Recipe, name: str) -> Step:
     teacher = recipe.teacher
     network = ("backbone", "weights", "input_size", "fold_norms", "pixel_scheme")
-    reads: list[Read] = [recipe.data, teacher.only(*network)]
-    reads += [recipe.stage1.only("match_statistics"), recipe.run.only("precision")]
-    settings = settings_of(recipe, *reads) | {"levels": list(kept_levels(recipe, name))}
+    moments, precision = recipe.stage1.only("match_statistics"), recipe.run.only("precision")
+    settings = settings_of(recipe, recipe.data, teacher.only(*network), moments, precision)
+    settings |= {"levels": list(kept_levels(recipe, name))}
 
     def action(run: Run, folder: Path) -> dict[str, Any]:
         from boxless.runs.maps import keep_maps  # noqa: PLC0415
