@@ -10,9 +10,10 @@ from tiny_student import CLASSES, properties, weights, write_student
 import boxless
 from boxless.data.images import ImageLimits
 from boxless.errors import BoxlessError, ConfigError, DataError, StoreError
+from boxless.inference import fonts
 from boxless.inference.location import LocationSettings
 from boxless.inference.predictor import Predictor
-from boxless.inference.student_file import StudentMetadata
+from boxless.inference.student_metadata import StudentMetadata
 
 
 @pytest.fixture
@@ -210,6 +211,22 @@ class TestSaving:
         (prediction,) = Predictor.load(path).predict(np.zeros((50, 50, 3), np.uint8), boxes=True)
         assert prediction.draw().size == (50, 50)
 
+    def test_signs_that_no_font_has_become_escapes(self, monkeypatch):
+        monkeypatch.setattr(fonts, "_NAMES", ())
+        fonts._installed.cache_clear()
+        fonts.readable.cache_clear()
+        assert fonts.readable("cat 猫", 12)[1] == r"cat \u732b"
+        assert fonts.readable("cat [red] 0.50", 12)[1] == "cat [red] 0.50"
+
+    def test_fonts_of_the_machine_are_used(self):
+        fonts._installed.cache_clear()
+        fonts.readable.cache_clear()
+        if not fonts._installed(12):
+            pytest.skip("no font of the list is installed")
+        font, shown = fonts.readable("cat \N{LATIN SMALL LETTER E WITH ACUTE}", 12)
+        assert shown == "cat \N{LATIN SMALL LETTER E WITH ACUTE}"
+        assert bytes(font.getmask(shown[-1])) != bytes(font.getmask("\uffff"))
+
 
 class TestMetadata:
     def test_optional_fields_round_trip(self, tmp_path):
@@ -232,7 +249,7 @@ class TestMetadata:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"thresholds": [0.5]}, r"thresholds must be one a class \(3\), found 1"),
+            ({"thresholds": [0.5]}, r"thresholds must be one per class \(3\), found 1"),
             ({"thresholds": [0.5, 0.5, 1.5]}, r"boxless\.thresholds\.2"),
             ({"temperatures": [1.0, 0.0, 1.0]}, r"boxless\.temperatures\.1"),
             ({"location": {"method": "magic"}}, r"boxless\.location|metadata is wrong"),

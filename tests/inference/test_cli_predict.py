@@ -209,7 +209,7 @@ class TestFormats:
         (tmp_path / "x.csv").write_text("old")
         nan = write_student(tmp_path / "nan.onnx", scale=np.nan)
         with pytest.raises(NumericsError):
-            run_app(nan, folder, "--out", tmp_path / "x.csv")
+            run_app(nan, folder, "--out", tmp_path / "x.csv", "--overwrite")
         assert (tmp_path / "x.csv").read_text() == "old"
         assert not list(tmp_path.glob(".x.csv*"))
 

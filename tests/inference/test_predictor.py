@@ -17,7 +17,7 @@ from boxless.errors import (
     StoreError,
 )
 from boxless.inference.predictor import Predictor
-from boxless.inference.student_file import StudentMetadata
+from boxless.inference.student_metadata import StudentMetadata
 
 
 def table(predictions) -> np.ndarray:

@@ -4,14 +4,16 @@ from PIL import Image
 
 from boxless.data.resize import resize_square
 from boxless.errors import ShapeError
-from boxless.inference import preprocess
+from boxless.inference.predictor import Predictor
 from boxless.inference.preprocess import normalise
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (23, 41, 3), dtype=np.uint8)
 
 
-def test_training_and_prediction_share_the_function():
-    assert preprocess.resize_square is resize_square
+def test_training_and_prediction_share_the_function(student):
+    prepared = Predictor.load(student).prepare(PICTURE)
+    np.testing.assert_array_equal(prepared.pixels, resize_square(PICTURE, 8, antialias=True))
+    assert (prepared.width, prepared.height) == (41, 23)
 
 
 def test_antialiased_is_pillow():

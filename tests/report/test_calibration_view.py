@@ -9,11 +9,11 @@ from boxless.errors import RunError
 from boxless.inference.location import LocationSettings
 from boxless.report.calibration_view import (
     calibration_rows,
-    looking_rows,
+    localization_rows,
     reliability_plot,
 )
 from boxless.report.html import write_report
-from boxless.report.looking_pictures import LookingItem, draw_looking
+from boxless.report.localization_pictures import LocalizedImage, draw_localization
 from boxless.report.results import parse_results, read_results, write_results
 
 CURVE = {"bins": 15, "predicted": [0.1, 0.9], "observed": [0.2, 0.8], "count": [30, 10]}
@@ -72,7 +72,7 @@ def test_rows_are_means_over_seeds(make):
     rows = {row.key: row.cells for row in calibration_rows(results)}
     assert rows["regions"][1:3] == ("61.0 ± 1.4", "64.0 ± 1.4")
     assert rows["regions"][5:] == ("3.0 ± 0.0", "1.0 ± 0.0", "0.030", "0.010")
-    looking = {row.key: row.cells for row in looking_rows(results)}
+    looking = {row.key: row.cells for row in localization_rows(results)}
     assert looking["plain"][1:4] == ("55.0 ± 7.1", "60.0 ± 0.0", "25.0 ± 0.0")
     assert looking["plain"][4] == looking[""][4]  # nothing measured: a dash
     assert looking[""][1] == "58.0"
@@ -83,7 +83,7 @@ def test_without_held_out_images_there_is_nothing_to_show(make):
         results = parse_results(value)
         assert calibration_rows(results) == []
         assert reliability_plot(results) is None
-    assert looking_rows(parse_results(make())) == []
+    assert localization_rows(parse_results(make())) == []
 
 
 def test_a_wrong_number_of_thresholds_is_named(make):
@@ -97,18 +97,20 @@ def test_a_wrong_number_of_thresholds_is_named(make):
         parse_results(value)
 
 
-def item(side: int = 4) -> LookingItem:
+def item(side: int = 4) -> LocalizedImage:
     maps = np.zeros((2, side, side), np.float32)
     maps[1, 0, 0] = 5
     image = np.full((90, 120, 3), 128, np.uint8)
     truth = ((0.0, 0.0, 30.0, 20.0),)
-    return LookingItem(image, "cat", 1, truth, (("teacher", maps, LocationSettings()),), "000123")
+    return LocalizedImage(
+        image, "cat", 1, truth, (("teacher", maps, LocationSettings()),), "000123"
+    )
 
 
 def test_a_picture_is_bright_where_the_map_is_and_carries_the_frames():
     one = item()
     ((_, maps, settings),) = one.maps
-    picture = np.asarray(draw_looking(one, maps, settings).convert("RGB")).astype(int)
+    picture = np.asarray(draw_localization(one, maps, settings).convert("RGB")).astype(int)
     assert picture.shape == (90, 120, 3)
     bright, dark = picture[8, 8].sum(), picture[80, 110].sum()
     assert bright > dark + 100

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from boxless.report import calibration, looking, part, results, variants
+from boxless.report import calibration, localization, part, results, variants
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "results-schema.md").read_text("utf-8")
 MODELS = [
@@ -14,7 +14,7 @@ MODELS = [
     variants.Metrics, variants.F1Table,
     variants.F1, variants.Localization, variants.Spread, calibration.SeedCalibration,
     calibration.CalibrationFigures, calibration.BeforeAfter, calibration.CurvePair,
-    calibration.Curve, looking.SeedLooking, looking.Looking,
+    calibration.Curve, localization.SeedMapLocalization, localization.MapLocalization,
 ]  # fmt: skip
 
 

@@ -33,7 +33,7 @@ class Network:
 def run(test, **changes):
     """Run a coroutine function with a network and a started batcher."""
     told: list[tuple[int, float, float]] = []
-    options = {"batch_size": 4, "max_wait": 0.05, "queue_size": 8} | changes
+    options = {"batch_size": 4, "max_delay": 0.05, "queue_size": 8} | changes
 
     async def body():
         network = Network()
@@ -59,17 +59,17 @@ def test_each_image_gets_its_own_row():
     run(test)
 
 
-def test_a_full_batch_does_not_wait_and_a_lonely_image_waits_no_longer_than_told():
+def test_a_full_batch_does_not_wait_and_an_incomplete_one_waits_the_maximum_delay():
     async def test(network, batcher):
         loop = asyncio.get_running_loop()
         start = loop.time()
         await asyncio.gather(*(batcher.submit(image(value)) for value in range(4)))
         assert loop.time() - start < 5
-        lonely = loop.time()
+        alone = loop.time()
         await batcher.submit(image(1))
-        assert 9 < loop.time() - lonely < 19
+        assert 9 < loop.time() - alone < 19
 
-    run(test, max_wait=10)
+    run(test, max_delay=10)
 
 
 def test_what_arrives_while_computing_becomes_the_next_batch():
@@ -83,7 +83,7 @@ def test_what_arrives_while_computing_becomes_the_next_batch():
         await asyncio.gather(first, *rest)
         assert network.sizes == [1, 3]
 
-    run(test, max_wait=0)
+    run(test, max_delay=0)
 
 
 def test_no_room_is_503_with_a_time_and_places_come_back():
@@ -95,9 +95,10 @@ def test_no_room_is_503_with_a_time_and_places_come_back():
             assert 1 <= caught.value.retry_after <= 30
             assert batcher.taken == 8
         assert batcher.taken == 0
-        with pytest.raises(RequestError):
-            batcher.check_room(9)
-        batcher.check_room(8)
+        with pytest.raises(RequestError), batcher.places(9):
+            pass
+        with batcher.places(8):
+            assert batcher.taken == 8
 
     run(test)
 
@@ -133,7 +134,7 @@ def test_a_fault_reaches_its_whole_batch_and_the_thread_lives():
 def test_closing_answers_what_waits_and_takes_nothing_new():
     async def body():
         network = Network()
-        batcher = Batcher(network, batch_size=2, max_wait=1, queue_size=8, on_batch=print)
+        batcher = Batcher(network, batch_size=2, max_delay=1, queue_size=8, on_batch=print)
         batcher.start()
         waiting = [batcher.submit(image(value)) for value in range(5)]
         await batcher.close()

@@ -10,8 +10,10 @@ from types import FrameType
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
+from rich.text import Text
 
 from boxless import __version__
+from boxless.cli.console import escape_what_streams_lack, plain_console
 from boxless.errors import BoxlessError, ConfigError, PeerError, system_fault
 from boxless.files.launched import launched, quiet_unless_first
 
@@ -21,7 +23,7 @@ app = App(
     help="Turn images that carry only tags into a fast multi-label classifier that learned where to"
     " look.\n\nStart with `boxless train scenes: --recipe demo --out runs/demo`.",
     result_action="return_value",
-    suppress_keyboard_interrupt=False,  # `main` tells how to go on
+    suppress_keyboard_interrupt=False,  # `main` tells how to resume
 )
 
 _ORDER: list[str] = []
@@ -65,7 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: Words after ``boxless``; default: the process's own.
     """
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    escape_what_streams_lack()
+    console = plain_console(stderr=True)
     # Fewer spinning threads when commands share a machine; a user's own setting wins.
     os.environ.setdefault("KMP_BLOCKTIME", "1")
     with _noted_interrupts() as interrupts:
@@ -103,7 +106,7 @@ def _noted_interrupts() -> Iterator[list[int]]:
 
 
 def _stopped(console: Console) -> int:
-    console.print("stopped; run the same command again to go on from the last checkpoint")
+    console.print("stopped; run the same command again to resume from the last checkpoint")
     return 130
 
 
@@ -112,7 +115,7 @@ def _told(error: BaseException, console: Console) -> int | None:
     if isinstance(error, KeyboardInterrupt):
         return _stopped(console)
     if isinstance(error, CycloptsError):
-        console.print(f"[bold red]error:[/] {error}", markup=True)
+        _print_error(console, str(error))
         console.print(
             "  -> `boxless --help` lists the commands, `boxless COMMAND --help` explains one"
         )
@@ -125,9 +128,12 @@ def _told(error: BaseException, console: Console) -> int | None:
     if console.quiet and not isinstance(fault, PeerError):  # it has something of its own to say
         console.quiet = False
         console.print(f"{launched()}: ", end="")
-    console.print("[bold red]error:[/] ", end="")
-    console.print(str(fault), markup=False)
+    _print_error(console, str(fault))
     return 2
+
+
+def _print_error(console: Console, message: str) -> None:
+    console.print(Text("error:", "bold red"), message)
 
 
 def _refuse_several(words: list[str]) -> None:

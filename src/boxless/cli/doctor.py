@@ -3,8 +3,10 @@
 import json as jsonlib
 from importlib.util import find_spec
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from boxless.cli.console import plain_console
 
 NEEDS = (
     ("predict", ("onnxruntime", "numpy", "PIL"), "base install"),
@@ -33,23 +35,23 @@ def doctor(*, json: bool = False) -> None:
     """
     from boxless.runs.environment import environment
 
-    facts = environment()
+    found = environment()
     checks = [(part, *_check(modules), remedy) for part, modules, remedy in NEEDS]
     if json:
         report = {
-            "environment": facts,
+            "environment": found,
             "checks": {p: {"ok": ok, "note": n} for p, ok, n, _ in checks},
         }
         print(jsonlib.dumps(report, indent=1))
     else:
-        console = Console()
+        console = plain_console()
         table = Table("part", "state", "note")
         for part, ok, note, remedy in checks:
-            state = "[green]ready[/]" if ok else "[red]missing[/]"
+            state = Text("ready", "green") if ok else Text("missing", "red")
             table.add_row(part, state, note if ok else f"{note}: {remedy}")
         console.print(table)
-        for key, value in facts.items():
-            console.print(f"{key:>34}  {value}", highlight=False)
+        for key, value in found.items():
+            console.print(f"{key:>34}  {value}")
     if not all(ok for _, ok, _, _ in checks):
         raise SystemExit(1)
 

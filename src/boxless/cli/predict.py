@@ -4,7 +4,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
 
 from boxless.files.engine import EngineName
 
@@ -15,16 +17,18 @@ if TYPE_CHECKING:
     from boxless.inference.prediction import Prediction
     from boxless.inference.predictor import Predictor
     from boxless.inference.result_files import ResultWriter
+    from boxless.inference.sources import Source
 
-Format = Literal["table", "json", "csv", "parquet", "coco"]
+Format = Literal["table", "json", "jsonl", "csv", "parquet", "coco"]
 _FORMATS: dict[str, Format] = {
-    ".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet",
+    ".json": "json", ".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet",
 }  # fmt: skip
+_STDIN = "stdin"  # what results call the image read from there
 
 
 def predict(
     model: str,
-    images: list[str],
+    images: Annotated[list[str], Parameter(allow_leading_hyphen=True)],  # "-" is stdin
     *,
     top: int | None = None,
     threshold: float | None = None,
@@ -34,6 +38,7 @@ def predict(
     draw: Path | None = None,
     heat_map: bool = False,
     json: bool = False,
+    overwrite: bool = False,
     batch_size: int = 16,
     threads: int = 0,
     engine: EngineName = "local",
@@ -52,34 +57,40 @@ def predict(
 
         boxless predict student.onnx 'photos/**/*.jpg' --out labels.csv
 
+        curl -s URL | boxless predict runs/first -
+
         boxless predict student.onnx s3://bucket/photos --out s3://bucket/labels.csv
 
     Args:
         model: Exported student (.onnx), or a run folder.
         images: Image files, folders to search for images, or patterns such as '**/*.jpg'; paths, or
-            addresses in a store such as s3://bucket/photos.
+            addresses, such as s3://bucket/photos; - reads one image from stdin.
         top: Show this many labels, the most probable ones, whatever their thresholds.
         threshold: One threshold for all classes, instead of the file's own.
-        format: table (terminal), json (one object a line), csv, parquet, or coco; by default what
-            the suffix of --out says, else table.
-        out: File or object to write to, instead of the terminal; replaced in one step at the end.
-        boxes: Say also where the labels were seen.
+        format: table (terminal), json (a list), jsonl (one object per line), csv, parquet, or coco;
+            by default what the suffix of --out says, else table.
+        out: File or object to write to, instead of the terminal; predictions that are there are
+            replaced in one step at the end.
+        boxes: Localize the labels that are present: a box for each.
         draw: Folder for annotated pictures.
         heat_map: Lay the heat map of the most probable label over each picture.
-        json: Short for --format json.
+        json: Short for --format jsonl.
+        overwrite: Replace files too that boxless did not write.
         batch_size: Images computed together; changes speed and memory, not the labels.
-        threads: Threads that one batch is computed with; 0 takes all cores (with ray: 1 a worker).
+        threads: Threads that one batch is computed with; 0 takes all cores (with ray: 1 each).
         engine: local, or ray: on a Ray cluster, whose machines all see the images under the same
             paths. The results are the same.
         ray_address: Cluster, as HOST:PORT or auto; by default that of RAY_ADDRESS, else a new one
             of this machine alone.
     """
+    from boxless.cli.predict_targets import refuse_to_replace
     from boxless.files.paths import place
     from boxless.files.ray_engine import engine_beyond
+    from boxless.inference.drawing import picture_paths
     from boxless.inference.predictor import Predictor
 
     target = None if out is None else place(out)
-    kind = _kind("json" if json and format is None else format, target)
+    kind = _kind("jsonl" if json and format is None else format, target)
     _check(top, threshold, draw, heat_map=heat_map)
     predictor = Predictor.load(model, threads=threads)
     if threshold is not None:
@@ -87,24 +98,29 @@ def predict(
     failures: list[tuple[str, str]] = []
     found = _find(images, failures)
     located = boxes or kind == "coco" or (draw is not None and predictor.has_maps)
-    drawn = None if draw is None else _artist(draw, failures, heat_map=heat_map)
+    pictures = {} if draw is None else picture_paths(draw, [_name(source) for source in found])
+    refuse_to_replace(target, pictures, overwrite=overwrite)
     with ExitStack() as stack:
         chosen = stack.enter_context(engine_beyond(engine, address=ray_address))
         writer = _writer(kind, target, predictor, stack)
         quiet = out is None and sys.stdout.isatty()
         advance = stack.enter_context(_progress(len(found), quiet=quiet))
 
-        def unreadable(source: object, error: "BoxlessError") -> None:
-            failures.append((str(source), error.message))
+        def unreadable(source: "Source", error: "BoxlessError") -> None:
+            reason = error.message
+            if isinstance(source, bytes):
+                reason = f"{_STDIN}: {reason.removeprefix('image: ')}"
+            failures.append((_name(source), reason))
             advance()
 
         labelled = _labelled(chosen, predictor, found, threads)
         stream = labelled(boxes=located, batch_size=batch_size, on_error=unreadable)
         for prediction in stream:
-            writer.write(_chosen(prediction, top, ranked=threshold is None))
+            shown = _chosen(prediction, top, ranked=threshold is None)
+            writer.write(shown)
             advance()
-            if drawn is not None:
-                drawn(prediction)
+            if draw is not None:
+                _draw(prediction, pictures[str(shown.path)], failures, heat_map=heat_map)
         for path, reason in failures:
             writer.failed(path, reason)
         writer.close()
@@ -145,19 +161,33 @@ def _chosen(prediction: "Prediction", top: int | None, *, ranked: bool) -> "Pred
     from dataclasses import replace
 
     labels = prediction.labels if top is not None and ranked else prediction.present
-    return replace(prediction, labels=labels[:top])
+    return replace(prediction, path=prediction.path or _STDIN, labels=labels[:top])
 
 
-def _find(words: list[str], failures: list[tuple[str, str]]) -> list[str]:
-    """Files as given, folders searched to the bottom, patterns resolved."""
+def _name(source: "Source") -> str:
+    return _STDIN if isinstance(source, bytes) else str(source)
+
+
+def _find(words: list[str], failures: list[tuple[str, str]]) -> "list[Source]":
+    """Files as given, folders searched to the bottom, patterns resolved; stdin as its content."""
+    from inspect import signature
+
     from boxless.data.find_images import find_images, match_images
-    from boxless.errors import DataError
+    from boxless.errors import ConfigError, DataError, unknown_name
     from boxless.files.paths import RemotePath, is_url
 
-    found: list[str] = []
+    options = [word for word in words if word.startswith("-") and word != "-"]
+    if options and not Path(options[0]).exists():
+        known = (f"--{name.replace('_', '-')}" for name in signature(predict).parameters)
+        raise ConfigError(unknown_name("option", options[0], known))
+    found: list[Source] = []
     for word in words:
         try:
-            if is_url(word):
+            if word == "-":
+                found.append(sys.stdin.buffer.read())
+            elif word.startswith(("http://", "https://")):
+                found.append(word)  # a "?" begins its query and is no pattern
+            elif is_url(word):
                 found += map(str, _find_remote(RemotePath(word)))
             elif Path(word).is_dir():
                 found += map(str, find_images(Path(word)))
@@ -180,38 +210,35 @@ def _find_remote(word: "RemotePath") -> "Sequence[AnyPath]":
 
 
 def _labelled(
-    engine: "Engine | None", predictor: "Predictor", paths: list[str], threads: int
+    engine: "Engine | None", predictor: "Predictor", found: "list[Source]", threads: int
 ) -> "Callable[..., Iterator[Prediction]]":
     """The way to label images here, or on an engine."""
     from functools import partial
 
+    from boxless.errors import ConfigError
     from boxless.inference.elsewhere import stream_elsewhere
 
     if engine is None:
-        return partial(predictor.stream, paths)
+        return partial(predictor.stream, found)
+    paths = [source for source in found if isinstance(source, str)]
+    if len(paths) < len(found):
+        raise ConfigError("an engine's workers cannot read stdin", hint="save the image first")
     return partial(stream_elsewhere, engine, predictor, paths, threads=threads or 1)
 
 
-def _artist(
-    folder: Path, failures: list[tuple[str, str]], *, heat_map: bool
-) -> "Callable[[Prediction], None]":
-    """A function that draws a prediction into a folder, under a name not used before."""
-    from boxless.errors import BoxlessError, ConfigError
-    from boxless.inference.drawing import free_name, save_picture
+def _draw(
+    prediction: "Prediction", path: Path, failures: list[tuple[str, str]], *, heat_map: bool
+) -> None:
+    """Write an annotated picture; an image that cannot be read again is a failure."""
+    from boxless.errors import DataError
+    from boxless.inference.drawing import save_picture
 
-    used: set[str] = set()
-
-    def draw(prediction: "Prediction") -> None:
-        heat = prediction.labels[0].name if heat_map else None
-        try:
-            picture = prediction.draw(heat=heat)
-            save_picture(picture, free_name(folder, Path(prediction.path or "image"), used))
-        except ConfigError:
-            raise
-        except BoxlessError as error:
-            failures.append((str(prediction.path), error.message))
-
-    return draw
+    try:
+        picture = prediction.draw(heat=prediction.labels[0].name if heat_map else None)
+    except DataError as error:
+        failures.append((str(prediction.path), error.message))
+    else:
+        save_picture(picture, path)
 
 
 def _writer(
@@ -230,7 +257,6 @@ def _writer(
 @contextmanager
 def _progress(images: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """Show progress on the terminal where the results go elsewhere; yields what counts an image."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -238,6 +264,8 @@ def _progress(images: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
         TextColumn,
         TimeRemainingColumn,
     )
+
+    from boxless.cli.console import plain_console
 
     columns = (
         TextColumn("labelling"),
@@ -247,7 +275,7 @@ def _progress(images: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
         TimeRemainingColumn(),
     )
     off = quiet or not sys.stderr.isatty()
-    with Progress(*columns, console=Console(stderr=True), disable=off) as progress:
+    with Progress(*columns, console=plain_console(stderr=True), disable=off) as progress:
         task = progress.add_task("labelling", total=images, rate="")
 
         def advance() -> None:
@@ -259,14 +287,14 @@ def _progress(images: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
 
 def _report(failures: Iterable[tuple[str, str]], *, total: int) -> None:
     """List what could not be read, on stderr, and end with exit code 1 if there is any."""
-    from rich.console import Console
+    from boxless.cli.console import plain_console
 
     reasons = [reason for _, reason in failures]
     if not reasons:
         return
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     for reason in reasons:
-        console.print(reason, style="red", soft_wrap=True, markup=False, highlight=False)
+        console.print(reason, style="red")
     count = len(reasons)
     console.print(f"{count} of {max(total, count)} could not be read", style="red")
     raise SystemExit(1)

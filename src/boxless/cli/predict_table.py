@@ -2,25 +2,26 @@
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table as Grid
 from rich.text import Text
+
+from boxless.cli.console import plain_console
+from boxless.inference.result_files import ResultWriter
 
 if TYPE_CHECKING:
     from boxless.inference.prediction import Prediction
 
 
-class Table:
-    """The file's name and, below it, one line a label; see `result_files.ResultWriter`."""
+class Table(ResultWriter):
+    """The file's name and, below it, one line per label; failures are listed at the end."""
 
     def __init__(self) -> None:
-        self._console = Console()
+        self._console = plain_console()
 
     def write(self, prediction: "Prediction") -> None:
         """Print one image."""
-        name = str(prediction.path)
-        self._console.print(name, style="bold", soft_wrap=True, markup=False, highlight=False)
+        self._console.print(str(prediction.path), style="bold")
         if not prediction.labels:
             self._console.print("  no label above the threshold", style="dim")
             return
@@ -33,9 +34,3 @@ class Table:
             cells = (f"{label.probability:.3f}", bar, Text(label.name, style), Text(places, "dim"))
             grid.add_row(" ", *cells)
         self._console.print(grid)
-
-    def failed(self, path: str, reason: str) -> None:
-        """It is listed at the end, on stderr."""
-
-    def close(self) -> None:
-        """Nothing is left."""

@@ -12,7 +12,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     batch_size: int = 16,
-    max_wait_ms: float = 2.0,
+    max_delay_ms: float = 2.0,
     queue_size: int = 256,
     threads: int = 1,
     decoders: int = 2,
@@ -24,9 +24,6 @@ def serve(
     allow_host: tuple[str, ...] = (),
     samples: Path | None = None,
     log_format: Literal["json", "text"] = "json",
-    log_file: Path | None = None,
-    log_mb: float = 10.0,
-    log_files: int = 5,
 ) -> None:
     """Serve an exported student: a page for people, JSON for programs.
 
@@ -45,7 +42,7 @@ def serve(
         host: Address to listen on; 0.0.0.0 is every network of this machine.
         port: Port to listen on.
         batch_size: Most images computed together.
-        max_wait_ms: How long a lonely image waits for company.
+        max_delay_ms: Maximum batching delay: how long an incomplete batch waits for more images.
         queue_size: Most images taken in and not answered yet; more are answered 503.
         threads: Threads that a batch is computed with; 0 takes all cores.
         decoders: Threads that decode images.
@@ -56,10 +53,7 @@ def serve(
         api_key_file: File with the key that requests must carry.
         allow_host: Name that requests may call this server by, beside loopback's; may be repeated.
         samples: Folder of images that the page offers instead of painted scenes.
-        log_format: JSON lines, or lines for people.
-        log_file: File for logs, instead of stderr; a full one is kept as FILE.1, FILE.2, …
-        log_mb: Megabytes after which a new log file is begun.
-        log_files: Full log files that are kept; older ones are deleted.
+        log_format: What logs on stderr are: JSON lines, or lines for people.
     """
     import sys
 
@@ -69,7 +63,6 @@ def serve(
         raise ConfigError(f"--port must be between 0 and 65535, found {port}")
     try:
         from boxless.serving.app import create_app
-        from boxless.serving.journal import LogSettings
         from boxless.serving.pages import painted_samples, samples_in
         from boxless.serving.server import run_server
         from boxless.serving.settings import LOOPBACK, MEGABYTE, Limits, ServeSettings
@@ -88,21 +81,19 @@ def serve(
     )
     settings = ServeSettings(
         batch_size=batch_size,
-        max_wait=max_wait_ms / 1000,
+        max_delay=max_delay_ms / 1000,
         queue_size=queue_size,
         decoders=decoders,
         api_key=_api_key(api_key_file),
         hosts=LOOPBACK | set(allow_host) if allow_host or host in LOOPBACK else frozenset(),
         limits=limits,
     )
-    log = LogSettings(log_format, log_file, round(log_mb * MEGABYTE), log_files)
     offered = painted_samples() if samples is None else samples_in(samples)
     app = create_app(Predictor.load(model, threads=threads), settings, samples=offered)
     if host not in LOOPBACK and not settings.api_key:
         text = f"warning: whoever can reach {host} port {port} may use this server; set {_KEY}"
         print(text, file=sys.stderr)
-    sys.setswitchinterval(0.0005)  # a finished batch must not wait 5 ms for its turn
-    run_server(app, limits, host=host, port=port, log=log)
+    run_server(app, limits, host=host, port=port, log=log_format)
 
 
 def _api_key(file: Path | None) -> str:

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ExifTags, Image, ImageDraw
 
-from boxless.errors import ConfigError, DataError
+from boxless.data.images import BROKEN_FILE
+from boxless.errors import ConfigError
 from boxless.files.atomic import write_atomically
-from boxless.inference.images import to_pixels
-from boxless.inference.prediction import Box, Label, Prediction
+from boxless.files.paths import is_url
+from boxless.inference.fonts import readable
+from boxless.inference.labels import Box, Label
 from boxless.types import Float32Array, UInt8Array
 
 LARGEST = 1600
@@ -23,42 +25,41 @@ _COLOURS = (
 # Dark blue, violet, orange, yellow: bright where the evidence is.
 _HEAT = np.array([(0, 0, 64), (106, 0, 168), (225, 100, 98), (252, 206, 37)], np.float64)
 _HEAT_OPACITY = 0.55
+_SIGNATURE = "boxless"
 _KEPT = (".jpg", ".jpeg", ".png", ".webp")
 
 Colour = tuple[int, int, int]
 
 
-def annotated(prediction: Prediction, *, heat: str | None = None) -> Image.Image:
-    """Draw a prediction on its image.
+def annotated(
+    pixels: UInt8Array,
+    labels: Sequence[Label],
+    boxes: Sequence[Box],
+    *,
+    heat: Float32Array | None = None,
+) -> Image.Image:
+    """Draw labels and boxes on an image.
 
-    Labels that are present stand in the upper left corner; those with a box have its colour, and
-    their name at the box too.
+    The labels stand in the upper left corner; those with a box have its colour, and their name at
+    the box too.
 
     Args:
-        prediction: The prediction.
-        heat: A class whose heat map is laid over the image.
+        pixels: (H, W, 3) RGB.
+        labels: Labels that are present.
+        boxes: Their boxes, in pixels of the image.
+        heat: (H, W) in [0, 1], a heat map to lay over the image.
 
     Returns:
         RGB picture, at most `LARGEST` pixels a side.
-
-    Raises:
-        DataError: The prediction has no image, or it cannot be read any more.
-        ConfigError: There is no such class.
-        StoreError: A heat map is asked for, but there are no class maps.
     """
-    if prediction.source is None:
-        raise DataError("this prediction does not know its image, so it cannot be drawn")
-    pixels = to_pixels(prediction.source)
-    if heat is not None:
-        pixels = overlay(pixels, prediction.heat_map(heat))
-    picture = Image.fromarray(pixels)
+    picture = Image.fromarray(pixels if heat is None else overlay(pixels, heat))
     scale = min(1.0, LARGEST / max(picture.size))
     if scale < 1:
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.BILINEAR)
-    colours = _colours(prediction.present)
-    _draw_boxes(picture, prediction.boxes, colours, scale)
-    _draw_labels(picture, prediction.present, colours)
+    colours = {x.name: _COLOURS[place % len(_COLOURS)] for place, x in enumerate(labels)}
+    _draw_boxes(picture, boxes, colours, scale)
+    _draw_labels(picture, labels, colours)
     return picture
 
 
@@ -80,7 +81,7 @@ def overlay(pixels: UInt8Array, heat: Float32Array) -> UInt8Array:
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a picture in one step, in the format that its suffix names.
+    """Write a picture in one step, in the format that its suffix names, signed in its EXIF block.
 
     Args:
         picture: RGB.
@@ -99,40 +100,43 @@ def save_picture(picture: Image.Image, path: Path) -> None:
         )
     buffer = io.BytesIO()
     options = {"quality": 92} if kind in ("JPEG", "WEBP") else {}
-    picture.save(buffer, format=kind, **options)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = _SIGNATURE
+    picture.save(buffer, format=kind, exif=exif, **options)
     write_atomically(path, buffer.getvalue())
 
 
-def free_name(folder: Path, source: Path, used: set[str]) -> Path:
-    """Where the picture of an image goes: under its own name, numbered if that is taken.
+def is_drawn(path: Path) -> bool:
+    """Whether `save_picture` wrote a file."""
+    try:
+        with Image.open(path) as image:
+            return bool(image.getexif().get(ExifTags.Base.Software) == _SIGNATURE)
+    except BROKEN_FILE:
+        return False
+
+
+def picture_paths(folder: Path, sources: Sequence[str]) -> dict[str, Path]:
+    """Where the pictures of images go: under their own names, numbered where one is taken.
 
     Args:
         folder: Of the pictures.
-        source: The image.
-        used: Names taken so far; the new one is added.
+        sources: The images, paths or URLs.
 
     Returns:
-        The path; formats that cannot be written become JPEG.
-
-    Raises:
-        ConfigError: It would replace the image itself.
+        A path for each image; formats that cannot be written become JPEG.
     """
-    suffix = source.suffix if source.suffix.lower() in _KEPT else ".jpg"
-    name, number = source.stem + suffix, 1
-    while name in used:
-        number += 1
-        name = f"{source.stem}-{number}{suffix}"
-    used.add(name)
-    if (folder / name).exists() and source.exists() and (folder / name).samefile(source):
-        raise ConfigError(
-            f"the picture {folder / name} would replace the image itself",
-            hint="name another folder",
-        )
-    return folder / name
-
-
-def _colours(labels: Sequence[Label]) -> dict[str, Colour]:
-    return {x.name: _COLOURS[place % len(_COLOURS)] for place, x in enumerate(labels)}
+    paths: dict[str, Path] = {}
+    used: set[str] = set()
+    for source in dict.fromkeys(sources):
+        name = Path(source.partition("?")[0] if is_url(source) else source)
+        suffix = name.suffix if name.suffix.lower() in _KEPT else ".jpg"
+        chosen, number = name.stem + suffix, 1
+        while chosen.lower() in used:  # also where a file system takes them for one
+            number += 1
+            chosen = f"{name.stem}-{number}{suffix}"
+        used.add(chosen.lower())
+        paths[source] = folder / chosen
+    return paths
 
 
 def _draw_boxes(
@@ -140,49 +144,36 @@ def _draw_boxes(
 ) -> None:
     pen = ImageDraw.Draw(picture)
     width = max(2, round(max(picture.size) / 250))
-    font = _font(picture)
+    size = _font_size(picture)
     for box in boxes:
         corners = [value * scale for value in (box.x1, box.y1, box.x2 - 1, box.y2 - 1)]
         x1, y1, x2, y2 = corners[0], corners[1], *map(max, corners[2:], corners[:2])
         colour = colours.get(box.name, _COLOURS[0])
         pen.rectangle((x1, y1, x2, y2), outline=colour, width=width)
-        height = _line_height(picture)
-        _tag(pen, (x1, max(0, y2 - height)), box.name, colour, font)
+        _tag(pen, (x1, max(0, y2 - _line_height(size))), box.name, colour, size)
 
 
 def _draw_labels(picture: Image.Image, labels: Sequence[Label], colours: dict[str, Colour]) -> None:
     pen = ImageDraw.Draw(picture)
-    font, height = _font(picture), _line_height(picture)
-    for place, label in enumerate(labels):
+    size = _font_size(picture)
+    for row, label in enumerate(labels):
         text = f"{label.name} {label.probability:.2f}"
-        _tag(pen, (0, place * height), text, colours[label.name], font)
+        _tag(pen, (0, row * _line_height(size)), text, colours[label.name], size)
 
 
 def _tag(
-    pen: ImageDraw.ImageDraw,
-    place: tuple[float, float],
-    text: str,
-    colour: Colour,
-    font: "ImageFont.ImageFont | ImageFont.FreeTypeFont",
+    pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, colour: Colour, size: int
 ) -> None:
     """White words on a coloured ground."""
-    text = " ".join(text.split())
-    try:
-        x1, y1, x2, y2 = pen.textbbox(place, text, font=font)
-    except UnicodeEncodeError:  # Pillow without FreeType knows Latin letters only
-        text = text.encode("latin-1", "replace").decode("latin-1")
-        x1, y1, x2, y2 = pen.textbbox(place, text, font=font)
+    font, shown = readable(" ".join(text.split()), size)
+    x1, y1, x2, y2 = pen.textbbox(place, shown, font=font)
     pen.rectangle((x1 - 1, y1 - 2, x2 + 3, y2 + 3), fill=colour)
-    pen.text((place[0] + 1, place[1]), text, fill="white", font=font)
+    pen.text((place[0] + 1, place[1]), shown, fill="white", font=font)
 
 
 def _font_size(picture: Image.Image) -> int:
     return max(10, min(28, round(max(picture.size) / 32)))
 
 
-def _line_height(picture: Image.Image) -> int:
-    return round(_font_size(picture) * 1.45)
-
-
-def _font(picture: Image.Image) -> "ImageFont.ImageFont | ImageFont.FreeTypeFont":
-    return ImageFont.load_default(_font_size(picture))
+def _line_height(size: int) -> int:
+    return round(size * 1.45)

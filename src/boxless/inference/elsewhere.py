@@ -25,7 +25,7 @@ class LabelBatches:
     Attributes:
         student: Content of the exported file.
         metadata: What it says about itself, or was told to.
-        boxes: Say also where labels were seen.
+        boxes: Localize the labels that are present.
         threads: Threads that one batch is computed with.
     """
 
@@ -56,7 +56,7 @@ def stream_elsewhere(
         engine: Does the work.
         predictor: The student.
         paths: Images, by paths that workers know too.
-        boxes: Say also where the labels that are present were seen.
+        boxes: Localize the labels that are present.
         batch_size: Images computed together.
         threads: Threads that a worker computes a batch with.
         on_error: Called with each image that cannot be read.

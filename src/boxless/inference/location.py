@@ -1,4 +1,4 @@
-"""Where a student looked: from class maps to heat maps and boxes, with numpy alone.
+"""Localization: from class maps to heat maps and boxes, with numpy alone.
 
 A class map holds the evidence for one class, cell by cell (class activation mapping: Zhou et al.,
 "Learning Deep Features for Discriminative Localization", CVPR 2016). What its cells show in any
@@ -97,7 +97,7 @@ def locate(
         settings: How boxes are made.
 
     Returns:
-        One box a class, in the order of `classes`. A map without any difference between its cells
+        One box per class, in the order of `classes`. A map without any difference between its cells
         gives the whole image.
 
     Raises:

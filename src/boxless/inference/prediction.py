@@ -7,56 +7,13 @@ from typing import Any
 
 from PIL import Image
 
-from boxless.errors import ConfigError, StoreError
+from boxless.errors import ConfigError, DataError, StoreError
 from boxless.files.atomic import write_atomically
+from boxless.inference.drawing import annotated, save_picture
+from boxless.inference.labels import Box, Label
 from boxless.inference.location import DEFAULT, LocationSettings, heat_map
-from boxless.types import Float32Array, UInt8Array
-
-Source = str | Path | bytes | UInt8Array | Image.Image
-"""An image: a file, its content, (H, W, 3) uint8 RGB pixels, or a Pillow image."""
-
-DEFAULT_THRESHOLD = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A class and how probable it is.
-
-    Attributes:
-        name: Name of the class.
-        probability: In [0, 1]; those of an image do not add up to 1.
-        threshold: Probability from which on the class counts as present.
-    """
-
-    name: str
-    probability: float
-    threshold: float = DEFAULT_THRESHOLD
-
-    @property
-    def present(self) -> bool:
-        """Whether the probability reaches the threshold."""
-        return self.probability >= self.threshold
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Where a class was seen: a box that nobody drew.
-
-    Attributes:
-        name: Name of the class.
-        score: In [0, 1].
-        x1: Left edge in pixels of the upright image.
-        y1: Upper edge.
-        x2: Right edge, exclusive.
-        y2: Lower edge, exclusive.
-    """
-
-    name: str
-    score: float
-    x1: float
-    y1: float
-    x2: float
-    y2: float
+from boxless.inference.sources import Source, to_pixels
+from boxless.types import Float32Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +58,7 @@ class Prediction:
         return tuple(label for label in self.labels if label.probability > threshold)
 
     def heat_map(self, name: str) -> Float32Array:
-        """Where a class was looked for and how much of it was found.
+        """Where a class is seen in the image, and how strongly.
 
         Args:
             name: A class.
@@ -149,13 +106,14 @@ class Prediction:
             `boxless.inference.drawing.LARGEST` pixels a side.
 
         Raises:
-            DataError: The image cannot be read any more.
+            DataError: The image is not known, or cannot be read any more.
             ConfigError: There is no such class.
             StoreError: A heat map is asked for, but the prediction was made without boxes.
         """
-        from boxless.inference.drawing import annotated  # noqa: PLC0415  (fonts: only who draws)
-
-        return annotated(self, heat=heat)
+        if self.source is None:
+            raise DataError("this prediction does not know its image, so it cannot be drawn")
+        shown = None if heat is None else self.heat_map(heat)
+        return annotated(to_pixels(self.source), self.present, self.boxes, heat=shown)
 
     def save(self, path: str | Path) -> None:
         """Write the prediction: ``.json``, or an annotated picture (any suffix Pillow can write).
@@ -173,6 +131,4 @@ class Prediction:
             text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
             write_atomically(target, text.encode() + b"\n")
             return
-        from boxless.inference.drawing import save_picture  # noqa: PLC0415
-
         save_picture(self.draw(), target)

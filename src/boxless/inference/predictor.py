@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from boxless.data.images import ANY_IMAGE, ImageLimits
+from boxless.data.resize import resize_square
 from boxless.errors import (
     BoxlessError,
     ConfigError,
@@ -19,19 +20,20 @@ from boxless.errors import (
     StoreError,
 )
 from boxless.files.paths import AnyPath, place
-from boxless.inference.images import as_sources, to_pixels
+from boxless.inference.labels import DEFAULT_THRESHOLD, Box, Label
 from boxless.inference.location import DEFAULT, LocationSettings, locate
-from boxless.inference.prediction import DEFAULT_THRESHOLD, Box, Label, Prediction, Source
-from boxless.inference.preprocess import normalise, resize_square
+from boxless.inference.prediction import Prediction
+from boxless.inference.preprocess import normalise
+from boxless.inference.sources import Source, as_sources, to_pixels
 from boxless.inference.student_file import (
     INPUT,
     MAPS,
     OUTPUT,
     StudentFile,
-    StudentMetadata,
     find_student,
     open_student,
 )
+from boxless.inference.student_metadata import StudentMetadata
 from boxless.types import Float32Array, UInt8Array
 
 _LOADERS = 4  # threads that decode while the network computes
@@ -146,7 +148,7 @@ class Predictor:
         return self.with_metadata(self.metadata.model_copy(update={"thresholds": limits}))
 
     def with_metadata(self, metadata: StudentMetadata) -> "Predictor":
-        """The same student with other facts about it."""
+        """The same student with other metadata."""
         return Predictor(replace(self._student, metadata=metadata))
 
     def predict(
@@ -155,13 +157,13 @@ class Predictor:
         """Label images.
 
         Args:
-            images: Paths of images or folders, the bytes of image files, (H, W, 3) uint8 RGB
-                arrays, or Pillow images; one or many.
-            boxes: Say also where the labels that are present were seen.
+            images: Paths of images or folders, the bytes of image files, open files, (H, W, 3)
+                uint8 RGB arrays, or Pillow images; one or many.
+            boxes: Localize the labels that are present.
             batch_size: Images computed together; changes speed and memory, not the labels.
 
         Returns:
-            One prediction an image, in order.
+            One prediction per image, in order.
 
         Raises:
             DataError: If an image cannot be read.
@@ -183,7 +185,7 @@ class Predictor:
 
         Args:
             images: As for `predict`; may be a generator.
-            boxes: Say also where the labels that are present were seen.
+            boxes: Localize the labels that are present.
             batch_size: Images computed together.
             on_error: Called with each image that cannot be read, which is then left out; by
                 default the error is raised.
@@ -217,10 +219,10 @@ class Predictor:
 
         Args:
             images: One batch, see `batch_size`.
-            boxes: Say also where the labels that are present were seen.
+            boxes: Localize the labels that are present.
 
         Returns:
-            One answer an image, in order; those of `stream`, if the batches are the same.
+            One answer per image, in order; those of `stream`, if the batches are the same.
 
         Raises:
             StoreError: If boxes are asked for and the file has no class maps.
@@ -258,9 +260,9 @@ class Predictor:
             DataError: It cannot be read, or is beyond the limits.
             ShapeError: An array is no image.
         """
-        facts = self._student.metadata
+        metadata = self._student.metadata
         pixels = to_pixels(image, limits)
-        square = resize_square(pixels, facts.input_size, antialias=facts.antialias)
+        square = resize_square(pixels, metadata.input_size, antialias=metadata.antialias)
         return Prepared(square, pixels.shape[1], pixels.shape[0])
 
     def run(self, pixels: UInt8Array, *, maps: bool = True) -> Outputs:
@@ -271,14 +273,14 @@ class Predictor:
             maps: Fetch class maps too, if the file has them.
 
         Returns:
-            Probabilities and maps, one row an image.
+            Probabilities and maps, one row per image.
 
         Raises:
             ShapeError: If the images have another size.
             NumericsError: If the student answers with NaN or infinity.
         """
-        facts = self._student.metadata
-        S = facts.input_size
+        metadata = self._student.metadata
+        S = metadata.input_size
         if pixels.shape[1:] != (S, S, 3):
             raise ShapeError(f"expected images (N, {S}, {S}, 3), found {pixels.shape}")
         names = [OUTPUT, MAPS] if maps and self.has_maps else [OUTPUT]
@@ -288,7 +290,7 @@ class Predictor:
             part = padded = pixels[start : start + size]
             if len(part) < size:  # a graph exported for one batch size, or no image at all
                 padded = np.concatenate([part, np.zeros((size - len(part), S, S, 3), np.uint8)])
-            inputs = normalise(padded, facts.mean, facts.std, channels=facts.channels)
+            inputs = normalise(padded, metadata.mean, metadata.std, channels=metadata.channels)
             found = self._student.session.run(names, {INPUT: inputs})
             answers.append([values[: len(part)] for values in found])
         joined = [np.concatenate(parts) for parts in zip(*answers, strict=True)]
@@ -314,7 +316,7 @@ class Predictor:
             outputs: From `run`.
             row: Which image of the batch.
             prepared: That image.
-            boxes: Say also where the labels that are present were seen.
+            boxes: Localize the labels that are present.
             source: The image as it was given, for the prediction's path and for drawing.
 
         Raises:
@@ -348,7 +350,7 @@ class Predictor:
     def _require_maps(self) -> None:
         if not self.has_maps:
             raise StoreError(
-                f"{self.path} has no class maps, so it cannot say where it looked",
+                f"{self.path} has no class maps, so it cannot localize labels",
                 hint="it was exported by an older version; export the student again",
             )
 

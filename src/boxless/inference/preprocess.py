@@ -5,11 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from boxless.data.resize import resize_square
 from boxless.errors import ShapeError
 from boxless.types import Float32Array, UInt8Array
-
-__all__ = ["normalise", "resize_square"]
 
 
 def normalise(

@@ -1,16 +1,17 @@
-"""Predictions as files: JSON lines, CSV, Parquet and COCO, written image by image.
+"""Predictions as files: JSON, JSON lines, CSV, Parquet and COCO, written image by image.
 
-CSV and Parquet have one row a label and box (`COLUMNS`); an image without any label shown has one
+CSV and Parquet have one row per label and box (`COLUMNS`); an image without any label shown has one
 row with its path alone, so that none is missing.
 """
 
 import csv
 import io
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, BinaryIO
 
 from boxless.errors import MissingExtraError
 from boxless.inference.prediction import Prediction
@@ -19,64 +20,68 @@ COLUMNS = (
     "path", "width", "height", "label", "probability", "threshold", "present",
     "x1", "y1", "x2", "y2", "score",
 )  # fmt: skip
+_COCO_INFO = {"description": "predictions of boxless"}
 _ROW_GROUP = 10_000  # rows of a Parquet file that are held in memory
 
 
-class ResultWriter(Protocol):
-    """Takes predictions one after the other."""
+class ResultWriter:
+    """Takes predictions one after the other.
+
+    Args:
+        file: Where to write; it stays open.
+        classes: The student's classes.
+    """
+
+    def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
+        self._file, self._classes = file, classes
 
     def write(self, prediction: Prediction) -> None:
         """Write one image."""
+        raise NotImplementedError
 
     def failed(self, path: str, reason: str) -> None:
         """Note an image that could not be read, where the format has a place for it."""
 
     def close(self) -> None:
-        """Write what is left; the file itself stays open."""
+        """Write what is left."""
 
 
-def open_writer(kind: str, file: BinaryIO, classes: Sequence[str]) -> ResultWriter:
-    """Begin a file of predictions.
-
-    Args:
-        kind: One of `WRITERS`.
-        file: Where to write.
-        classes: The student's classes.
-
-    Raises:
-        MissingExtraError: Parquet needs a package that is not installed.
-    """
-    return WRITERS[kind](file, classes)
-
-
-class JsonLines:
-    """One JSON object a line: `Prediction.to_dict`, or ``{"path", "error"}``."""
-
-    def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
-        del classes
-        self._file = file
+class JsonLines(ResultWriter):
+    """One JSON object per line: `Prediction.to_dict`, or ``{"path", "error"}``."""
 
     def write(self, prediction: Prediction) -> None:
-        """Write one line."""
-        self._line(prediction.to_dict())
+        """Write one object."""
+        self._put(prediction.to_dict())
 
     def failed(self, path: str, reason: str) -> None:
-        """Write one line with the reason."""
-        self._line({"path": path, "error": reason})
+        """Write one object with the reason."""
+        self._put({"path": path, "error": reason})
 
-    def close(self) -> None:
-        """Nothing is left."""
-
-    def _line(self, values: dict[str, Any]) -> None:
-        self._file.write(json.dumps(values, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    def _put(self, values: dict[str, Any]) -> None:
+        self._file.write(_encoded(values) + b"\n")
         self._file.flush()
 
 
-class Csv:
+class JsonList(JsonLines):
+    """The same objects as one JSON list."""
+
+    _empty = True
+
+    def close(self) -> None:
+        """Close the list."""
+        self._file.write(b"[]\n" if self._empty else b"\n]\n")
+        self._file.flush()
+
+    def _put(self, values: dict[str, Any]) -> None:
+        self._file.write((b"[\n" if self._empty else b",\n") + _encoded(values))
+        self._empty = False
+
+
+class Csv(ResultWriter):
     """A table with a head; empty fields where there is no box."""
 
     def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
-        del classes
+        super().__init__(file, classes)
         self._text = io.TextIOWrapper(file, "utf-8", "replace", newline="", write_through=True)
         self._rows = csv.DictWriter(self._text, COLUMNS, lineterminator="\n")
         self._rows.writeheader()
@@ -85,19 +90,16 @@ class Csv:
         """Write the rows of one image."""
         self._rows.writerows(table_rows(prediction))
 
-    def failed(self, path: str, reason: str) -> None:
-        """A table of labels has no place for it."""
-
     def close(self) -> None:
         """Let go of the file."""
         self._text.detach()
 
 
-class Parquet:
+class Parquet(ResultWriter):
     """The same table with typed columns; needs the extra ``parquet``."""
 
     def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
-        del classes
+        super().__init__(file, classes)
         try:
             import pyarrow  # noqa: PLC0415  (heavy, and not part of the base install)
             from pyarrow import parquet  # noqa: PLC0415
@@ -118,9 +120,6 @@ class Parquet:
         if len(self._rows) >= _ROW_GROUP:
             self._flush()
 
-    def failed(self, path: str, reason: str) -> None:
-        """A table of labels has no place for it."""
-
     def close(self) -> None:
         """Write the rows that are left, and the foot."""
         self._flush()
@@ -131,20 +130,20 @@ class Parquet:
         self._rows = []
 
 
-class Coco:
+class Coco(ResultWriter):
     """A COCO document: boxes as ``annotations`` with ``score``, ``labels`` beside each image.
 
     Images are written at once; annotations wait in a temporary file, since they come last.
     """
 
     def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
-        self._file = file
+        super().__init__(file, classes)
         self._ids = {name: k for k, name in enumerate(classes, start=1)}
         self._images = self._boxes = 0
         self._waiting = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
         categories = [{"id": k, "name": name} for name, k in self._ids.items()]
-        head = json.dumps({"categories": categories}, ensure_ascii=False)
-        file.write(head[:-1].encode("utf-8", "replace") + b', "images": [')
+        head = _encoded({"info": _COCO_INFO, "categories": categories})
+        file.write(head[:-1] + b', "images": [')
 
     def write(self, prediction: Prediction) -> None:
         """Write one image and keep its boxes."""
@@ -174,9 +173,6 @@ class Coco:
             }
             self._put(self._waiting, annotation, first=self._boxes == 1)
 
-    def failed(self, path: str, reason: str) -> None:
-        """COCO has no place for it."""
-
     def close(self) -> None:
         """Write the annotations."""
         self._file.write(b'\n], "annotations": [')
@@ -188,20 +184,58 @@ class Coco:
 
     @staticmethod
     def _put(file: BinaryIO | Any, values: dict[str, Any], *, first: bool) -> None:
-        text = json.dumps(values, ensure_ascii=False).encode("utf-8", "replace")
-        file.write((b"\n" if first else b",\n") + text)
+        file.write((b"\n" if first else b",\n") + _encoded(values))
 
 
-WRITERS: dict[str, Callable[[BinaryIO, Sequence[str]], ResultWriter]] = {
-    "json": JsonLines,
+WRITERS: dict[str, type[ResultWriter]] = {
+    "json": JsonList,
+    "jsonl": JsonLines,
     "csv": Csv,
     "parquet": Parquet,
     "coco": Coco,
 }
 
 
+def open_writer(kind: str, file: BinaryIO, classes: Sequence[str]) -> ResultWriter:
+    """Begin a file of predictions.
+
+    Args:
+        kind: One of `WRITERS`.
+        file: Where to write.
+        classes: The student's classes.
+
+    Raises:
+        MissingExtraError: Parquet needs a package that is not installed.
+    """
+    return WRITERS[kind](file, classes)
+
+
+def is_result(file: IO[bytes]) -> bool:
+    """Whether a file holds predictions that a writer of this module wrote, or nothing.
+
+    Args:
+        file: Opened at its start.
+    """
+    start = file.read(8192)
+    if start[:4] == b"PAR1":
+        from pyarrow import ArrowInvalid, parquet  # noqa: PLC0415
+
+        try:
+            return tuple(parquet.read_schema(file).names) == COLUMNS
+        except ArrowInvalid:
+            return False
+    row = re.compile(rb'\{"path": ("|null).*, "(width|error)": ', re.DOTALL)
+    beginnings = (",".join(COLUMNS).encode() + b"\n", _encoded({"info": _COCO_INFO})[:-1])
+    listed = start.removeprefix(b"[\n")
+    return start in (b"", b"[]\n") or start.startswith(beginnings) or bool(row.match(listed))
+
+
+def _encoded(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False).encode("utf-8", "replace")
+
+
 def table_rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
-    """Rows of one image: one a label, or one a box where a label has several.
+    """Rows of one image: one per label, or one per box where a label has several.
 
     Args:
         prediction: Its labels are those to be shown.
@@ -209,20 +243,13 @@ def table_rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
     Yields:
         Values by column; those of the box are left out where there is none.
     """
-    image = {
-        "path": prediction.path,
-        "width": prediction.width,
-        "height": prediction.height,
-    }
+    size = {"width": prediction.width, "height": prediction.height}
+    image = {"path": prediction.path, **size}
     if not prediction.labels:
         yield image
     for label in prediction.labels:
-        row = image | {
-            "label": label.name,
-            "probability": label.probability,
-            "threshold": label.threshold,
-            "present": label.present,
-        }
+        limit = {"threshold": label.threshold, "present": label.present}
+        row = image | {"label": label.name, "probability": label.probability, **limit}
         boxes = [box for box in prediction.boxes if box.name == label.name]
         if not boxes:
             yield row

@@ -1,8 +1,8 @@
 """The exported student: one ONNX file that says itself how to be fed and what its outputs mean.
 
 Input ``image`` (N, 3, S, S) float32, outputs ``probabilities`` (N, K) and ``maps`` (N, K, h, w).
-Everything else is in the file's metadata, one JSON value a key, so that no second file can get lost
-or mixed up. Files of before version 0.2 have no maps.
+Everything else is in the file's metadata, one JSON value per key, so that no second file can get
+lost or mixed up. Files of before version 0.2 have no maps.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,6 @@ from boxless.files.copies import fetched
 from boxless.files.paths import AnyPath
 from boxless.files.seals import damage
 from boxless.inference.student_metadata import StudentMetadata
-
-__all__ = [
-    "INPUT",
-    "MAPS",
-    "OUTPUT",
-    "StudentFile",
-    "StudentMetadata",
-    "find_student",
-    "open_student",
-]
 
 INPUT, OUTPUT, MAPS = "image", "probabilities", "maps"
 

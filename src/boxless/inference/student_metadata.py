@@ -111,7 +111,7 @@ class StudentMetadata(BaseModel):
         for name in ("thresholds", "temperatures"):
             found, wanted = len(getattr(self, name)), len(self.classes)
             if found not in (0, wanted):
-                raise ValueError(f"{name} must be one a class ({wanted}), found {found}")
+                raise ValueError(f"{name} must be one per class ({wanted}), found {found}")
         return self
 
     def to_props(self) -> dict[str, str]:

@@ -192,10 +192,11 @@ class Backbone(nn.Module):
         return int(net.num_features)
 
     def _probe(self) -> Tensor:
-        """An empty image of the model's own size."""
+        """An empty image of the model's own size, on the model's device."""
         config = cast("Any", self.net).pretrained_cfg or {}
         side = int(config.get("input_size", (3, 224, 224))[-1])
-        return torch.zeros(1, 3, side, side)
+        weight = next(self.net.parameters(), None)
+        return torch.zeros(1, 3, side, side, device=None if weight is None else weight.device)
 
     def _resolve(self, scheme: str | PixelScheme) -> PixelScheme:
         if isinstance(scheme, PixelScheme):

@@ -26,7 +26,13 @@ CALIBRATION_COLUMNS: Final = (
     "log loss before",
     "log loss after",
 )
-LOOKING_COLUMNS: Final = ("model", "pointing game", "with tolerance", "CorLoc", "AP at IoU 0.5")
+LOCALIZATION_COLUMNS: Final = (
+    "model",
+    "pointing game",
+    "with tolerance",
+    "CorLoc",
+    "AP at IoU 0.5",
+)
 
 Figure = Callable[[CalibrationFigures], BeforeAfter]
 _FIGURES: Final[tuple[tuple[Figure, bool], ...]] = (
@@ -38,7 +44,7 @@ _FIGURES: Final[tuple[tuple[Figure, bool], ...]] = (
 
 
 def calibration_rows(results: Results) -> list[TableRow]:
-    """One row a variant with one text for each of `CALIBRATION_COLUMNS`.
+    """One row per variant with one text for each of `CALIBRATION_COLUMNS`.
 
     Args:
         results: The run.
@@ -81,8 +87,8 @@ def _nats(values: list[float]) -> str:
     return f"{mean(values):.3f}" if values else NOTHING
 
 
-def looking_rows(results: Results) -> list[TableRow]:
-    """One row per variant with one text for each of `LOOKING_COLUMNS`; empty if not measured.
+def localization_rows(results: Results) -> list[TableRow]:
+    """One row per variant with one text for each of `LOCALIZATION_COLUMNS`; empty if not measured.
 
     Args:
         results: The run.

@@ -1,4 +1,4 @@
-"""Plots with one mark a class: gain by frequency, before and after, as inline SVG."""
+"""Plots with one mark per class: gain by frequency, before and after, as inline SVG."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -46,7 +46,7 @@ def gain_per_class(results: Results) -> str | None:
         results: The run.
 
     Returns:
-        SVG: a bar a class with the seeds' range, the training frequency as a line on the second
+        SVG: a bar per class with the seeds' range, the training frequency as a line on the second
         axis, the mean over classes as a dashed line; None where the run has no gain.
     """
     if results.gain is None:
@@ -106,7 +106,7 @@ def dumbbell(results: Results) -> str | None:
         results: The run.
 
     Returns:
-        SVG, one row a class, best distilled AP first, in two columns from 30 classes on; None
+        SVG, one row per class, best distilled AP first, in two columns from 30 classes on; None
         where one of the two students is missing.
     """
     if PLAIN not in results.variants or results.method not in results.variants:

@@ -11,7 +11,7 @@ from boxless.files.atomic import write_atomically
 from boxless.methods.table import PLAIN
 from boxless.report import calibration_view, class_plots, plots, wording
 from boxless.report.gallery import GalleryItem, label_rows, picture_url
-from boxless.report.looking_pictures import LookingItem, looking_urls
+from boxless.report.localization_pictures import LocalizedImage, localization_urls
 from boxless.report.part import Interval
 from boxless.report.results import TEACHER, Results
 from boxless.report.tables import COLUMNS, METHOD_COLUMNS, method_rows, table_notes, table_rows
@@ -27,7 +27,7 @@ def write_report(
     *,
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
     gallery: Sequence[GalleryItem],
-    looks: Sequence[LookingItem] = (),
+    looks: Sequence[LocalizedImage] = (),
 ) -> Path:
     """Write the report of a run, atomically.
 
@@ -65,9 +65,9 @@ def write_report(
         classes=list(_class_rows(results)),
         calibration_columns=calibration_view.CALIBRATION_COLUMNS,
         calibration=calibration_view.calibration_rows(results),
-        looking_columns=calibration_view.LOOKING_COLUMNS,
-        looking=calibration_view.looking_rows(results),
-        looks=[(item, looking_urls(item)) for item in looks],
+        localization_columns=calibration_view.LOCALIZATION_COLUMNS,
+        localized=calibration_view.localization_rows(results),
+        looks=[(item, localization_urls(item)) for item in looks],
         located={key: variant for key, variant in results.variants.items() if variant.localization},
         gallery=[(item, picture_url(item), label_rows(item)) for item in gallery],
         settings=list(flatten(results.recipe)),

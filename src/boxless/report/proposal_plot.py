@@ -18,7 +18,7 @@ Curves = Mapping[str, Sequence[float]]
 
 
 def recall_plot(counts: Sequence[int], panels: Mapping[float, Curves], *, title: str) -> bytes:
-    """Draw recall against the number of best boxes an image.
+    """Draw recall against the number of best boxes per image.
 
     Args:
         counts: C numbers of boxes, rising.
@@ -55,7 +55,7 @@ def recall_plot(counts: Sequence[int], panels: Mapping[float, Curves], *, title:
             axes.grid(color=RULE, linewidth=0.8)
             axes.set_axisbelow(True)
             axes.set_title(f"objects covered with IoU of {iou:g} or more", loc="left", fontsize=9.5)
-            axes.set_xlabel("boxes an image, best first")
+            axes.set_xlabel("boxes per image, best first")
         all_axes[0].set_ylabel("recall, %")
         figure.legend(
             *all_axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False

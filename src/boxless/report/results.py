@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from boxless.errors import RunError
 from boxless.files.atomic import write_atomically
 from boxless.methods.table import PLAIN
-from boxless.report.looking import Looking
+from boxless.report.localization import MapLocalization
 from boxless.report.part import Count, Fraction, Interval, Part, Points, Seconds
 from boxless.report.variants import VariantResult
 
@@ -156,7 +156,7 @@ class Results(Part):
     steps: tuple[Step, ...] = ()
     environment: dict[str, Any] = Field(default_factory=dict)
     recall: Recall | None = None
-    looking: Looking | None = None
+    looking: MapLocalization | None = None
 
     @model_validator(mode="after")
     def _everything_has_k_values(self) -> Self:

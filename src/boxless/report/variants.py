@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import Field, computed_field, model_validator
 
 from boxless.report.calibration import SeedCalibration
-from boxless.report.looking import SeedLooking
+from boxless.report.localization import SeedMapLocalization
 from boxless.report.part import Count, Fraction, Part, Seconds
 
 
@@ -102,7 +102,7 @@ class SeedResult(Part):
     train_map: Fraction | None = None
     held_out_map: Fraction | None = None
     calibration: SeedCalibration | None = None
-    looking: SeedLooking | None = None
+    looking: SeedMapLocalization | None = None
 
 
 class Localization(Part):

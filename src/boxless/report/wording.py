@@ -114,12 +114,12 @@ def budget(results: Results) -> str:
         max(seed.updates for seed in results.variants[key].seeds) for key in (PLAIN, results.method)
     )
     if plain == distilled:
-        return f"Both had {plain:,} optimiser updates a seed."
-    return f"Optimiser updates a seed: {plain:,} without, {distilled:,} with."
+        return f"Both had {plain:,} optimiser updates per seed."
+    return f"Optimiser updates per seed: {plain:,} without, {distilled:,} with."
 
 
-def looking(results: Results) -> str:
-    """What distillation changes in where the student looks; empty where that was not measured."""
+def localization(results: Results) -> str:
+    """What distillation changes in localization; empty where that was not measured."""
     found = results.looking
     if found is None or found.gain_pointing is None or found.gain_corloc is None:
         return ""

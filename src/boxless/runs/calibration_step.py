@@ -1,4 +1,4 @@
-"""Fit temperatures and thresholds of every variant on held-out images, and measure them."""
+"""Fit temperatures and thresholds of every variant and seed on held-out images; measure them."""
 
 import json
 import math

@@ -41,7 +41,7 @@ class Answers:
     detection: Float64Array
 
     def figures(self) -> dict[str, float | None]:
-        """Means over classes, by the names of `boxless.report.looking.SeedLooking`."""
+        """Means over classes, by the names of `boxless.report.localization.SeedMapLocalization`."""
         return {
             "pointing": mean(share_of_yes(self.pointing)),
             "pointing_tolerant": mean(share_of_yes(self.pointing_tolerant)),

@@ -1,6 +1,6 @@
 """Which pictures of class maps the report shows."""
 
-from boxless.report.looking_pictures import LookingItem
+from boxless.report.localization_pictures import LocalizedImage
 from boxless.runs.context import Run
 from boxless.runs.location_step import load_examples, load_location, shown_keys
 from boxless.types import PRESENT
@@ -8,7 +8,7 @@ from boxless.types import PRESENT
 _NAMES = ("teacher", "without distillation", "with distillation")
 
 
-def looking_items(run: Run) -> list[LookingItem]:
+def looking_items(run: Run) -> list[LocalizedImage]:
     """The first true class of some test images, as teacher and both students see it.
 
     Args:
@@ -27,7 +27,7 @@ def looking_items(run: Run) -> list[LookingItem]:
             continue
         boxes = tuple(box.xyxy for box in record.boxes or () if box.label == true[0])
         items.append(
-            LookingItem(
+            LocalizedImage(
                 image=run.images(record.path),
                 name=run.classes[true[0]],
                 label=true[0],

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from boxless.inference.prediction import DEFAULT_THRESHOLD
+from boxless.inference.labels import DEFAULT_THRESHOLD
 from boxless.inference.student_metadata import Provenance, StudentMetadata
 from boxless.methods.table import PLAIN
 from boxless.report.results import TEACHER

@@ -1,65 +1,51 @@
 """Who may call: by the server's name in the request, and by key (ASGI)."""
 
-from collections.abc import Callable
 from hmac import compare_digest
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from boxless.serving.faults import RequestError, answer
+from boxless.serving.observer import notes_of
 
-KEPT = ("/v1/", "/metrics")
-"""Beginnings of paths that an API key keeps."""
+PROTECTED = ("/v1/", "/metrics")
+"""Beginnings of paths that an API key protects."""
 
 
 class Access:
-    """Middleware that refuses strangers.
+    """Middleware that refuses strangers before anything of a body is read.
 
     A page of another site must not reach a server on loopback by a name that it made point there
     (DNS rebinding), so such a server answers to its own names alone.
 
     Args:
-        app: What is kept.
+        app: What is protected.
         api_key: Asked for under ``/v1/`` and ``/metrics``; empty lets everybody in.
         hosts: Names, without ports; empty takes any.
-        on_refused: Told the request and each refusal.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        api_key: str,
-        hosts: frozenset[str],
-        on_refused: Callable[[Scope, RequestError], None],
-    ) -> None:
-        self._app, self._hosts, self._on_refused = app, hosts, on_refused
-        self._key = api_key.encode()
+    def __init__(self, app: ASGIApp, api_key: str, hosts: frozenset[str]) -> None:
+        self._app, self._hosts, self._key = app, hosts, api_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        fault = self._wrong_host(headers) or self._wrong_key(scope, headers)
+        fault = self._refusal(scope) if scope["type"] == "http" else None
         if fault is None:
             await self._app(scope, receive, send)
         else:
-            self._on_refused(scope, fault)
+            notes_of(scope).code = fault.code
             await answer(fault)(scope, receive, send)
 
-    def _wrong_host(self, headers: Headers) -> RequestError | None:
-        if not self._hosts or _host(headers.get("host", "")) in self._hosts:
-            return None
-        return RequestError(
-            421,
-            "unknown_host",
-            "this server does not answer to that name",
-            hint="call it by its address, or start it with --allow-host NAME",
-        )
-
-    def _wrong_key(self, scope: Scope, headers: Headers) -> RequestError | None:
-        if not self._key or not scope["path"].startswith(KEPT):
+    def _refusal(self, scope: Scope) -> RequestError | None:
+        headers = Headers(scope=scope)
+        if self._hosts and _host(headers.get("host", "")) not in self._hosts:
+            return RequestError(
+                421,
+                "unknown_host",
+                "this server does not answer to that name",
+                hint="call it by its address, or start it with --allow-host NAME",
+            )
+        if not self._key or not scope["path"].startswith(PROTECTED):
             return None
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")

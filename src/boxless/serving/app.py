@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -12,11 +11,11 @@ from starlette.responses import Response
 
 from boxless import __version__
 from boxless.inference.predictor import Predictor
-from boxless.serving.access import KEPT, Access
+from boxless.serving.access import Access
 from boxless.serving.faults import RequestError, answer
 from boxless.serving.guard import Guard
 from boxless.serving.labelling import Labeller
-from boxless.serving.observer import Observer, note_gone, note_refusal
+from boxless.serving.observer import Observer, notes_of
 from boxless.serving.pages import Sample, pages
 from boxless.serving.routes import api
 from boxless.serving.settings import ServeSettings
@@ -46,32 +45,26 @@ def create_app(
     app = FastAPI(
         title="boxless",
         version=__version__,
-        description="Labels images, and says where it looked, with an exported student.",
+        description="Labels images with an exported student, and localizes the labels.",
         lifespan=lifespan,
         docs_url=None,  # those of FastAPI fetch scripts from another host
         redoc_url=None,
     )
-    app.include_router(api(labeller, settings.limits))
+    app.include_router(api(labeller, settings))
     app.include_router(pages(samples))
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(HTTPException, _http_fault)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_middleware(Guard, limits=settings.limits, on_refused=note_refusal, on_gone=note_gone)
-    app.add_middleware(
-        Access, api_key=settings.api_key, hosts=settings.hosts, on_refused=note_refusal
-    )
+    app.add_middleware(Guard, limits=settings.limits)
+    app.add_middleware(Access, api_key=settings.api_key, hosts=settings.hosts)
     known = frozenset(app.openapi()["paths"]) | {"/", "/docs"}
-    app.add_middleware(  # the last one is the outermost
-        Observer, metrics=labeller.metrics, routes=known
-    )
-    if settings.api_key:
-        _document_key(app)
+    app.add_middleware(Observer, metrics=labeller.metrics, routes=known)  # the outermost
     return app
 
 
 async def _refused(request: Request, fault: Exception) -> Response:
     assert isinstance(fault, RequestError)
-    note_refusal(request.scope, fault)
+    notes_of(request.scope).code = fault.code
     return answer(fault)
 
 
@@ -91,22 +84,7 @@ async def _invalid(request: Request, fault: Exception) -> Response:
     """Answer a wrong parameter."""
     assert isinstance(fault, RequestValidationError)
     first = fault.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = ".".join(str(part) for part in first["loc"])[:80]
     message = f"{place}: {first['msg']}, found {str(first.get('input'))[:80]!r}"
-    return await _refused(request, RequestError(422, "invalid_parameter", message))
-
-
-def _document_key(app: FastAPI) -> None:
-    """Say in the OpenAPI document that a key is needed."""
-    build = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = build()
-        schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
-        schemes["key"] = {"type": "http", "scheme": "bearer"}
-        for path, entry in document["paths"].items():
-            for operation in entry.values() if path.startswith(KEPT) else ():
-                operation["security"] = [{"key": []}]
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's way to extend it
+    hint = "/docs lists the parameters"
+    return await _refused(request, RequestError(422, "invalid_parameter", message, hint=hint))

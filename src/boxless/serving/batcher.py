@@ -1,8 +1,8 @@
 """Dynamic micro-batching: images of many requests are computed together by one thread.
 
-The thread takes what is waiting, up to a batch, as soon as the last batch is done; only a lonely
-image waits a moment for company. It works without the event loop, so that the network is never idle
-while requests are parsed.
+The thread takes what is waiting, up to a batch, as soon as the last batch is done; an incomplete
+batch waits for more images, at most the maximum batching delay. It works without the event loop, so
+that the network is never idle while requests are parsed.
 """
 
 import asyncio
@@ -36,7 +36,8 @@ class Batcher(Generic[Result]):
     Args:
         compute: (N, S, S, 3) pixels to results of N rows; called in a thread of its own.
         batch_size: Most images computed together.
-        max_wait: Seconds that an incomplete batch waits, counted from its first image.
+        max_delay: Maximum batching delay: seconds that an incomplete batch waits, counted from its
+            first image.
         queue_size: Most images with a place; see `places`.
         on_batch: Told size and seconds of each batch, and how long its first image waited.
     """
@@ -46,20 +47,18 @@ class Batcher(Generic[Result]):
         compute: Callable[[UInt8Array], Result],
         *,
         batch_size: int,
-        max_wait: float,
+        max_delay: float,
         queue_size: int,
         on_batch: Callable[[int, float, float], None],
     ) -> None:
-        self._compute = compute
-        self._batch_size = batch_size
-        self._max_wait = max_wait
+        self._compute, self._on_batch = compute, on_batch
+        self._batch_size, self._max_delay = batch_size, max_delay
         self._queue_size = queue_size
-        self._on_batch = on_batch
         self._waiting: deque[_Job[Result]] = deque()
         self._change = Condition()
         self._closed = False
         self._taken = 0
-        self._pace = 0.01  # seconds an image, smoothed
+        self._pace = 0.01  # seconds per image, smoothed
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -89,23 +88,11 @@ class Batcher(Generic[Result]):
 
     @contextmanager
     def places(self, images: int) -> Iterator[None]:
-        """Hold places in the queue from before an image is decoded until it is answered.
-
-        Args:
-            images: How many.
+        """Hold places in the queue from before images are decoded until they are answered.
 
         Raises:
             RequestError: 503 if there is no room for all of them.
         """
-        self.check_room(images)
-        self._taken += images
-        try:
-            yield
-        finally:
-            self._taken -= images
-
-    def check_room(self, images: int = 1) -> None:
-        """Refuse if `places` would."""
         if self._taken + images > self._queue_size:
             seconds = math.ceil(min(max(self._taken * self._pace, 1), 30))
             raise RequestError(
@@ -115,6 +102,11 @@ class Batcher(Generic[Result]):
                 hint=f"try again in {seconds} s",
                 retry_after=seconds,
             )
+        self._taken += images
+        try:
+            yield
+        finally:
+            self._taken -= images
 
     def submit(self, pixels: UInt8Array) -> "asyncio.Future[tuple[Result, int]]":
         """Put an image into the queue; to be called in the event loop, inside of `places`.
@@ -141,7 +133,7 @@ class Batcher(Generic[Result]):
             start = perf_counter()
             try:
                 outcome: Result | Exception = self._compute(np.stack([job.pixels for job in jobs]))
-            except Exception as error:  # whatever it is, each request must hear of it
+            except Exception as error:  # whatever it is, each request must receive it
                 outcome = error
             seconds = perf_counter() - start
             self._pace += 0.2 * (seconds / len(jobs) - self._pace)
@@ -151,25 +143,23 @@ class Batcher(Generic[Result]):
 
     def _next_batch(self) -> list[_Job[Result]] | None:
         """Wait for images; None when closed and everything is answered."""
+        jobs: list[_Job[Result]] = []
         with self._change:
-            while True:
-                while not self._waiting and not self._closed:
-                    self._change.wait()
+            while not jobs:
+                self._change.wait_for(lambda: self._waiting or self._closed)
                 if not self._waiting:
                     return None
-                until = self._waiting[0].queued + self._max_wait
-                while len(self._waiting) < self._batch_size and not self._closed:
-                    left = until - perf_counter()
-                    if left <= 0:
-                        break
-                    self._change.wait(left)
-                jobs: list[_Job[Result]] = []
+                left = self._waiting[0].queued + self._max_delay - perf_counter()
+                self._change.wait_for(self._is_full, timeout=max(left, 0))
                 while self._waiting and len(jobs) < self._batch_size:
                     job = self._waiting.popleft()
                     if not job.answer.done():  # its client is gone
                         jobs.append(job)
-                if jobs:
-                    return jobs
+        return jobs
+
+    def _is_full(self) -> bool:
+        """Is there nothing to gain from waiting for more images?"""
+        return len(self._waiting) >= self._batch_size or self._closed
 
 
 def _deliver(jobs: list[_Job[Result]], outcome: Result | Exception) -> None:

@@ -1,8 +1,6 @@
 """Every answer that is not 200: one shape, one place."""
 
-import json
-
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 
 from boxless.errors import BoxlessError
 
@@ -30,31 +28,16 @@ class RequestError(BoxlessError):
         retry_after: int | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
-        self.status = status
-        self.code = code
-        self.file = file
-        self.retry_after = retry_after
+        self.status, self.code = status, code
+        self.file, self.retry_after = file, retry_after
 
 
-def answer(fault: RequestError) -> Response:
-    """Turn a refusal into a response.
-
-    Args:
-        fault: What was refused.
-
-    Returns:
-        JSON ``{"error": {"code", "message", "hint", "file"}}``.
-    """
-    error = {
-        "code": fault.code,
-        "message": fault.message,
-        "hint": fault.hint or None,
-        "file": fault.file,
-    }
+def answer(fault: RequestError) -> JSONResponse:
+    """A refusal as JSON ``{"error": {"code", "message", "hint", "file"}}``."""
     headers = {}
     if fault.retry_after is not None:
         headers["Retry-After"] = str(fault.retry_after)
     if fault.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    content = json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace")
-    return Response(content, fault.status, headers, "application/json")
+    error = {"code": fault.code, "message": fault.message, "hint": fault.hint or None}
+    return JSONResponse({"error": error | {"file": fault.file}}, fault.status, headers)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,14 +14,15 @@ import numpy as np
 
 from boxless.data.images import ImageLimits
 from boxless.errors import DataError
+from boxless.inference.labels import Box, Label
 from boxless.inference.location import heat_map
 from boxless.inference.prediction import Prediction
 from boxless.inference.predictor import Outputs, Predictor, Prepared
 from boxless.serving.batcher import Batcher
 from boxless.serving.faults import RequestError
 from boxless.serving.metrics import ServerMetrics
-from boxless.serving.options import Options
 from boxless.serving.pictures import check_picture, known_formats
+from boxless.serving.schemas import Options
 from boxless.serving.settings import ServeSettings
 from boxless.serving.uploads import Upload
 
@@ -37,7 +39,7 @@ class Labeller:
     """
 
     def __init__(self, predictor: Predictor, settings: ServeSettings) -> None:
-        self._predictor, self._settings = predictor, settings
+        self.predictor, self._settings = predictor, settings
         limits = settings.limits
         self._limits = ImageLimits(max_pixels=limits.pixels, formats=known_formats())
         self._pool = ThreadPoolExecutor(settings.decoders, "boxless-decode", _step_back)
@@ -45,22 +47,17 @@ class Labeller:
         self.batcher: Batcher[Outputs] = Batcher(
             predictor.run,
             batch_size=settings.batch_size,
-            max_wait=settings.max_wait,
+            max_delay=settings.max_delay,
             queue_size=settings.queue_size,
             on_batch=self.metrics.batch_done,
         )
 
-    @property
-    def predictor(self) -> Predictor:
-        """The student."""
-        return self._predictor
-
     async def start(self) -> None:
         """Compute a batch of either size once, so that the first request finds all memory there."""
-        S = self._predictor.metadata.input_size
+        S = self.predictor.metadata.input_size
         for size in (1, self._settings.batch_size):
             blank = np.zeros((size, S, S, 3), np.uint8)
-            await asyncio.to_thread(self._predictor.run, blank)
+            await asyncio.to_thread(self.predictor.run, blank)
         self.batcher.start()
 
     async def close(self) -> None:
@@ -82,11 +79,11 @@ class Labeller:
             RequestError: An image cannot be used, there is no room, or boxes are asked of a student
                 that has no class maps.
         """
-        if (options.boxes or options.maps) and not self._predictor.has_maps:
+        if (options.boxes or options.maps) and not self.predictor.has_maps:
             raise RequestError(
                 422,
                 "no_maps",
-                "this student cannot say where it looked: its file has no class maps",
+                "this student cannot localize labels: its file has no class maps",
                 hint="export it again with this version of boxless",
             )
         with self.batcher.places(len(uploads)):
@@ -107,9 +104,12 @@ class Labeller:
         return await _all([loop.run_in_executor(self._pool, work, value) for value in values])
 
     def _prepare(self, upload: Upload) -> Prepared:
-        check_picture(upload.data, max_pixels=self._settings.limits.pixels, file=upload.name)
         try:
-            return self._predictor.prepare(bytes(upload.data), self._limits)
+            check_picture(upload.data, max_pixels=self._limits.max_pixels)
+            return self.predictor.prepare(upload.data, self._limits)
+        except RequestError as fault:
+            fault.file = upload.name
+            raise
         except DataError as error:
             reason = error.message.removeprefix("image: ")
             raise RequestError(422, "damaged_image", reason, file=upload.name) from error
@@ -118,30 +118,17 @@ class Labeller:
         self, row: tuple[Upload, Prepared, Outputs, int], *, options: Options
     ) -> dict[str, Any]:
         upload, image, outputs, index = row
-        prediction = self._predictor.describe(outputs, index, image, boxes=options.boxes)
+        prediction = self.predictor.describe(outputs, index, image, boxes=options.boxes)
         shown = prediction.labels[: options.top]
         answer: dict[str, Any] = {
             "name": upload.name,
             "width": prediction.width,
             "height": prediction.height,
-            "labels": [
-                {
-                    "name": label.name,
-                    "probability": round(label.probability, 6),
-                    "threshold": round(label.threshold, 6),
-                    "present": label.present,
-                }
-                for label in shown
-            ],
+            "labels": [_rounded(label, 6) | {"present": label.present} for label in shown],
         }
         if options.boxes:
             answer["boxes"] = [
-                {
-                    "name": box.name,
-                    "score": round(box.score, 4),
-                    **{edge: round(getattr(box, edge), 1) for edge in ("x1", "y1", "x2", "y2")},
-                }
-                for box in prediction.boxes
+                _rounded(box, 1) | {"score": round(box.score, 4)} for box in prediction.boxes
             ]
         if options.maps:
             names = [label.name for label in shown]
@@ -158,11 +145,15 @@ class Labeller:
         answers = []
         for name in names:
             values = outputs.maps[index, prediction.classes.index(name)]
-            heat = heat_map(values, (width, height), self._predictor.location)
+            heat = heat_map(values, (width, height), self.predictor.location)
             cells = np.rint(heat * 255).astype(np.uint8).tobytes()
             data = base64.b64encode(cells).decode("ascii")
             answers.append({"name": name, "width": width, "height": height, "data": data})
         return answers
+
+
+def _rounded(said: Label | Box, digits: int) -> dict[str, Any]:
+    return {k: round(v, digits) if isinstance(v, float) else v for k, v in asdict(said).items()}
 
 
 def _step_back() -> None:
@@ -173,16 +164,8 @@ def _step_back() -> None:
 
 async def _all(futures: "Sequence[asyncio.Future[_Value]]") -> list[_Value]:
     """Wait for all, then raise the first error: nothing is left behind at work."""
-    try:
-        if len(futures) == 1:
-            return [await futures[0]]
-        found = await asyncio.gather(*futures, return_exceptions=True)
-    except asyncio.CancelledError:
-        for future in futures:
-            future.cancel()
-        raise
     results = []
-    for value in found:
+    for value in await asyncio.gather(*futures, return_exceptions=True):
         if isinstance(value, BaseException):
             raise value
         results.append(value)

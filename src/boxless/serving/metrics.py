@@ -29,20 +29,17 @@ class ServerMetrics:
     """
 
     def __init__(self, waiting: Callable[[], float], *, classes: int) -> None:
-        self._registry = CollectorRegistry()
-        own = self._registry
+        self._registry = own = CollectorRegistry()
+        route, code = ("route",), ("code",)
         self._requests = Counter(
             "boxless_requests", "Answered requests", ("route", "status"), registry=own
         )
+        seconds = "From the headers of a request to its answer"
         self._seconds = Histogram(
-            "boxless_request_seconds",
-            "From the headers of a request to its answer",
-            ("route",),
-            buckets=_SECONDS,
-            registry=own,
+            "boxless_request_seconds", seconds, route, buckets=_SECONDS, registry=own
         )
         self._refused = Counter(
-            "boxless_refused", "Requests refused, by the code of the error", ("code",), registry=own
+            "boxless_refused", "Requests refused, by the code of the error", code, registry=own
         )
         self._images = Counter("boxless_images", "Images computed", registry=own)
         self._batch_size = Histogram(
@@ -51,40 +48,25 @@ class ServerMetrics:
         self._batch_seconds = Histogram(
             "boxless_batch_seconds", "Time to compute a batch", buckets=_SECONDS, registry=own
         )
+        waited = "How long the first image of a batch waited"
         self._queue_seconds = Histogram(
-            "boxless_queue_seconds",
-            "How long the first image of a batch waited",
-            buckets=_SECONDS,
-            registry=own,
+            "boxless_queue_seconds", waited, buckets=_SECONDS, registry=own
         )
         Gauge("boxless_queue_images", "Images in work", registry=own).set_function(waiting)
-        facts = Gauge("boxless_model_info", "The student", ("version", "classes"), registry=own)
-        facts.labels(__version__, str(classes)).set(1)
+        model = Gauge("boxless_model_info", "The student", ("version", "classes"), registry=own)
+        model.labels(__version__, str(classes)).set(1)
         ProcessCollector(registry=own)
         PlatformCollector(registry=own)
 
     def request_done(self, route: str, status: int, seconds: float, code: str | None) -> None:
-        """Count a request.
-
-        Args:
-            route: Path template, never the raw path: a stranger must not make up series.
-            status: HTTP status.
-            seconds: Time it took.
-            code: Code of the error, if it was refused.
-        """
+        """Count a request by its path template: a stranger must not make up series."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
         if code:
             self._refused.labels(code).inc()
 
     def batch_done(self, size: int, seconds: float, waited: float) -> None:
-        """Count a batch.
-
-        Args:
-            size: Images.
-            seconds: Time to compute it.
-            waited: How long its first image waited.
-        """
+        """Count a batch of `size` images, its first one having waited so many seconds."""
         self._images.inc(size)
         self._batch_size.observe(size)
         self._batch_seconds.observe(seconds)

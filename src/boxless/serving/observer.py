@@ -1,35 +1,46 @@
 """The outermost layer: names, logs and counts each request; no exception gets past it."""
 
+import re
+import secrets
+from dataclasses import dataclass
 from time import perf_counter
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from boxless.serving.faults import RequestError, answer
-from boxless.serving.journal import LOGGER, Notes, request_id
+from boxless.serving.journal import LOGGER
 from boxless.serving.metrics import ServerMetrics
 
-NOTES = "boxless.notes"
+_NOTES = "boxless.notes"
 _GONE = 499  # the client went away; what nginx writes
 _QUIET = frozenset(("/healthz", "/readyz", "/metrics"))
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_PLAIN_ID = re.compile(r"[\w.-]{1,64}\Z", re.ASCII)
+
+
+@dataclass(slots=True)
+class Notes:
+    """What becomes known of a request while it is worked on.
+
+    Attributes:
+        request_id: The client's ``X-Request-ID`` if it cannot break a line of the log, else new.
+        route: Path template; ``other`` for paths that do not exist.
+        images: Images in it.
+        code: Code of the error it was refused with.
+    """
+
+    request_id: str
+    route: str
+    images: int = 0
+    code: str | None = None
 
 
 def notes_of(scope: Scope) -> Notes:
     """Notes on a request that passed through `Observer`."""
-    notes = scope[NOTES]
+    notes = scope[_NOTES]
     assert isinstance(notes, Notes)
     return notes
-
-
-def note_refusal(scope: Scope, fault: RequestError) -> None:
-    """Remember why a request was refused."""
-    notes_of(scope).code = fault.code
-
-
-def note_gone(scope: Scope) -> None:
-    """Remember that the client went away."""
-    notes_of(scope).code = "client_gone"
 
 
 class Observer:
@@ -49,18 +60,18 @@ class Observer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        notes = Notes(request_id(Headers(scope=scope).get("x-request-id")))
-        notes.route = scope["path"] if scope["path"] in self._routes else "other"
-        scope[NOTES] = notes
-        status = 0
-        start = perf_counter()
+        proposed = Headers(scope=scope).get("x-request-id", "")
+        request_id = proposed if _PLAIN_ID.match(proposed) else secrets.token_hex(8)
+        notes = Notes(request_id, scope["path"] if scope["path"] in self._routes else "other")
+        scope[_NOTES] = notes
+        status, start = 0, perf_counter()
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = notes.request_id
+                headers["X-Request-ID"] = request_id
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
@@ -69,14 +80,11 @@ class Observer:
             await self._app(scope, receive, watched)
         except Exception:
             notes.code = "internal"
-            LOGGER.exception("fault", extra={"facts": {"id": notes.request_id}})
+            LOGGER.exception("fault", extra={"fields": {"id": request_id}})
             if not status:
-                fault = RequestError(
-                    500,
-                    "internal",
-                    "the server failed; this is a bug",
-                    hint=f"its log tells more about request {notes.request_id}",
-                )
+                message = "the server failed; this is a bug"
+                hint = f"its log tells more about request {request_id}"
+                fault = RequestError(500, "internal", message, hint=hint)
                 await answer(fault)(scope, receive, watched)
         finally:
             self._write(scope, notes, status or _GONE, perf_counter() - start)
@@ -86,7 +94,7 @@ class Observer:
         if notes.route in _QUIET and status == 200:
             return
         client = scope.get("client")
-        facts = {
+        fields = {
             "id": notes.request_id,
             "method": scope["method"],
             "path": scope["path"][:200],
@@ -96,4 +104,4 @@ class Observer:
             "code": notes.code,
             "client": client[0] if client else None,
         }
-        LOGGER.info("request", extra={"facts": facts})
+        LOGGER.info("request", extra={"fields": fields})

@@ -57,7 +57,7 @@ def samples_in(folder: Path) -> list[Sample]:
         folder: The first `MAX_SAMPLES` images in it are taken.
 
     Returns:
-        One sample an image.
+        One sample per image.
 
     Raises:
         DataError: There is no such folder, no image in it, or one cannot be read.
@@ -69,14 +69,7 @@ def samples_in(folder: Path) -> list[Sample]:
 
 
 def pages(samples: Sequence[Sample]) -> APIRouter:
-    """Build the routes of everything that is looked at.
-
-    Args:
-        samples: Images that the page offers.
-
-    Returns:
-        ``/``, ``/docs``, ``/samples`` and ``/samples/N``.
-    """
+    """Build the routes for people: ``/``, ``/docs``, ``/samples`` and ``/samples/N``."""
     router = APIRouter(include_in_schema=False)
     page, documents = _Page("page.html"), _Page("docs.html")
 

@@ -18,13 +18,12 @@ MAX_SCANS = 100
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-def check_picture(data: bytes | bytearray, *, max_pixels: int, file: str | None = None) -> None:
+def check_picture(data: bytes, *, max_pixels: int) -> None:
     """Refuse what should not be decoded.
 
     Args:
         data: The file's bytes.
         max_pixels: Most pixels.
-        file: Its name, for the message.
 
     Raises:
         RequestError: 415 for what is no image or of another format, 413 for too many pixels, 422
@@ -32,42 +31,28 @@ def check_picture(data: bytes | bytearray, *, max_pixels: int, file: str | None 
     """
     try:
         with Image.open(io.BytesIO(data), formats=known_formats()) as image:
-            width, height = image.size
-            kind = image.format
+            (width, height), kind = image.size, image.format
     except UnidentifiedImageError:
-        raise RequestError(
-            415,
-            "unsupported_image",
-            f"not an image, or of a format other than {', '.join(known_formats())}",
-            file=file,
-        ) from None
+        message = f"not an image, or of a format other than {', '.join(known_formats())}"
+        raise RequestError(415, "unsupported_image", message) from None
     except Image.DecompressionBombError:
-        raise _too_large("far more", max_pixels, file) from None
+        raise _too_large("far more", max_pixels) from None
     except BROKEN_FILE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise RequestError(
-            422, "damaged_image", f"the image's header is damaged ({reason})", file=file
-        ) from error
+        message = f"the image's header is damaged ({reason})"
+        raise RequestError(422, "damaged_image", message) from error
     if width * height > max_pixels:
-        raise _too_large(f"{width} x {height}", max_pixels, file)
+        raise _too_large(f"{width} x {height}", max_pixels)
     if width < 1 or height < 1:
-        raise RequestError(
-            422, "damaged_image", f"the image has {width} x {height} pixels", file=file
-        )
+        raise RequestError(422, "damaged_image", f"the image has {width} x {height} pixels")
     if kind in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS:
-        raise RequestError(
-            422, "too_many_scans", f"a JPEG of more than {MAX_SCANS} scans is refused", file=file
-        )
+        message = f"a JPEG of more than {MAX_SCANS} scans is refused"
+        raise RequestError(422, "too_many_scans", message)
 
 
-def _too_large(found: str, max_pixels: int, file: str | None) -> RequestError:
-    return RequestError(
-        413,
-        "too_many_pixels",
-        f"expected at most {max_pixels:,} pixels, found {found}",
-        hint="scale the image down",
-        file=file,
-    )
+def _too_large(found: str, max_pixels: int) -> RequestError:
+    message = f"expected at most {max_pixels:,} pixels, found {found}"
+    return RequestError(413, "too_many_pixels", message, hint="scale the image down")
 
 
 def known_formats() -> tuple[str, ...]:

@@ -1,22 +1,16 @@
 """The routes of the API."""
 
-import json
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.security import HTTPBearer
+from starlette.responses import JSONResponse, Response
 
 from boxless.serving.labelling import Labeller
 from boxless.serving.metrics import CONTENT_TYPE
 from boxless.serving.observer import notes_of
-from boxless.serving.options import query_parameters, read_options
-from boxless.serving.schemas import (
-    FaultAnswer,
-    LabelsAnswer,
-    PredictAnswer,
-    StateAnswer,
-)
-from boxless.serving.settings import Limits
+from boxless.serving.schemas import FaultAnswer, LabelsAnswer, Options, PredictAnswer, StateAnswer
+from boxless.serving.settings import Limits, ServeSettings
 from boxless.serving.uploads import read_uploads
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -32,24 +26,27 @@ _FAULTS = {
 }
 
 
-def faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI entries of answers that are not 200."""
     return {code: {"model": FaultAnswer, "description": _FAULTS[code]} for code in statuses}
 
 
-def api(labeller: Labeller, limits: Limits) -> APIRouter:
+def api(labeller: Labeller, settings: ServeSettings) -> APIRouter:
     """Build the routes.
 
     Args:
         labeller: Answers requests.
-        limits: What a request may cost.
+        settings: What a request may cost, and whether a key is asked for.
 
     Returns:
         Routes below ``/``.
     """
     router = APIRouter()
-    _add_predictions(router, labeller, limits)
-    _add_state(router, labeller)
+    # `Access` checks the key; this names it in the document
+    key = [Depends(HTTPBearer(scheme_name="key", auto_error=False))] if settings.api_key else []
+    router.include_router(_predictions(labeller, settings.limits), dependencies=key)
+    router.include_router(_metrics(labeller), dependencies=key)
+    router.include_router(_state(labeller))
     return router
 
 
@@ -69,37 +66,28 @@ def _bodies(limits: Limits) -> dict[str, Any]:
     }
 
 
-def _add_predictions(router: APIRouter, labeller: Labeller, limits: Limits) -> None:
+def _predictions(labeller: Labeller, limits: Limits) -> APIRouter:
+    router = APIRouter(tags=["predictions"])
+
     @router.post(
         "/v1/predict",
-        tags=["predictions"],
         response_model=PredictAnswer,
         response_model_exclude_unset=True,
-        responses=faults(400, 401, 408, 413, 415, 421, 422, 503),
-        openapi_extra={
-            "requestBody": {"required": True, "content": _bodies(limits)},
-            "parameters": query_parameters(),
-        },
+        responses=_faults(400, 401, 408, 413, 415, 421, 422, 503),
+        openapi_extra={"requestBody": {"required": True, "content": _bodies(limits)}},
     )
-    async def predict(request: Request) -> Response:
+    async def predict(request: Request, options: Annotated[Options, Query()]) -> Response:
         """Label one image, or several.
 
         Send files in the form field `files`, or one image as the body. Images of one request, and
         of requests that arrive together, are computed together.
         """
-        options = read_options(request.query_params)
-        labeller.batcher.check_room()
         uploads = await read_uploads(request, max_files=limits.files)
         notes_of(request.scope).images = len(uploads)
         predictions = await labeller.label(uploads, options)
-        return _json({"predictions": predictions})
+        return JSONResponse({"predictions": predictions})
 
-    @router.get(
-        "/v1/labels",
-        tags=["predictions"],
-        response_model=LabelsAnswer,
-        responses=faults(401, 421),
-    )
+    @router.get("/v1/labels", response_model=LabelsAnswer, responses=_faults(401, 421))
     async def labels() -> Response:
         """Name the classes of the student and their thresholds."""
         student = labeller.predictor
@@ -107,7 +95,7 @@ def _add_predictions(router: APIRouter, labeller: Labeller, limits: Limits) -> N
             {"name": name, "threshold": round(threshold, 6)}
             for name, threshold in zip(student.classes, student.thresholds, strict=True)
         ]
-        return _json(
+        return JSONResponse(
             {
                 "labels": known,
                 "input_size": student.metadata.input_size,
@@ -116,37 +104,42 @@ def _add_predictions(router: APIRouter, labeller: Labeller, limits: Limits) -> N
             }
         )
 
+    return router
 
-def _add_state(router: APIRouter, labeller: Labeller) -> None:
-    @router.get("/healthz", tags=["state"], response_model=StateAnswer, responses=faults(421))
+
+def _state(labeller: Labeller) -> APIRouter:
+    router = APIRouter(tags=["state"])
+
+    @router.get("/healthz", response_model=StateAnswer, responses=_faults(421))
     async def healthz() -> Response:
         """Tell that the process is alive."""
-        return _json({"status": "alive"})
+        return JSONResponse({"status": "alive"})
 
     @router.get(
         "/readyz",
-        tags=["state"],
         response_model=StateAnswer,
-        responses=faults(421) | {503: {"model": StateAnswer, "description": "Not ready"}},
+        responses=_faults(421) | {503: {"model": StateAnswer, "description": "Not ready"}},
     )
     async def readyz() -> Response:
         """Tell whether requests for predictions can be answered."""
         if labeller.batcher.alive:
-            return _json({"status": "ready"})
-        return _json({"status": "not ready"}, 503)
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "not ready"}, 503)
+
+    return router
+
+
+def _metrics(labeller: Labeller) -> APIRouter:
+    router = APIRouter(tags=["state"])
 
     @router.get(
         "/metrics",
-        tags=["state"],
         response_class=Response,
-        responses=faults(401, 421)
+        responses=_faults(401, 421)
         | {200: {"content": {"text/plain": {}}, "description": "Counters for Prometheus"}},
     )
     async def metrics() -> Response:
         """Count requests, images, batches and refusals, in the text format of Prometheus."""
         return Response(labeller.metrics.text(), media_type=CONTENT_TYPE)
 
-
-def _json(values: dict[str, Any], status: int = 200) -> Response:
-    content = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-    return Response(content.encode(), status, media_type="application/json")
+    return router

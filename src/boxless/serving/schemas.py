@@ -1,10 +1,22 @@
-"""Shapes of answers, for the OpenAPI document."""
+"""Shapes of requests and answers."""
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Options(BaseModel):
+    """What a request for predictions asks for, in its query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    boxes: bool = Field(False, description="Add a box for each present label.")
+    maps: bool = Field(False, description="Add a heat map for each label in the answer.")
+    top: int | None = Field(
+        None, ge=1, le=10_000, description="Most labels in the answer; all where left out."
+    )
 
 
 class LabelAnswer(BaseModel):

@@ -10,10 +10,9 @@ from fastapi import FastAPI
 
 from boxless.errors import RunError
 from boxless.serving.connections import guarded_protocol
-from boxless.serving.journal import LOGGER, LogSettings, log_config
+from boxless.serving.journal import LOGGER, LogFormat, log_config
 from boxless.serving.settings import Limits
 
-_BACKLOG = 2048
 _SWITCH_INTERVAL = 5e-5  # s; the thread that computes waits so long for the interpreter, not 5 ms
 
 
@@ -26,7 +25,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        LOGGER.info("serving", extra={"facts": {"url": self._url}})
+        LOGGER.info("serving", extra={"fields": {"url": self._url}})
         print(f"serving on {self._url}", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -36,12 +35,7 @@ class _Server(uvicorn.Server):
 
 
 def run_server(
-    app: FastAPI,
-    limits: Limits,
-    *,
-    host: str,
-    port: int,
-    log: LogSettings | None = None,
+    app: FastAPI, limits: Limits, *, host: str, port: int, log: LogFormat = "json"
 ) -> None:
     """Serve until the process is told to stop; then answer what was taken in, and end.
 
@@ -50,13 +44,11 @@ def run_server(
         limits: What a request may cost.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
-        log: Where logs go; None: JSON lines on stderr.
+        log: Form of the log lines on stderr.
 
     Raises:
-        RunError: If the address is in use or not this machine's, or the log cannot be written.
+        RunError: If the address is in use or not this machine's.
     """
-    log = log or LogSettings()
-    log.require_writable()
     listener = _listen(host, port)
     sys.setswitchinterval(_SWITCH_INTERVAL)
     logging.captureWarnings(True)  # Pillow's, on images that are a little broken
@@ -69,15 +61,12 @@ def run_server(
         log_config=log_config(log),
         server_header=False,
         proxy_headers=False,
-        backlog=_BACKLOG,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=round(limits.seconds) + 1,
     )
     shown = f"[{host}]" if ":" in host else host
-    with listener:
-        url = f"http://{shown}:{listener.getsockname()[1]}"
-        with suppress(KeyboardInterrupt):  # raised again by uvicorn when all is answered
-            _Server(config, url).run(sockets=[listener])
+    with listener, suppress(KeyboardInterrupt):  # raised again by uvicorn when all is answered
+        _Server(config, f"http://{shown}:{listener.getsockname()[1]}").run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

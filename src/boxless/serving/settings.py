@@ -50,7 +50,7 @@ class ServeSettings:
 
     Attributes:
         batch_size: Most images computed together.
-        max_wait: Seconds that a lonely image waits for company.
+        max_delay: Maximum batching delay, in seconds: how long an incomplete batch waits for more.
         queue_size: Most images taken in and not answered yet; more is answered 503.
         decoders: Threads that decode images.
         api_key: What ``/v1`` and ``/metrics`` ask for; empty lets everybody in.
@@ -59,7 +59,7 @@ class ServeSettings:
     """
 
     batch_size: int = 16
-    max_wait: float = 0.002
+    max_delay: float = 0.002
     queue_size: int = 256
     decoders: int = 2
     api_key: str = field(default="", repr=False)
@@ -70,8 +70,8 @@ class ServeSettings:
         for name in ("batch_size", "queue_size", "decoders"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
-        if not 0 <= self.max_wait <= 1:
-            raise ConfigError(f"max_wait must be 0 to 1 second, found {self.max_wait}")
+        if not 0 <= self.max_delay <= 1:
+            raise ConfigError(f"max_delay must be 0 to 1 second, found {self.max_delay}")
         if self.queue_size < self.limits.files:
             raise ConfigError(
                 f"the queue must hold one request of {self.limits.files} images, "

@@ -2,14 +2,19 @@
 
 from dataclasses import dataclass
 
-from python_multipart.multipart import parse_options_header
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from boxless.serving.faults import RequestError
-from boxless.serving.multipart import FormReader
 
-RAW_TYPES = ("application/octet-stream",)
+FIELDS = frozenset(("files", "file"))
 _NAME_LENGTH = 200
+_REFUSALS = {  # how Starlette's messages begin: what is answered
+    "Too many files": (413, "too_many_files", "send them in several requests"),
+    "Too many fields": (400, "unknown_field", "options go into the query"),
+    "The Content-Disposition header": (400, "unknown_field", "send files in the field 'files'"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,7 @@ class Upload:
     """
 
     name: str | None
-    data: bytes | bytearray
+    data: bytes
 
 
 async def read_uploads(request: Request, *, max_files: int) -> list[Upload]:
@@ -40,19 +45,17 @@ async def read_uploads(request: Request, *, max_files: int) -> list[Upload]:
         RequestError: 400 for an empty or malformed body, 413 for too many files, 415 for another
             content type.
     """
-    kind, options = parse_options_header(request.headers.get("content-type", ""))
-    if kind == b"multipart/form-data":
-        reader = FormReader(_boundary(options), max_files=max_files)
-        parts = await reader.read(request.stream())
-        uploads = [Upload(plain_name(part.name), part.data) for part in parts]
-    elif kind.startswith(b"image/") or kind.decode("latin-1") in RAW_TYPES:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        uploads = await _read_form(request, max_files)
+    elif kind.startswith("image/") or kind == "application/octet-stream":
         uploads = [Upload(None, await request.body())]
     else:
         raise RequestError(
             415,
             "unsupported_content_type",
             "expected multipart/form-data, image/… or application/octet-stream, "
-            f"found {kind.decode('latin-1')[:80]!r}",
+            f"found {kind[:80]!r}",
             hint="for example: curl -F files=@street.jpg URL",
         )
     if not uploads:
@@ -60,6 +63,43 @@ async def read_uploads(request: Request, *, max_files: int) -> list[Upload]:
     for upload in uploads:
         if not upload.data:
             raise RequestError(400, "empty_image", "an image has 0 bytes", file=upload.name)
+    return uploads
+
+
+class _Form(MultiPartParser):
+    """Starlette's parser, in memory (bodies have a limit), that knows whether the form ended."""
+
+    spool_max_size = 0
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
+
+
+async def _read_form(request: Request, max_files: int) -> list[Upload]:
+    parser = _Form(request.headers, request.stream(), max_files=max_files, max_fields=0)
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        known = (found for start, found in _REFUSALS.items() if error.message.startswith(start))
+        status, code, hint = next(known, (400, "malformed_form", ""))
+        message = f"the form was refused: {error.message}"
+        raise RequestError(status, code, message, hint=hint) from error
+    if not parser.ended:
+        message = "the form is malformed: the closing boundary is missing"
+        raise RequestError(400, "malformed_form", message)
+    uploads = []
+    for field, file in form.multi_items():
+        assert isinstance(file, UploadFile)  # plain fields were refused
+        disposition = file.headers.get("content-disposition", "")
+        if field not in FIELDS or not disposition.lower().startswith("form-data"):
+            raise RequestError(
+                400,
+                "unknown_field",
+                f"expected form fields named 'files', found {field[:60]!r}",
+                hint="send each image as a file in the field 'files'; options go into the query",
+            )
+        uploads.append(Upload(plain_name(file.filename or ""), await file.read()))
     return uploads
 
 
@@ -75,12 +115,3 @@ def plain_name(name: str) -> str | None:
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     kept = "".join(sign for sign in last if sign.isprintable())[:_NAME_LENGTH].strip()
     return None if kept in ("", ".", "..") else kept
-
-
-def _boundary(options: dict[bytes, bytes]) -> bytes:
-    boundary = options.get(b"boundary", b"")
-    if not 1 <= len(boundary) <= 70:  # RFC 2046
-        raise RequestError(
-            400, "malformed_form", "the content type names no boundary of 1 to 70 characters"
-        )
-    return boundary

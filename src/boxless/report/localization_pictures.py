@@ -19,7 +19,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class LookingItem:
+class LocalizedImage:
     """One class of one picture, as some models see it.
 
     Attributes:
@@ -39,7 +39,9 @@ class LookingItem:
     caption: str = ""
 
 
-def draw_looking(item: LookingItem, maps: Float32Array, settings: LocationSettings) -> Image.Image:
+def draw_localization(
+    item: LocalizedImage, maps: Float32Array, settings: LocationSettings
+) -> Image.Image:
     """One model's heat map of the class, its strongest place, its box and the true boxes.
 
     Args:
@@ -66,12 +68,12 @@ def draw_looking(item: LookingItem, maps: Float32Array, settings: LocationSettin
     return picture
 
 
-def looking_urls(item: LookingItem) -> list[tuple[str, str]]:
+def localization_urls(item: LocalizedImage) -> list[tuple[str, str]]:
     """Name of each model and its picture as a ``data:`` address."""
     urls = []
     for name, maps, settings in item.maps:
         buffer = io.BytesIO()
-        draw_looking(item, maps, settings).save(buffer, "JPEG", quality=84, optimize=True)
+        draw_localization(item, maps, settings).save(buffer, "JPEG", quality=84, optimize=True)
         encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
         urls.append((name, f"data:image/jpeg;base64,{encoded}"))
     return urls

@@ -1,16 +1,16 @@
-"""Where models look, against boxes that training never saw, as it stands in ``results.json``."""
+"""Localization by class maps, measured against boxes that training never saw."""
 
 from boxless.report.part import Count, Fraction, Interval, Part
 
 
-class SeedLooking(Part):
+class SeedMapLocalization(Part):
     """Class maps of one training run against the true boxes of the test images.
 
     Means over classes of the share of the class's images; a class is asked where it is in the tags.
 
     Attributes:
         pointing: The strongest cell lies in a true box of the class.
-        pointing_tolerant: Likewise, or at most `Looking.tolerance` pixels outside.
+        pointing_tolerant: Likewise, or at most `MapLocalization.tolerance` pixels outside.
         corloc: The box made of the map overlaps a true box with IoU 0.5 or more.
         detection_map: Mean detection AP (11-point, IoU 0.5) of those boxes.
     """
@@ -21,8 +21,8 @@ class SeedLooking(Part):
     detection_map: Fraction | None
 
 
-class Looking(Part):
-    """How well students look, and what distillation changes in it.
+class MapLocalization(Part):
+    """How well students localize, and what distillation changes in it.
 
     Attributes:
         images: Test images.
