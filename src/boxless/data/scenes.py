@@ -1,7 +1,8 @@
 """The embedded data set ``scenes:``: drawn images that need no download.
 
-Cluttered backgrounds with up to six small objects of ten classes that differ in fine detail only.
-Colours, sizes, directions and places carry no information, so a model must look at regions. Some
+A small painted country by the sea: mushrooms and snails in the meadow, boats and ducks on the
+water, kites and balloons in the sky, up to six small objects of ten classes in each image. Colours
+and sizes carry no information and places little, so a model must look at details of regions. Some
 images hold no object; classes are imbalanced (about 1 : 6) and some like each other's company.
 """
 
@@ -12,12 +13,12 @@ from boxless.errors import DataError, unknown_name
 from boxless.types import ImageRecord, UInt8Array
 
 PREFIX = "scenes:"
-VERSION = 1
+VERSION = 2
 """Raised whenever the same recipe would give other pixels, tags or boxes."""
 
-DEFAULTS = {"train": 600, "test": 300, "seed": 0, "size": 160}
-_LIMITS = {"train": (1, 1_000_000), "test": (1, 1_000_000), "seed": (0, 2**32 - 1)}
-_LIMITS["size"] = (48, 1024)
+DEFAULTS = {"train": 600, "test": 300, "untagged": 0, "seed": 0, "size": 160}
+_LIMITS = {"train": (1, 1_000_000), "test": (1, 1_000_000), "untagged": (0, 1_000_000)}
+_LIMITS |= {"seed": (0, 2**32 - 1), "size": (48, 1024)}
 
 
 def read(options: str = "") -> Manifest:
@@ -25,11 +26,13 @@ def read(options: str = "") -> Manifest:
 
     Args:
         options: What follows ``scenes:``, such as ``"train=600,test=300,seed=0,size=160"``; each
-            option may be left out. ``train`` and ``test`` count images, ``size`` is the side in
-            pixels. The test images do not depend on ``train``, nor the other way round.
+            option may be left out. ``train``, ``test`` and ``untagged`` count images, ``size`` is
+            the side in pixels. No split depends on how large another one is.
 
     Returns:
-        Manifest with splits ``train`` and ``test`` and true boxes.
+        Manifest with splits ``train``, ``test`` and, where it is not empty, ``untagged``, all with
+        true boxes. The labels of ``untagged`` are the true ones: it is for the reader to ignore
+        them.
 
     Raises:
         DataError: An option is unknown or out of range.
@@ -65,7 +68,7 @@ def parse_path(path: str) -> Recipe:
     """Turn a record's path back into the recipe of its scene.
 
     Args:
-        path: ``scenes:v1,seed=0,size=160,split=train,index=17``.
+        path: ``scenes:v2,seed=0,size=160,split=train,index=17``.
 
     Returns:
         The recipe.
