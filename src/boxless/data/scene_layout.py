@@ -5,18 +5,24 @@ Random numbers are raw words of PCG64, whose stream NumPy keeps for ever (unlike
 ``Generator``), and all geometry is exact: the same recipe gives the same scene everywhere.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from boxless.data.scene_shapes import ANGLES, Kind, distractors, objects, turns
+from boxless.data.scene_shapes import DISTRACTORS, OBJECTS, Kind
 from boxless.types import Float64Array, TrueBox, UInt8Array
+
+Box = tuple[float, float, float, float]
 
 SUPERSAMPLING = 4
 """Subpixels per pixel and axis in which everything is placed and drawn."""
 
-CLASSES: tuple[str, ...] = tuple(objects())
+CLASSES: tuple[str, ...] = tuple(OBJECTS)
+
+ANGLES = 256
+"""Number of directions that a full turn is divided into."""
 
 SPLIT_CODES = {"train": 1, "test": 2, "untagged": 3}
 
@@ -29,7 +35,10 @@ _WEIGHTS = (66, 48, 40, 31, 25, 20, 16, 13, 10, 8)
 _PARTNERS = (("mushroom", "snail"), ("boat", "bird"), ("kite", "balloon"), ("duck", "fish"))
 _RIVALS = (("mushroom", "flower"), ("boat", "duck"), ("kite", "bird"))
 _COUNT_WEIGHTS = (6, 18, 24, 22, 15, 10, 5)  # of 0, 1, … 6 objects
+_SMALLEST, _LARGEST = 100, 310  # diameter in 1/1000 of the side
 _MAX_COVERED = 0.25  # share of a thing's box that another one may share
+_TURN = [2 * math.pi * i / ANGLES for i in range(ANGLES)]
+_TURNS = [(round(math.cos(a) * 4096) / 4096, round(math.sin(a) * 4096) / 4096) for a in _TURN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ class Thing:
         angle: Direction, 0 to ``ANGLES - 1``.
         mirrored: It looks to the left.
         swatches: Numbers of its main and second colour.
-        box: Tight box in pixels, ``(x1, y1, x2, y2)``.
+        box: Tight box in whole pixels, ``(x1, y1, x2, y2)``.
     """
 
     kind: Kind
@@ -73,7 +82,7 @@ class Thing:
     angle: int
     mirrored: bool
     swatches: tuple[int, int]
-    box: tuple[int, int, int, int] = (0, 0, 0, 0)
+    box: Box = (0.0, 0.0, 0.0, 0.0)
 
     def place(self, points: Float64Array) -> Float64Array:
         """Mirror, turn, scale and move unit points.
@@ -84,7 +93,7 @@ class Thing:
         Returns:
             (n, 2) whole subpixels as x, y.
         """
-        cosine, sine = turns()[self.angle]
+        cosine, sine = _TURNS[self.angle]
         px, py = points[:, 0] * (-1 if self.mirrored else 1), points[:, 1]
         placed = np.stack([cosine * px - sine * py, sine * px + cosine * py], axis=1)
         return np.asarray(np.rint(placed * self.radius) + (self.x, self.y), np.float64)
@@ -115,12 +124,7 @@ class Scene:
     @property
     def boxes(self) -> tuple[TrueBox, ...]:
         """True boxes of all objects, distractors left out."""
-        objects_only = [thing for thing in self.things if thing.label >= 0]
-        return tuple(TrueBox(t.label, _as_floats(t.box)) for t in objects_only)
-
-
-def _as_floats(box: tuple[int, int, int, int]) -> tuple[float, float, float, float]:
-    return (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+        return tuple(TrueBox(t.label, t.box) for t in self.things if t.label >= 0)
 
 
 class Draws:
@@ -171,67 +175,45 @@ _AFFINITY = _affinity()
 
 
 def _boxed(thing: Thing) -> Thing:
-    corners = thing.place(thing.kind.outline)
+    corners = thing.place(thing.kind.outline) // SUPERSAMPLING
+    (x1, y1), (x2, y2) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
     # Pillow fills a polygon's far edge too: it ends one subpixel after its last corner.
-    x1, y1 = (int(v) // SUPERSAMPLING for v in corners.min(axis=0))
-    x2, y2 = (int(v) // SUPERSAMPLING + 1 for v in corners.max(axis=0))
-    return replace(thing, box=(x1, y1, x2, y2))
+    return replace(thing, box=(x1, y1, x2 + 1, y2 + 1))
 
 
-def _crowded(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+def _crowded(one: Box, other: Box) -> bool:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
-    smaller = min((b[2] - b[0]) * (b[3] - b[1]) for b in (one, other))
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
     return max(width, 0) * max(height, 0) > _MAX_COVERED * smaller
 
 
-class _Builder:
-    """Puts things where they belong and where there is room."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.draws = Draws(recipe, stream=0)
-        self.size = recipe.size
-        self.side = recipe.size * SUPERSAMPLING
-        self.horizon = self.draws.between(340, 460) * self.side // 1000
-        self.shore = self.horizon + self.draws.between(190, 280) * self.side // 1000
-        self.things: list[Thing] = []
-
-    def add(self, kind: Kind, label: int, low: int, high: int) -> None:
-        """Add a thing, unless 24 places are all taken.
-
-        Args:
-            kind: What it looks like.
-            label: Class index, or -1.
-            low: Smallest diameter in 1/1000 of the side; small ones are frequent.
-            high: Largest one.
-        """
-        draws, side = self.draws, self.side
-        share = low + (high - low) * min(draws.below(1000), draws.below(1000)) // 1000
-        radius = share * side // 2000
-        edges = (0, self.horizon, self.shore, side)
-        top, bottom = edges[kind.zone] + radius // 2, edges[kind.zone + 1]
-        main = draws.below(SWATCHES)
-        swatches = (main, (main + draws.between(1, SWATCHES - 1)) % SWATCHES)
-        angle = draws.between(-kind.tilt, kind.tilt) % ANGLES
-        mirrored = draws.below(2) == 1
-        for _ in range(24):
-            x, foot = draws.between(radius, side - radius), draws.between(top, bottom)
-            thing = _boxed(
-                Thing(kind, label, x, foot - radius, radius, angle, mirrored, swatches)
-            )
-            inside = min(thing.box) >= 0 and max(thing.box) <= self.size
-            if inside and not any(_crowded(thing.box, other.box) for other in self.things):
-                self.things.append(thing)
-                return
+def _put(
+    draws: Draws, edges: tuple[int, ...], kind: Kind, label: int, taken: list[Thing]
+) -> Thing | None:
+    """Find a place for a thing between the edges of its zone, or None after 24 tries."""
+    side = edges[-1]
+    share = _SMALLEST + (_LARGEST - _SMALLEST) * min(draws.below(1000), draws.below(1000)) // 1000
+    radius = share * side // 2000
+    main, other = draws.below(SWATCHES), draws.between(1, SWATCHES - 1)
+    swatches = (main, (main + other) % SWATCHES)
+    angle, mirrored = draws.between(-kind.tilt, kind.tilt) % ANGLES, draws.below(2) == 1
+    for _ in range(24):
+        x = draws.between(radius, side - radius)
+        y = draws.between(edges[kind.zone] + radius // 2, edges[kind.zone + 1]) - radius
+        thing = _boxed(Thing(kind, label, x, y, radius, angle, mirrored, swatches))
+        inside = min(thing.box) >= 0 and max(thing.box) <= side // SUPERSAMPLING
+        if inside and not any(_crowded(thing.box, other.box) for other in taken):
+            return thing
+    return None
 
 
-def _object_labels(draws: Draws) -> list[int]:
+def _labels(draws: Draws) -> list[int]:
     labels: list[int] = []
     weights = list(_WEIGHTS)
     for _ in range(draws.pick(_COUNT_WEIGHTS)):
-        label = draws.pick(weights)
-        labels.append(label)
-        weights = [w * a for w, a in zip(weights, _AFFINITY[label], strict=True)]
+        labels.append(draws.pick(weights))
+        weights = [w * a for w, a in zip(weights, _AFFINITY[labels[-1]], strict=True)]
     return labels
 
 
@@ -244,12 +226,16 @@ def layout(recipe: Recipe) -> Scene:
     Returns:
         The scene; what is farther away comes first, each thing at most partly covered.
     """
-    build = _Builder(recipe)
-    draws = build.draws
-    kinds, others = list(objects().values()), list(distractors().values())
-    for label in _object_labels(draws):
-        build.add(kinds[label], label, 110, 310)
-    for _ in range(draws.between(3, 8)):
-        build.add(others[draws.below(len(others))], -1, 80, 300)
-    things = sorted(build.things, key=lambda t: (t.kind.zone, t.y + t.radius))
-    return Scene(recipe, build.horizon, build.shore, tuple(things))
+    draws = Draws(recipe, stream=0)
+    side = recipe.size * SUPERSAMPLING
+    horizon = draws.between(340, 460) * side // 1000
+    shore = horizon + draws.between(190, 280) * side // 1000
+    kinds, others = list(OBJECTS.values()), list(DISTRACTORS.values())
+    wanted = [(kinds[label], label) for label in _labels(draws)]
+    wanted += [(others[draws.below(len(others))], -1) for _ in range(draws.between(3, 8))]
+    things: list[Thing] = []
+    for kind, label in wanted:
+        thing = _put(draws, (0, horizon, shore, side), kind, label, things)
+        things += [] if thing is None else [thing]
+    things.sort(key=lambda thing: (thing.kind.zone, thing.y + thing.radius))
+    return Scene(recipe, horizon, shore, tuple(things))

@@ -100,7 +100,9 @@ def _country(draws: Draws, scene: Scene) -> Image.Image:
         brush.ellipse((x - reach, y - reach, x + reach, y + reach), (255, 246, 214, alpha))
     for part, knots in ((2, 6), (4, 9)):
         ridge = _curve(draws, side, knots, horizon - side * part // 24, horizon + side // 40)
-        _fill(canvas, ridge, horizon + 1, _mixed(hills, haze, 12 - 2 * part), _mixed(hills, haze, 8))
+        _fill(
+            canvas, ridge, horizon + 1, _mixed(hills, haze, 12 - 2 * part), _mixed(hills, haze, 8)
+        )
     _fill(canvas, [(0, horizon), (side, horizon)], side, sea, deep)
     for _ in range(draws.between(14, 30)):
         x, y = draws.below(side), draws.between(horizon, shore)
@@ -118,21 +120,17 @@ def _country(draws: Draws, scene: Scene) -> Image.Image:
     return canvas
 
 
-def _colours(thing: Thing) -> dict[str, _Colour]:
-    main, second = (_rgb(_SWATCHES[number]) for number in thing.swatches)
-    dark, light = _mixed(main, (20, 10, 50), 5), _mixed(main, (255, 250, 235), 7)
-    return {**_FIXED, "main": main, "second": second, "dark": dark, "light": light}
-
-
 def _draw(brush: ImageDraw.ImageDraw, thing: Thing) -> None:
     """Draw a thing and, on the ground, its shadow, or the foam around it."""
     x, foot, r = thing.x, thing.y + thing.radius, thing.radius
     soft = {SKY: (), SEA: ((255, 255, 255, 50),) * 2, MEADOW: ((20, 20, 50, 34),) * 3}
-    for step, colour in enumerate(soft[thing.kind.zone]):
+    for step, veil in enumerate(soft[thing.kind.zone]):
         wide, high = r * (10 - 2 * step) // 10, r * (5 - step) // 20
         aside = r // 6 if thing.kind.zone == MEADOW else 0
         middle = foot - r // 10
-        brush.ellipse((x - wide + aside, middle - high, x + wide + aside, middle + high), colour)
-    colours = _colours(thing)
-    for part in thing.kind.parts:
-        brush.polygon(thing.place(part.points).ravel().tolist(), colours[part.colour])
+        brush.ellipse((x - wide + aside, middle - high, x + wide + aside, middle + high), veil)
+    main, second = (_rgb(_SWATCHES[number]) for number in thing.swatches)
+    dark, light = _mixed(main, (20, 10, 50), 5), _mixed(main, (255, 250, 235), 7)
+    colours = _FIXED | {"main": main, "second": second, "dark": dark, "light": light}
+    for colour, points in thing.kind.parts:
+        brush.polygon(thing.place(points).ravel().tolist(), colours[colour])
