@@ -8,6 +8,7 @@ Random numbers are raw words of PCG64, whose stream NumPy keeps for ever (unlike
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 
@@ -26,14 +27,13 @@ ANGLES = 256
 
 SPLIT_CODES = {"train": 1, "test": 2, "untagged": 3}
 
-SWATCHES = 8
-"""Colours that any kind of thing may have."""
-
 # Frequencies fall by about 1 : 6 from the first to the last class.
 _WEIGHTS = (66, 48, 40, 31, 25, 20, 16, 13, 10, 8)
-# An object makes its partners likelier and its rivals rarer among the next ones.
-_PARTNERS = (("mushroom", "snail"), ("boat", "bird"), ("kite", "balloon"), ("duck", "fish"))
-_RIVALS = (("mushroom", "flower"), ("boat", "duck"), ("kite", "bird"))
+# An object makes its partners likelier and its rivals rarer among the next ones; others count 2.
+_AFFINITY = {
+    **dict.fromkeys(("mushroom snail", "boat bird", "kite balloon", "duck fish"), 6),
+    **dict.fromkeys(("mushroom flower", "boat duck", "kite bird"), 1),
+}
 _COUNT_WEIGHTS = (6, 18, 24, 22, 15, 10, 5)  # of 0, 1, … 6 objects
 _SMALLEST, _LARGEST = 100, 310  # diameter in 1/1000 of the side
 _MAX_COVERED = 0.25  # share of a thing's box that another one may share
@@ -70,7 +70,7 @@ class Thing:
         radius: Radius in subpixels.
         angle: Direction, 0 to ``ANGLES - 1``.
         mirrored: It looks to the left.
-        swatches: Numbers of its main and second colour.
+        swatches: Numbers of its main and second colour, 0 to 7.
         box: Tight box in whole pixels, ``(x1, y1, x2, y2)``.
     """
 
@@ -96,7 +96,7 @@ class Thing:
         cosine, sine = _TURNS[self.angle]
         px, py = points[:, 0] * (-1 if self.mirrored else 1), points[:, 1]
         placed = np.stack([cosine * px - sine * py, sine * px + cosine * py], axis=1)
-        return np.asarray(np.rint(placed * self.radius) + (self.x, self.y), np.float64)
+        return np.asarray(np.rint(placed * self.radius), np.float64) + np.array((self.x, self.y))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,28 +150,12 @@ class Draws:
     def pick(self, weights: Sequence[int]) -> int:
         """An index, as often as its weight says."""
         at = self.below(sum(weights))
-        for index, weight in enumerate(weights):
-            at -= weight
-            if at < 0:
-                return index
-        return len(weights) - 1
+        return next(i for i, total in enumerate(accumulate(weights)) if at < total)
 
     def bytes(self, count: int) -> UInt8Array:
         """(count,) random bytes, the same on machines of either byte order."""
         words = self._source.random_raw((count + 7) // 8)
         return np.asarray(words).astype("<u8").view(np.uint8)[:count]
-
-
-def _affinity() -> list[list[int]]:
-    table = [[2] * len(CLASSES) for _ in CLASSES]
-    for pairs, factor in ((_PARTNERS, 6), (_RIVALS, 1)):
-        for first, second in pairs:
-            a, b = CLASSES.index(first), CLASSES.index(second)
-            table[a][b] = table[b][a] = factor
-    return table
-
-
-_AFFINITY = _affinity()
 
 
 def _boxed(thing: Thing) -> Thing:
@@ -195,8 +179,8 @@ def _put(
     side = edges[-1]
     share = _SMALLEST + (_LARGEST - _SMALLEST) * min(draws.below(1000), draws.below(1000)) // 1000
     radius = share * side // 2000
-    main, other = draws.below(SWATCHES), draws.between(1, SWATCHES - 1)
-    swatches = (main, (main + other) % SWATCHES)
+    main = draws.below(8)
+    swatches = (main, (main + draws.between(1, 7)) % 8)
     angle, mirrored = draws.between(-kind.tilt, kind.tilt) % ANGLES, draws.below(2) == 1
     for _ in range(24):
         x = draws.between(radius, side - radius)
@@ -208,12 +192,17 @@ def _put(
     return None
 
 
+def _affinity(one: str, other: str) -> int:
+    return _AFFINITY.get(f"{one} {other}", _AFFINITY.get(f"{other} {one}", 2))
+
+
 def _labels(draws: Draws) -> list[int]:
     labels: list[int] = []
     weights = list(_WEIGHTS)
     for _ in range(draws.pick(_COUNT_WEIGHTS)):
         labels.append(draws.pick(weights))
-        weights = [w * a for w, a in zip(weights, _AFFINITY[labels[-1]], strict=True)]
+        one = CLASSES[labels[-1]]
+        weights = [w * _affinity(one, other) for w, other in zip(weights, CLASSES, strict=True)]
     return labels
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from boxless.data.scene_layout import SUPERSAMPLING, SWATCHES, Draws, Scene, Thing
+from boxless.data.scene_layout import SUPERSAMPLING, Draws, Scene, Thing
 from boxless.data.scene_shapes import MEADOW, SEA, SKY
 from boxless.types import UInt8Array
 

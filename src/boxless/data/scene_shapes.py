@@ -188,8 +188,8 @@ def _kind(zone: int, tilt: int, drawing: str) -> Kind:
     parts: list[tuple[str, Float64Array]] = []
     for line in drawing.split("\n")[1:]:
         what, colour, *numbers = line.split()
-        for points in _outlines(what, np.array(numbers, np.float64)):
-            parts.append((colour, np.rint(points / 100 * 4096) / 4096))
+        outlines = _outlines(what, np.array(numbers, np.float64))
+        parts += [(colour, np.rint(points / 100 * 4096) / 4096) for points in outlines]
     return Kind(zone, tilt, tuple(parts))
 
 

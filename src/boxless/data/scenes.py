@@ -16,9 +16,14 @@ PREFIX = "scenes:"
 VERSION = 2
 """Raised whenever the same recipe would give other pixels, tags or boxes."""
 
-DEFAULTS = {"train": 600, "test": 300, "untagged": 0, "seed": 0, "size": 160}
-_LIMITS = {"train": (1, 1_000_000), "test": (1, 1_000_000), "untagged": (0, 1_000_000)}
-_LIMITS |= {"seed": (0, 2**32 - 1), "size": (48, 1024)}
+# Default, least and largest value of each option.
+_OPTIONS = {
+    "train": (600, 1, 1_000_000),
+    "test": (300, 1, 1_000_000),
+    "untagged": (0, 0, 1_000_000),
+    "seed": (0, 0, 2**32 - 1),
+    "size": (160, 48, 1024),
+}
 
 
 def read(options: str = "") -> Manifest:
@@ -37,10 +42,8 @@ def read(options: str = "") -> Manifest:
     Raises:
         DataError: An option is unknown or out of range.
     """
-    chosen = dict(DEFAULTS)
-    for part in filter(None, (piece.strip() for piece in options.split(","))):
-        name, value = _option(part)
-        chosen[name] = value
+    chosen = {name: default for name, (default, _, _) in _OPTIONS.items()}
+    chosen |= dict(_option(part.strip()) for part in options.split(",") if part.strip())
     records = [
         _record(Recipe(chosen["seed"], chosen["size"], split, index))
         for split in SPLIT_CODES
@@ -79,12 +82,8 @@ def parse_path(path: str) -> Recipe:
     version, *options = path.removeprefix(PREFIX).split(",")
     found = dict(option.partition("=")[::2] for option in options)
     try:
-        recipe = Recipe(
-            seed=int(found["seed"]),
-            size=int(found["size"]),
-            split=found["split"],
-            index=int(found["index"]),
-        )
+        seed, size, index = (int(found[name]) for name in ("seed", "size", "index"))
+        recipe = Recipe(seed, size, found["split"], index)
     except (KeyError, ValueError):
         recipe = None
     if recipe is None or version != f"v{VERSION}" or recipe.split not in SPLIT_CODES:
@@ -122,15 +121,14 @@ def _option(part: str) -> tuple[str, int]:
             f"expected scenes: options like 'train=600', found {part!r}",
             hint="write for example scenes:train=600,test=300,seed=0,size=160",
         )
-    if name not in DEFAULTS:
-        raise DataError(unknown_name("scenes: option", name, DEFAULTS))
-    low, high = _LIMITS[name]
+    if name not in _OPTIONS:
+        raise DataError(unknown_name("scenes: option", name, _OPTIONS))
+    _, low, high = _OPTIONS[name]
     try:
-        value = int(text)
+        if low <= int(text) <= high:
+            return name, int(text)
     except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise DataError(
-            f"expected scenes: {name} as a whole number from {low} to {high}, found {text!r}"
-        )
-    return name, value
+        pass
+    raise DataError(
+        f"expected scenes: {name} as a whole number from {low} to {high}, found {text!r}"
+    )
