@@ -30,13 +30,14 @@ SPLIT_CODES = {"train": 1, "test": 2, "untagged": 3}
 # Frequencies fall by about 1 : 6 from the first to the last class.
 _WEIGHTS = (66, 48, 40, 31, 25, 20, 16, 13, 10, 8)
 # An object makes its partners likelier and its rivals rarer among the next ones; others count 2.
-_AFFINITY = {
-    **dict.fromkeys(("mushroom snail", "boat bird", "kite balloon", "duck fish"), 6),
-    **dict.fromkeys(("mushroom flower", "boat duck", "kite bird"), 1),
-}
+_PARTNERS = ("mushroom snail", "boat bird", "kite balloon", "duck fish")
+_RIVALS = ("mushroom flower", "boat duck", "kite bird")
 _COUNT_WEIGHTS = (6, 18, 24, 22, 15, 10, 5)  # of 0, 1, … 6 objects
 _SMALLEST, _LARGEST = 100, 310  # diameter in 1/1000 of the side
 _MAX_COVERED = 0.25  # share of a thing's box that another one may share
+_FACTORS = {frozenset(pair.split()): 6 for pair in _PARTNERS}
+_FACTORS |= {frozenset(pair.split()): 1 for pair in _RIVALS}
+_AFFINITY = [[_FACTORS.get(frozenset((a, b)), 2) for b in CLASSES] for a in CLASSES]
 _TURN = [2 * math.pi * i / ANGLES for i in range(ANGLES)]
 _TURNS = [(round(math.cos(a) * 4096) / 4096, round(math.sin(a) * 4096) / 4096) for a in _TURN]
 
@@ -192,17 +193,12 @@ def _put(
     return None
 
 
-def _affinity(one: str, other: str) -> int:
-    return _AFFINITY.get(f"{one} {other}", _AFFINITY.get(f"{other} {one}", 2))
-
-
 def _labels(draws: Draws) -> list[int]:
     labels: list[int] = []
     weights = list(_WEIGHTS)
     for _ in range(draws.pick(_COUNT_WEIGHTS)):
         labels.append(draws.pick(weights))
-        one = CLASSES[labels[-1]]
-        weights = [w * _affinity(one, other) for w, other in zip(weights, CLASSES, strict=True)]
+        weights = [w * a for w, a in zip(weights, _AFFINITY[labels[-1]], strict=True)]
     return labels
 
 

@@ -5,21 +5,19 @@ same bits on every machine with the same Pillow.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from boxless.data.scene_layout import SUPERSAMPLING, Draws, Scene, Thing
-from boxless.data.scene_shapes import MEADOW, SEA, SKY
+from boxless.data.scene_shapes import SEA, SKY
 from boxless.types import UInt8Array
 
 _Colour = tuple[int, ...]
-_Int16Array = NDArray[np.int16]
 
 _SWATCHES = (0xE4572E, 0xF2B134, 0x17808F, 0x8B3A62, 0x5BA4CF, 0x76A646, 0xB5651D, 0xF3E4C8)
 _FIXED = {
     "pale": (0xFA, 0xF0, 0xDC), "ink": (0x33, 0x2E, 0x3C), "wood": (0x8A, 0x62, 0x40),
     "green": (0x4E, 0x86, 0x44), "leaf": (0x3E, 0x78, 0x4E), "yellow": (0xFF, 0xD0, 0x4A),
-    "mist": (0xFB, 0xFA, 0xF6), "grey": (0x8E, 0x90, 0x96), "shade": (0x1E, 0x16, 0x3C, 0x40),
+    "mist": (0xFB, 0xFA, 0xF6, 0xD0), "grey": (0x8E, 0x90, 0x96), "shade": (0x1E, 0x16, 0x3C, 0x40),
     "gloss": (0xFF, 0xFF, 0xFF, 0x50), "glow": (0xFF, 0xE6, 0x96, 0x40),
 }  # fmt: skip
 # Light of the day: sky above and at the horizon, far hills, sea far and near, meadow far and near.
@@ -48,7 +46,7 @@ def paint(scene: Scene) -> UInt8Array:
     for thing in scene.things:
         _draw(brush, thing)
     image = np.asarray(canvas.reduce(SUPERSAMPLING)).astype(np.int16)
-    grain = (draws.bytes(size * size).reshape(size, size, 1) >> 4).astype(np.int16) - 8
+    grain = (draws.bytes(size * size).reshape(size, size, 1) >> 5).astype(np.int16) - 4
     return (image + grain).clip(0, 255).astype(np.uint8)
 
 
@@ -122,13 +120,11 @@ def _country(draws: Draws, scene: Scene) -> Image.Image:
 
 def _draw(brush: ImageDraw.ImageDraw, thing: Thing) -> None:
     """Draw a thing and, on the ground, its shadow, or the foam around it."""
-    x, foot, r = thing.x, thing.y + thing.radius, thing.radius
-    soft = {SKY: (), SEA: ((255, 255, 255, 50),) * 2, MEADOW: ((20, 20, 50, 34),) * 3}
-    for step, veil in enumerate(soft[thing.kind.zone]):
-        wide, high = r * (10 - 2 * step) // 10, r * (5 - step) // 20
-        aside = r // 6 if thing.kind.zone == MEADOW else 0
-        middle = foot - r // 10
-        brush.ellipse((x - wide + aside, middle - high, x + wide + aside, middle + high), veil)
+    x, y, r = thing.x, thing.y + thing.radius * 9 // 10, thing.radius
+    veil = (255, 255, 255, 50) if thing.kind.zone == SEA else (20, 20, 50, 40)
+    for reach in () if thing.kind.zone == SKY else (9, 7, 5):
+        wide, high = r * reach // 10, r * reach // 40
+        brush.ellipse((x - wide, y - high, x + wide, y + high), veil)
     main, second = (_rgb(_SWATCHES[number]) for number in thing.swatches)
     dark, light = _mixed(main, (20, 10, 50), 5), _mixed(main, (255, 250, 235), 7)
     colours = _FIXED | {"main": main, "second": second, "dark": dark, "light": light}

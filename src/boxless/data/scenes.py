@@ -6,6 +6,8 @@ and sizes carry no information and places little, so a model must look at detail
 images hold no object; classes are imbalanced (about 1 : 6) and some like each other's company.
 """
 
+import re
+
 from boxless.data.manifest import Manifest
 from boxless.data.scene_layout import CLASSES, SPLIT_CODES, Recipe, layout
 from boxless.data.scene_painter import paint
@@ -16,6 +18,9 @@ PREFIX = "scenes:"
 VERSION = 2
 """Raised whenever the same recipe would give other pixels, tags or boxes."""
 
+_PATH = re.compile(
+    rf"{PREFIX}v{VERSION},seed=(?P<seed>\d+),size=(?P<size>\d+),split=(?P<split>\w+),index=(?P<index>\d+)"
+)
 # Default, least and largest value of each option.
 _OPTIONS = {
     "train": (600, 1, 1_000_000),
@@ -79,19 +84,13 @@ def parse_path(path: str) -> Recipe:
     Raises:
         DataError: The path is malformed or of another version.
     """
-    version, *options = path.removeprefix(PREFIX).split(",")
-    found = dict(option.partition("=")[::2] for option in options)
-    try:
-        seed, size, index = (int(found[name]) for name in ("seed", "size", "index"))
-        recipe = Recipe(seed, size, found["split"], index)
-    except (KeyError, ValueError):
-        recipe = None
-    if recipe is None or version != f"v{VERSION}" or recipe.split not in SPLIT_CODES:
+    found = _PATH.fullmatch(path)
+    if found is None or found["split"] not in SPLIT_CODES:
         raise DataError(
             f"expected a scene like {_path(Recipe(0, 160, 'train', 17))!r}, found {path!r}",
             hint="load the data set again with its scenes: options",
         )
-    return recipe
+    return Recipe(int(found["seed"]), int(found["size"]), found["split"], int(found["index"]))
 
 
 def _path(recipe: Recipe) -> str:
