@@ -12,6 +12,7 @@ from boxless.data.scene_shapes import SEA, SKY
 from boxless.types import UInt8Array
 
 _Colour = tuple[int, ...]
+_Line = list[tuple[int, int]]
 
 _SWATCHES = (0xE4572E, 0xF2B134, 0x17808F, 0x8B3A62, 0x5BA4CF, 0x76A646, 0xB5651D, 0xF3E4C8)
 _FIXED = {
@@ -39,8 +40,7 @@ def paint(scene: Scene) -> UInt8Array:
     Returns:
         (H, W, 3) RGB image.
     """
-    draws = Draws(scene.recipe, stream=1)
-    size = scene.recipe.size
+    draws, size = Draws(scene.recipe, stream=1), scene.recipe.size
     canvas = _country(draws, scene)
     brush = ImageDraw.Draw(canvas, "RGBA")
     for thing in scene.things:
@@ -59,23 +59,22 @@ def _mixed(one: _Colour, other: _Colour, share: int) -> _Colour:
     return tuple((a * (16 - share) + b * share) >> 4 for a, b in zip(one, other, strict=True))
 
 
-def _curve(draws: Draws, side: int, knots: int, top: int, bottom: int) -> list[tuple[int, int]]:
+def _curve(draws: Draws, side: int, knots: int, top: int, bottom: int) -> _Line:
     """Points of a smooth line from the left edge to the right, between two rows."""
     heights = Image.fromarray(draws.bytes(knots).reshape(1, knots))
     smooth = np.asarray(heights.resize((side // 8 + 2, 1), Image.Resampling.BICUBIC))[0]
     return [(8 * i, top + int(h) * (bottom - top) // 255) for i, h in enumerate(smooth)]
 
 
-def _fill(
-    canvas: Image.Image, edge: list[tuple[int, int]], bottom: int, far: _Colour, near: _Colour
-) -> None:
+def _fill(canvas: Image.Image, edge: _Line, bottom: int, far: _Colour, near: _Colour) -> None:
     """Fill what is below a line, down to a row, with one colour running into another."""
-    side, top = canvas.width, max(min(y for _, y in edge), 0)
-    steps = np.arange(bottom - top, dtype=np.int64)[:, None]
-    ramp = np.array(far) + steps * (np.array(near) - np.array(far)) // max(bottom - top, 1)
-    colours = Image.fromarray(ramp.astype(np.uint8)[:, None]).resize((side, bottom - top), 0)
+    side, top = canvas.width, min(y for _, y in edge)
+    height = max(bottom - top, 1)
+    steps = np.arange(height, dtype=np.int64)[:, None]
+    ramp = np.array(far) + steps * (np.array(near) - np.array(far)) // height
+    colours = Image.fromarray(ramp.astype(np.uint8)[:, None]).resize((side, height), 0)
     mask = Image.new("1", colours.size)
-    below = [(x, y - top) for x, y in edge] + [(side, bottom - top), (0, bottom - top)]
+    below = [(x, y - top) for x, y in edge] + [(side, height), (0, height)]
     ImageDraw.Draw(mask).polygon(below, fill=1)
     canvas.paste(colours, (0, top), mask)
 
@@ -98,9 +97,8 @@ def _country(draws: Draws, scene: Scene) -> Image.Image:
         brush.ellipse((x - reach, y - reach, x + reach, y + reach), (255, 246, 214, alpha))
     for part, knots in ((2, 6), (4, 9)):
         ridge = _curve(draws, side, knots, horizon - side * part // 24, horizon + side // 40)
-        _fill(
-            canvas, ridge, horizon + 1, _mixed(hills, haze, 12 - 2 * part), _mixed(hills, haze, 8)
-        )
+        tone = _mixed(hills, haze, 12 - 2 * part)
+        _fill(canvas, ridge, horizon + 1, tone, _mixed(hills, haze, 8))
     _fill(canvas, [(0, horizon), (side, horizon)], side, sea, deep)
     for _ in range(draws.between(14, 30)):
         x, y = draws.below(side), draws.between(horizon, shore)
@@ -113,8 +111,8 @@ def _country(draws: Draws, scene: Scene) -> Image.Image:
         x, y = draws.below(side), draws.between(shore + side // 30, side)
         tall = side * y // (side * 36) + side // 90
         lean = draws.between(-tall, tall)
-        tone = (*_mixed(grass, meadow if draws.below(2) else _FIXED["green"], 8), 190)
-        brush.polygon((x - tall // 4, y, x + tall // 4, y, x + lean // 2, y - tall), tone)
+        blade = (*_mixed(grass, meadow if draws.below(2) else _FIXED["green"], 8), 190)
+        brush.polygon((x - tall // 4, y, x + tall // 4, y, x + lean // 2, y - tall), blade)
     return canvas
 
 

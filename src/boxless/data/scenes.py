@@ -18,9 +18,7 @@ PREFIX = "scenes:"
 VERSION = 2
 """Raised whenever the same recipe would give other pixels, tags or boxes."""
 
-_PATH = re.compile(
-    rf"{PREFIX}v{VERSION},seed=(?P<seed>\d+),size=(?P<size>\d+),split=(?P<split>\w+),index=(?P<index>\d+)"
-)
+_PATH = re.compile(rf"{PREFIX}v{VERSION},seed=(\d+),size=(\d+),split=(\w+),index=(\d+)")
 # Default, least and largest value of each option.
 _OPTIONS = {
     "train": (600, 1, 1_000_000),
@@ -85,12 +83,12 @@ def parse_path(path: str) -> Recipe:
         DataError: The path is malformed or of another version.
     """
     found = _PATH.fullmatch(path)
-    if found is None or found["split"] not in SPLIT_CODES:
+    if found is None or found[3] not in SPLIT_CODES:
         raise DataError(
             f"expected a scene like {_path(Recipe(0, 160, 'train', 17))!r}, found {path!r}",
             hint="load the data set again with its scenes: options",
         )
-    return Recipe(int(found["seed"]), int(found["size"]), found["split"], int(found["index"]))
+    return Recipe(int(found[1]), int(found[2]), found[3], int(found[4]))
 
 
 def _path(recipe: Recipe) -> str:
