@@ -15,15 +15,10 @@ import numpy as np
 from boxless.data.scene_shapes import DISTRACTORS, OBJECTS, Kind
 from boxless.types import Float64Array, TrueBox, UInt8Array
 
-Box = tuple[float, float, float, float]
-
 SUPERSAMPLING = 4
 """Subpixels per pixel and axis in which everything is placed and drawn."""
 
 CLASSES: tuple[str, ...] = tuple(OBJECTS)
-
-ANGLES = 256
-"""Number of directions that a full turn is divided into."""
 
 SPLIT_CODES = {"train": 1, "test": 2, "untagged": 3}
 
@@ -35,10 +30,9 @@ _RIVALS = ("mushroom flower", "boat duck", "kite bird")
 _COUNT_WEIGHTS = (6, 18, 24, 22, 15, 10, 5)  # of 0, 1, … 6 objects
 _SMALLEST, _LARGEST = 100, 310  # diameter in 1/1000 of the side
 _MAX_COVERED = 0.25  # share of a thing's box that another one may share
-_FACTORS = {frozenset(pair.split()): 6 for pair in _PARTNERS}
-_FACTORS |= {frozenset(pair.split()): 1 for pair in _RIVALS}
+_FACTORS = {frozenset(p.split()): 6 if p in _PARTNERS else 1 for p in _PARTNERS + _RIVALS}
 _AFFINITY = [[_FACTORS.get(frozenset((a, b)), 2) for b in CLASSES] for a in CLASSES]
-_TURN = [2 * math.pi * i / ANGLES for i in range(ANGLES)]
+_TURN = [2 * math.pi * i / 256 for i in range(256)]
 _TURNS = [(round(math.cos(a) * 4096) / 4096, round(math.sin(a) * 4096) / 4096) for a in _TURN]
 
 
@@ -69,7 +63,7 @@ class Thing:
         x: Centre in subpixels.
         y: Centre in subpixels.
         radius: Radius in subpixels.
-        angle: Direction, 0 to ``ANGLES - 1``.
+        angle: Turn in 1/256 of a full one, 0 to 255.
         mirrored: It looks to the left.
         swatches: Numbers of its main and second colour, 0 to 7.
         box: Tight box in whole pixels, ``(x1, y1, x2, y2)``.
@@ -83,7 +77,7 @@ class Thing:
     angle: int
     mirrored: bool
     swatches: tuple[int, int]
-    box: Box = (0.0, 0.0, 0.0, 0.0)
+    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
     def place(self, points: Float64Array) -> Float64Array:
         """Mirror, turn, scale and move unit points.
@@ -166,7 +160,8 @@ def _boxed(thing: Thing) -> Thing:
     return replace(thing, box=(x1, y1, x2 + 1, y2 + 1))
 
 
-def _crowded(one: Box, other: Box) -> bool:
+def _crowded(thing: Thing, neighbour: Thing) -> bool:
+    one, other = thing.box, neighbour.box
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
@@ -182,13 +177,13 @@ def _put(
     radius = share * side // 2000
     main = draws.below(8)
     swatches = (main, (main + draws.between(1, 7)) % 8)
-    angle, mirrored = draws.between(-kind.tilt, kind.tilt) % ANGLES, draws.below(2) == 1
+    angle, mirrored = draws.between(-kind.tilt, kind.tilt) % 256, draws.below(2) == 1
     for _ in range(24):
         x = draws.between(radius, side - radius)
         y = draws.between(edges[kind.zone] + radius // 2, edges[kind.zone + 1]) - radius
         thing = _boxed(Thing(kind, label, x, y, radius, angle, mirrored, swatches))
         inside = min(thing.box) >= 0 and max(thing.box) <= side // SUPERSAMPLING
-        if inside and not any(_crowded(thing.box, other.box) for other in taken):
+        if inside and not any(_crowded(thing, other) for other in taken):
             return thing
     return None
 
@@ -220,7 +215,7 @@ def layout(recipe: Recipe) -> Scene:
     wanted += [(others[draws.below(len(others))], -1) for _ in range(draws.between(3, 8))]
     things: list[Thing] = []
     for kind, label in wanted:
-        thing = _put(draws, (0, horizon, shore, side), kind, label, things)
-        things += [] if thing is None else [thing]
+        if thing := _put(draws, (0, horizon, shore, side), kind, label, things):
+            things.append(thing)
     things.sort(key=lambda thing: (thing.kind.zone, thing.y + thing.radius))
     return Scene(recipe, horizon, shore, tuple(things))

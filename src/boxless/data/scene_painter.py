@@ -83,10 +83,9 @@ def _country(draws: Draws, scene: Scene) -> Image.Image:
     """Sky with a sun, two rows of hills, sea with waves, meadow with grass."""
     side, horizon, shore = scene.recipe.size * SUPERSAMPLING, scene.horizon, scene.shore
     tint = tuple(draws.between(-10, 10) for _ in range(3))
-    light = _LIGHTS[draws.below(len(_LIGHTS))]
     zenith, haze, hills, sea, deep, meadow, grass = (
         tuple(min(max(c + t, 0), 255) for c, t in zip(_rgb(colour), tint, strict=True))
-        for colour in light
+        for colour in _LIGHTS[draws.below(len(_LIGHTS))]
     )
     canvas = Image.new("RGB", (side, side))
     _fill(canvas, [(0, 0), (side, 0)], horizon, zenith, haze)

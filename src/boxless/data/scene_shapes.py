@@ -17,9 +17,6 @@ from boxless.types import Float64Array
 SKY, SEA, MEADOW = 0, 1, 2
 """Zones of a scene, from its top to its bottom."""
 
-SOFT = ("shade", "gloss", "glow")
-"""Translucent colours: light and shadow on what lies below; no part of an outline."""
-
 _OBJECTS = {
     ("mushroom", MEADOW, 8): """
         round pale   -22 0 22 0 24 60 36 98 -36 98 -24 60
@@ -139,7 +136,8 @@ class Kind:
         zone: `SKY`, `SEA` or `MEADOW`.
         tilt: Largest turn to either side, in 1/256 of a full turn.
         parts: Colour and (n, 2) corners of each polygon, in drawing order. A colour is ``"main"``,
-            ``"dark"`` or ``"light"`` (of main), ``"second"``, a fixed one or one of `SOFT`.
+            ``"dark"`` or ``"light"`` (of main), ``"second"``, a fixed one, or light and shadow on
+            what lies below: ``"shade"``, ``"gloss"``, ``"glow"``.
     """
 
     zone: int
@@ -149,7 +147,8 @@ class Kind:
     @property
     def outline(self) -> Float64Array:
         """(n, 2) corners of all parts that are no mere light or shadow."""
-        return np.concatenate([points for colour, points in self.parts if colour not in SOFT])
+        soft = ("shade", "gloss", "glow")
+        return np.concatenate([points for colour, points in self.parts if colour not in soft])
 
 
 def _outlines(what: str, numbers: Float64Array) -> list[Float64Array]:
@@ -169,8 +168,8 @@ def _kind(zone: int, tilt: int, drawing: str) -> Kind:
     parts: list[tuple[str, Float64Array]] = []
     for line in drawing.split("\n")[1:]:
         what, colour, *numbers = line.split()
-        outlines = _outlines(what, np.array(numbers, np.float64))
-        parts += [(colour, np.rint(points / 100 * 4096) / 4096) for points in outlines]
+        for points in _outlines(what, np.array(numbers, np.float64)):
+            parts += [(colour, np.rint(points / 100 * 4096) / 4096)]
     return Kind(zone, tilt, tuple(parts))
 
 

@@ -18,7 +18,9 @@ PREFIX = "scenes:"
 VERSION = 2
 """Raised whenever the same recipe would give other pixels, tags or boxes."""
 
-_PATH = re.compile(rf"{PREFIX}v{VERSION},seed=(\d+),size=(\d+),split=(\w+),index=(\d+)")
+_PATH = re.compile(
+    rf"{PREFIX}v{VERSION},seed=(\d{{1,10}}),size=(\d{{1,4}}),split=(\w+),index=(\d{{1,9}})"
+)
 # Default, least and largest value of each option.
 _OPTIONS = {
     "train": (600, 1, 1_000_000),
@@ -38,9 +40,8 @@ def read(options: str = "") -> Manifest:
             the side in pixels. No split depends on how large another one is.
 
     Returns:
-        Manifest with splits ``train``, ``test`` and, where it is not empty, ``untagged``, all with
-        true boxes. The labels of ``untagged`` are the true ones: it is for the reader to ignore
-        them.
+        Manifest with splits ``train``, ``test`` and ``untagged`` (if any), all with true boxes and
+        true labels: not to read those of ``untagged`` is left to its user.
 
     Raises:
         DataError: An option is unknown or out of range.
@@ -83,7 +84,8 @@ def parse_path(path: str) -> Recipe:
         DataError: The path is malformed or of another version.
     """
     found = _PATH.fullmatch(path)
-    if found is None or found[3] not in SPLIT_CODES:
+    _, low, high = _OPTIONS["size"]
+    if found is None or found[3] not in SPLIT_CODES or not low <= int(found[2]) <= high:
         raise DataError(
             f"expected a scene like {_path(Recipe(0, 160, 'train', 17))!r}, found {path!r}",
             hint="load the data set again with its scenes: options",
@@ -91,33 +93,20 @@ def parse_path(path: str) -> Recipe:
     return Recipe(int(found[1]), int(found[2]), found[3], int(found[4]))
 
 
-def _path(recipe: Recipe) -> str:
-    return (
-        f"{PREFIX}v{VERSION},seed={recipe.seed},size={recipe.size},"
-        f"split={recipe.split},index={recipe.index}"
-    )
+def _path(r: Recipe) -> str:
+    return f"{PREFIX}v{VERSION},seed={r.seed},size={r.size},split={r.split},index={r.index}"
 
 
 def _record(recipe: Recipe) -> ImageRecord:
-    scene = layout(recipe)
-    return ImageRecord(
-        image_id=f"{recipe.split}-{recipe.index:05d}",
-        path=_path(recipe),
-        split=recipe.split,
-        labels=scene.labels,
-        boxes=scene.boxes,
-        source=_path(recipe),
-    )
+    scene, path, split = layout(recipe), _path(recipe), recipe.split
+    return ImageRecord(f"{split}-{recipe.index:05d}", path, split, scene.labels, scene.boxes, path)
 
 
 def _option(part: str) -> tuple[str, int]:
     name, equals, text = part.partition("=")
     name = name.strip()
     if not equals:
-        raise DataError(
-            f"expected scenes: options like 'train=600', found {part!r}",
-            hint="write for example scenes:train=600,test=300,seed=0,size=160",
-        )
+        raise DataError(f"expected scenes: options like 'train=600', found {part!r}")
     if name not in _OPTIONS:
         raise DataError(unknown_name("scenes: option", name, _OPTIONS))
     _, low, high = _OPTIONS[name]
