@@ -165,7 +165,7 @@ def test_through_the_real_command(finished_run, tmp_path):
     done = boxless("export", finished_run, "--out", tmp_path / "student.onnx")
     assert done.code == 0, done.err
     drawn = boxless(
-        "predict", tmp_path / "student.onnx", "scenes:v1,seed=0,size=64,split=test,index=0",
+        "predict", tmp_path / "student.onnx", "scenes:v2,seed=0,size=64,split=test,index=0",
         "--draw", tmp_path / "drawn", "--threshold", "0", "--format", "csv",
     )  # fmt: skip
     assert drawn.code == 0, drawn.err

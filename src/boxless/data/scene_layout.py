@@ -91,7 +91,7 @@ class Thing:
         cosine, sine = _TURNS[self.angle]
         px, py = points[:, 0] * (-1 if self.mirrored else 1), points[:, 1]
         placed = np.stack([cosine * px - sine * py, sine * px + cosine * py], axis=1)
-        return np.asarray(np.rint(placed * self.radius), np.float64) + np.array((self.x, self.y))
+        return np.asarray(np.rint(placed * self.radius) + np.array((self.x, self.y)), np.float64)
 
 
 @dataclass(frozen=True, slots=True)
