@@ -13,7 +13,7 @@ from boxless.data.scene_shapes import DISTRACTORS, OBJECTS
 from boxless.data.sources import load_manifest
 from boxless.errors import DataError
 
-SHADOW = 90  # grey levels that the shadow of a thing, or its light, may add up to
+SHADOW = 75  # grey levels that the shadow of a thing, or its light, may add up to
 SOME = [Recipe(0, 160, "train", index) for index in range(40)]
 
 
