@@ -43,7 +43,7 @@ def export(
             model card.
         data: Data set, where it lies elsewhere now.
     """
-    from boxless.cli.train import require_training
+    from boxless.runs.start import require_training
     from boxless.errors import ConfigError
 
     if out is None and hub is None:
