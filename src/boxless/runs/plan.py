@@ -1,7 +1,7 @@
 """The steps of a run: which sections each reads, which steps it needs, and what it does."""
 
 from pathlib import Path
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from boxless.methods.table import FIRST_PHASES, METHODS
 from boxless.recipe.schema import Recipe
