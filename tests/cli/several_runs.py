@@ -32,7 +32,6 @@ RUNS = {
     "two": (2, "distill", PLAIN, 0),
     "undisturbed": (2, "baseline", (), 0),
     "killed": (2, "baseline", (), 12),
-    "auto": (2, "baseline", ("--run.compile", "auto"), 0),
     "on-three": (3, "baseline", (), 0),  # of a copy of the killed one
 }
 

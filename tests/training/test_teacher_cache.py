@@ -1,7 +1,5 @@
 """What is kept of the teacher: right values, the unseen head, shards that survive being killed."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,6 @@ from boxless.losses.objectness import objectness
 from boxless.training import map_store, teacher_cache
 from boxless.training.batches import whole_batches
 from boxless.training.map_store import MapShards, MapStore, build_map_store, remove_damaged
-from boxless.training.sharded import Shard
 from boxless.training.teacher_cache import (
     Knowledge,
     KnowledgeShards,
@@ -144,36 +141,6 @@ def test_maps_are_the_backbones_in_any_order(tmp_path, runtime):
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, wanted, atol=2e-3, rtol=2e-3)
         assert torch.equal(found[2], found[3]) == (maps.shape[-1] == 1)
-
-
-def test_images_that_are_not_kept_are_computed(tmp_path, runtime):
-    detector = teacher()
-    whole = maps_of(tmp_path / "whole", runtime, detector)
-    work = MapShards(detector.backbone, SIDE, (LEVEL, "final"), lambda: runtime)
-    asked = []
-
-    def beyond(rows):
-        asked.append(list(rows))
-        return work.maps(Shard(tuple(rows), dataset().part(rows)))
-
-    kept = [0, 2, 3, 7, 9]
-    build_map_store(dataset(), tmp_path / "some", work, rows=kept)
-    assert len(list((tmp_path / "some").glob("maps-*"))) == 2  # of four images each
-    some = MapStore(tmp_path / "some", IMAGES, beyond=beyond)
-    (batch,) = whole_batches(dataset(), size=SIDE, batch_size=6, rows=[9, 1, 3, 5, 1, 0])
-    mirrored = torch.tensor([False, True, True, False, False, False])
-    batch = replace(batch, mirrored=mirrored)
-    found, wanted = (s.batch(batch, (LEVEL, "final")) for s in (some, whole))
-    for level in (LEVEL, "final"):
-        torch.testing.assert_close(found[level], wanted[level], atol=2e-3, rtol=2e-3)
-    assert asked == [[1, 5]]  # once for both levels, and once each
-    some.maps(torch.tensor([2, 7]), torch.tensor([True, False]), LEVEL)
-    assert len(asked) == 1
-    with pytest.raises(StoreError, match="keeps the maps of 5 images, expected 10"):
-        MapStore(tmp_path / "some", IMAGES)
-    (tmp_path / "some" / map_store.ROWS).write_bytes(b"no tensors")
-    with pytest.raises(StoreError, match=r"rows\.safetensors is damaged"):
-        MapStore(tmp_path / "some", IMAGES, beyond=beyond)
 
 
 def test_spread_is_numpys(tmp_path, runtime):
