@@ -127,6 +127,8 @@ def _look_at_images(run: Run, console: Console) -> None:
     tagged, untagged, held_out = len(run.train), len(run.pool) - len(run.train), run.held_out
     if ORACLE in run.recipe.methods:
         _ = run.oracle
+    for note in run.manifest.notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     if untagged:
         apart = f"{len(held_out) if held_out else 0:,} more with tags are held out"
         told = f"trained on: {tagged:,} tagged and {untagged:,} untagged images; {apart}"
