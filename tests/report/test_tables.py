@@ -144,7 +144,7 @@ def test_the_sentence_names_images_draws_and_seeds(make):
 
 def test_unequal_budgets_are_said(make):
     value = make()
-    assert wording.budget(parse_results(value)) == "Both had 100 optimiser updates a seed."
+    assert wording.budget(parse_results(value)) == "Both had 100 optimiser updates per seed."
     value["variants"]["regions"]["seeds"][0]["updates"] = 250
     assert wording.budget(parse_results(value)).endswith("100 without, 250 with.")
 

@@ -171,7 +171,7 @@ def test_loss_that_is_not_a_number(tmp_path, runtime):
         run(task, tmp_path, runtime, settings())
     assert "clip_norm" in caught.value.hint
     assert "no checkpoint yet" in caught.value.hint
-    assert "the weight 'classifier.fc.bias' is not finite already" in caught.value.message
+    assert "the weight 'student.fc.bias' is not finite already" in caught.value.message
     assert not (tmp_path / WEIGHTS).exists()
 
 
@@ -202,7 +202,7 @@ def test_gradient_that_is_not_a_number(tmp_path, runtime):
     with pytest.raises(NumericsError, match="the norm of the gradient became") as caught:
         run(task, tmp_path, runtime, settings())
     assert "in update 3, images " in caught.value.message
-    assert "first in the gradient of 'classifier.fc.weight'" in caught.value.message
+    assert "first in the gradient of 'student.fc.weight'" in caught.value.message
     assert f"last good checkpoint is of update 2: {tmp_path / NAME}" in caught.value.hint
 
 
