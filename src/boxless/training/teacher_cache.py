@@ -5,7 +5,7 @@ runs the teacher again. With cross-fitting each image is described by the head t
 without it. Killed and started again, finished shards are kept.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,12 +15,12 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from boxless.errors import StoreError
 from boxless.files.engine import Engine
 from boxless.files.seals import repair_hint, require_whole
-from boxless.models.detector import Detector, DetectorOutput
+from boxless.models.protocols import Answer, CrossFitted
 from boxless.training.batches import Batch, ViewDataset
 from boxless.training.map_store import SHARD, MapStore, require_finite
 from boxless.training.sharded import RuntimeOf, Shard, write_shards
@@ -54,15 +54,16 @@ class KnowledgeShards:
     """Computes the content of one shard.
 
     Attributes:
-        detector: The trained teacher, in evaluation mode.
+        teacher: The trained teacher, in evaluation mode.
         size: Input side of the teacher in pixels.
         maps: Maps of the teacher's backbone, or None to compute them from the pixels.
-        folds: (M,) fold of each image, or None without cross-fitting.
+        folds: (M,) fold of each image, -1 for one that no head was trained on, or None without
+            cross-fitting.
         knowledge: Temperatures and objectness.
         runtime: Device and precision of the process that computes.
     """
 
-    detector: Detector
+    teacher: CrossFitted
     size: int
     maps: MapStore | None
     folds: Tensor | None
@@ -73,14 +74,13 @@ class KnowledgeShards:
     def __call__(self, shard: Shard) -> bytes:
         """What the teacher knows of its images, as a safetensors file."""
         runtime = self.runtime()
-        detector = cast("Detector", runtime.place(self.detector))
+        teacher = cast("CrossFitted", runtime.place(cast("nn.Module", self.teacher)))
         # With kept maps the pixels are not looked at.
         batch = shard.batch(self.size if self.maps is None else 1)
         placed = batch.to(runtime.device)
         with runtime.autocast():
-            outputs = _score(detector, placed, self.maps, self.size)
-        chosen = outputs[0] if self.folds is None else _unseen(outputs, self.folds[batch.index])
-        found = _describe(chosen, outputs[0], placed, self.knowledge)
+            answers = _answers(teacher, placed, self.maps, self.size)
+        found = _describe(answers, placed, self.knowledge, self.folds)
         kept = {k: v.float().cpu() for k, v in found.items()}
         require_finite(kept, "the teacher's output")
         content: bytes = save(kept)
@@ -109,43 +109,48 @@ def build_teacher_cache(
     write_shards(dataset, SHARD, path_of, work, engine=engine, advance=advance)
 
 
-def _score(
-    detector: Detector, batch: Batch, maps: MapStore | None, size: int
-) -> list[DetectorOutput]:
-    """Outputs of all heads."""
-    heads = tuple(range(len(detector.heads)))
+def _answers(
+    teacher: CrossFitted, batch: Batch, maps: MapStore | None, size: int
+) -> Sequence[Answer]:
+    """What every head says."""
+    heads = tuple(range(len(teacher.heads)))
     if maps is None:
-        pixels = batch.pixels.float()
-        return detector(pixels, batch.boxes, batch.scores, batch.mask, heads)  # type: ignore[no-any-return]
-    level = maps.batch(batch, (detector.level,))[detector.level]
-    pooled = detector.pooled(level, batch.boxes, batch.scores, view_size=size)
-    return detector.describe(pooled, batch.mask, heads)
+        return teacher(batch.pixels.float(), batch.boxes, batch.scores, batch.mask, heads)
+    level = maps.batch(batch, (teacher.level,))[teacher.level]
+    return teacher.read(level, batch.boxes, batch.scores, batch.mask, view_size=size, heads=heads)
 
 
 def _describe(
-    chosen: DetectorOutput, whole: DetectorOutput, batch: Batch, knowledge: Knowledge
+    answers: Sequence[Answer], batch: Batch, knowledge: Knowledge, folds: Tensor | None
 ) -> dict[str, Tensor]:
-    """What is kept of one batch, tensors with N rows."""
-    region_scores = chosen.region_scores()
+    """What is kept of one batch, tensors with N rows.
+
+    With folds, an image is described by the head that was trained without it; by the mean over all
+    such heads where all were.
+    """
+    whole = answers[0]
+    if folds is None:
+        return _tables(whole, batch, knowledge) | {"seen": whole.image_probabilities()}
+    own, rows = folds[batch.index.cpu()].to(batch.index.device), torch.arange(len(batch.index))
+    heads = [_tables(answer, batch, knowledge) for answer in answers[1:]]
+    found = {"seen": whole.image_probabilities()}
+    for name in heads[0]:
+        table = torch.stack([head[name] for head in heads])
+        stranger = (own < 0).view(-1, *[1] * (table.ndim - 2))
+        found[name] = torch.where(stranger, table.mean(0), table[own.clamp(min=0), rows])
+    return found
+
+
+def _tables(answer: Answer, batch: Batch, knowledge: Knowledge) -> dict[str, Tensor]:
+    """What one head says, tensors with N rows."""
     return {
-        "targets": chosen.image_probabilities(
+        "targets": answer.image_probabilities(
             class_temperature=knowledge.class_temperature,
             region_temperature=knowledge.region_temperature,
         ),
-        "probabilities": region_scores.sum(1).clamp(max=1),
-        "seen": whole.image_probabilities(),
-        "objectness": knowledge.objectness(region_scores, batch),
+        "probabilities": answer.image_probabilities(),
+        "objectness": knowledge.objectness(answer.region_scores(), batch),
     }
-
-
-def _unseen(outputs: list[DetectorOutput], folds: Tensor) -> DetectorOutput:
-    """Per image the output of the head that was trained without its fold."""
-    rows = torch.arange(len(folds))
-
-    def pick(name: str) -> Tensor:
-        return torch.stack([getattr(o, name) for o in outputs[1:]])[folds, rows]
-
-    return DetectorOutput(pick("class_logits"), pick("region_logits"), outputs[0].mask)
 
 
 class TeacherCache:
