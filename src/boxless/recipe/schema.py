@@ -57,7 +57,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sections_fit(self) -> "Recipe":
-        check_methods(self.method, self.methods)
+        check_methods(self.method, self.methods, self.data)
         check_regions(self.proposals, self.teacher, self.stage1)
         check_feature_transfer(self.teacher, self.student, self.stage1)
         check_teaching(self.teacher, self.student, self.teaching, self.stage1.target)

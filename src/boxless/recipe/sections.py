@@ -19,12 +19,29 @@ class DataConfig(Section):
     )
     seed: int = Field(0, ge=0, description="seed of the held-out split and of the folds")
     limit: int = Field(0, ge=0, description="use only the first N training images; 0 = all")
+    untagged: str = Field(
+        "",
+        description="further training images without tags: a folder, a pattern such as"
+        " 'photos/**/*.jpg' or a data set, whose tags are not read",
+    )
+    tags: int = Field(
+        0,
+        ge=0,
+        description="training images that keep their tags, beside the held-out ones; the others"
+        " become untagged; 0 = all",
+    )
+    tags_seed: int = Field(0, ge=0, description="another seed keeps the tags of other images")
     skip_bad: bool = Field(False, description="leave out unreadable images instead of stopping")
     image_cache: Literal["auto", "off", "sized"] = Field(
         "auto",
         description="decoded images, kept up to run.cache_gib and then in RUN/images; auto never"
         " changes a pixel, sized keeps cropped images too as small as their crops allow",
     )
+
+    @property
+    def pools(self) -> bool:
+        """Whether there are untagged images."""
+        return bool(self.untagged or self.tags)
 
 
 class ProposalsConfig(Section):
@@ -178,6 +195,11 @@ class Stage1Config(RegionSettings):
 class Stage2Config(ClassAwareSettings):
     """Prediction-level transfer, and the optimizer of all phases on tags."""
 
+    tagged_share: Fraction = Field(
+        0.25,
+        description="share of every batch that has tags, where there are untagged images and the"
+        " teacher is asked about them; 0 = all are drawn alike",
+    )
     optim: OptimConfig
 
 
@@ -214,6 +236,8 @@ class RunConfig(Section):
     compile: Literal["no", "yes"] = Field(
         "no", description="torch.compile of the backbones that are trained"
     )
-    leaks: Literal["refuse", "allow"] = Field(
-        "refuse", description="images whose very bytes are in train and in another split"
+    leaks: Literal["refuse", "drop", "allow"] = Field(
+        "refuse",
+        description="images whose very bytes are in train and in another split, and untagged images"
+        " that show the same picture as a test or held-out one; drop leaves such untagged ones out",
     )

@@ -147,9 +147,28 @@ def start_from(model: Classifier, weights: Path) -> None:
 
 
 def stream(
-    dataset: ViewDataset, optim: OptimConfig, *, sizes: tuple[int, ...], seed: int, workers: int
+    dataset: ViewDataset,
+    optim: OptimConfig,
+    *,
+    sizes: tuple[int, ...],
+    seed: int,
+    workers: int,
+    tagged: int = 0,
+    tagged_share: float = 0,
 ) -> BatchStream:
-    """Training batches of a step."""
+    """Training batches of a step.
+
+    Args:
+        dataset: Source of views.
+        optim: Batch size and crop.
+        sizes: Input sides.
+        seed: Seed of order and views.
+        workers: Loading processes.
+        tagged: Images that have tags, the first rows.
+        tagged_share: Share of every batch that they make up, at least one image; 0 = all images
+            are drawn alike.
+    """
+    quota = max(1, round(tagged_share * optim.batch_size)) if tagged_share else 0
     return BatchStream(
         dataset,
         batch_size=optim.batch_size,
@@ -157,6 +176,8 @@ def stream(
         sizes=sizes,
         crop=optim.crop,
         workers=workers,
+        tagged=tagged,
+        quota=min(quota, optim.batch_size - 1),
     )
 
 

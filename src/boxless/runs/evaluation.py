@@ -216,9 +216,9 @@ def _measure(run: Run, predictions: dict[str, Float32Array], key: str, seed: int
 
 def _teacher_fit(run: Run) -> dict[str, float]:
     """How much of the tags the teacher has memorised: mAP on images seen and unseen in training."""
-    cache = TeacherCache(run.folder / "cache", len(run.train))
-    seen = _map(cache.seen.numpy(), run.train, run.classes)
-    described = _map(cache.probabilities.numpy(), run.train, run.classes)
+    cache, tagged = TeacherCache(run.folder / "cache", len(run.pool)), len(run.train)
+    seen = _map(cache.seen.numpy()[:tagged], run.train, run.classes)
+    described = _map(cache.probabilities.numpy()[:tagged], run.train, run.classes)
     return {"train_map": seen, "cross_fitted_train_map": described}
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
 from boxless.files.atomic import write_atomically
 from boxless.files.lock import held
+from boxless.methods.table import ORACLE
 from boxless.recipe.recipe_files import dotted
 from boxless.runs.context import Run
 from boxless.runs.leak_check import refuse_leaks
@@ -62,7 +63,8 @@ def execute(
     steps = [step for step in steps if step.name in chosen]
     todo = [s for s in steps if s.name in redo or not _is_done(run, wanted, s)]
     if any(step.verb not in AFTER_TRAINING for step in todo):
-        refuse_leaks(run)
+        refuse_leaks(run.manifest, allow=run.recipe.run.leaks == "allow")
+        console.print(f"[dim]{_told(run)}[/]")
     _check_networks(run, todo)
     for name in redo:  # also what lies beyond `until`: it was made from what goes now
         with held(run.folder / name):
@@ -116,8 +118,20 @@ def outlook(run: Run) -> list[Outlook]:
 def _check_splits(run: Run, until: str) -> None:
     """Fail before hours of training where the data cannot carry the run to its end."""
     _ = run.train
+    if ORACLE in run.recipe.methods:
+        _ = run.oracle
     if VERBS.index(until) >= VERBS.index("evaluate"):
         _ = run.test
+
+
+def _told(run: Run) -> str:
+    """How the images are dealt out, in one line; looks for untagged ones that are not allowed."""
+    held_out, untagged = run.held_out, len(run.pool) - len(run.train)
+    parts = [f"{len(run.train):,} images to train on"]
+    if untagged:
+        parts = [f"{len(run.train):,} tagged and {untagged:,} untagged images to train on"]
+    parts += [f"{len(held_out):,} held out with their tags"] if held_out else []
+    return ", ".join(parts)
 
 
 def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: Console) -> None:

@@ -66,6 +66,7 @@ def _shared_steps(run: Run) -> list[Step]:
         recipe.stage1.objectness,
         recipe.stage2.only("class_temperature", "region_temperature"),
         recipe.teaching.only("region_weight"),
+        *_untagged(recipe),
     )
     proposals = Step("proposals", "proposals", _proposal_settings(recipe), (), _proposals)
     maps = [_maps_step(recipe, name) for name in (MAPS, MORE_MAPS) if kept_levels(recipe, name)]
@@ -85,11 +86,17 @@ def _proposal_settings(recipe: Recipe) -> Settings:
     return settings_of(recipe, config.only(*names), recipe.data.only("skip_bad"))
 
 
+def _untagged(recipe: Recipe) -> "list[Read]":
+    """What decides which untagged images are left out, where there are some to look at."""
+    return [recipe.run.only("leaks")] if recipe.data.untagged else []
+
+
 def _maps_step(recipe: Recipe, name: str) -> Step:
     teacher = recipe.teacher
     network = ("backbone", "weights", "input_size", "fold_norms", "pixel_scheme")
     reads: list[Read] = [recipe.data, teacher.only(*network)]
     reads += [recipe.stage1.only("match_statistics"), recipe.run.only("precision")]
+    reads += _untagged(recipe)
     settings = settings_of(recipe, *reads) | {"levels": list(kept_levels(recipe, name))}
 
     def action(run: Run, folder: Path) -> dict[str, Any]:
@@ -103,7 +110,10 @@ def _maps_step(recipe: Recipe, name: str) -> Step:
 def _phase_step(recipe: Recipe, phase: Phase) -> Step:
     """The one way that any phase of any method becomes a step."""
     computing = recipe.run.only("precision", "compile")
-    reads = (recipe.data, recipe.student, computing, phase.optim, *phase.reads)
+    reads = [recipe.data, recipe.student, computing, phase.optim, *phase.reads]
+    reads += _untagged(recipe)
+    if recipe.data.pools and phase.pooled and phase.tags:
+        reads.append(recipe.stage2.only("tagged_share"))
     settings = settings_of(recipe, *reads)
     settings |= {"student.input_size": phase.variant.input_size, "seed": phase.variant.seed}
     settings |= budget_settings(recipe, phase)

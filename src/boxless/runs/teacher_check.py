@@ -76,10 +76,11 @@ def check_teacher(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
 
 def _doubts(run: Run) -> list[str]:
     """Of a part of the training images, evenly spread: enough to tell death from life."""
-    cache, spread = TeacherCache(run.folder / "cache", len(run.train)), -(-len(run.train) // LOOKED)
+    cache, tagged = TeacherCache(run.folder / "cache", len(run.pool)), len(run.train)
+    spread = -(-tagged // LOOKED)
     return doubts_about(
-        cache.probabilities.numpy()[::spread],
-        cache.objectness.numpy()[::spread],
+        cache.probabilities.numpy()[:tagged:spread],
+        cache.objectness.numpy()[:tagged:spread],
         run.train.labels[::spread],
     )
 

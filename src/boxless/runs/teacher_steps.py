@@ -17,7 +17,7 @@ from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import seed_everything, train
 from boxless.training.map_store import remove_damaged
-from boxless.training.teacher_cache import KnowledgeShards, build_teacher_cache
+from boxless.training.teacher_cache import UNSEEN, KnowledgeShards, build_teacher_cache
 
 Facts = dict[str, Any]
 
@@ -68,14 +68,16 @@ def _teacher_loss(run: Run, model: Detector) -> Callable[[], float]:
 
 
 def cache_teacher(run: Run, folder: Path) -> Facts:
-    """Run the teacher over the training images and keep what it knows."""
+    """Run the teacher over the training images, tagged or not, and keep what it knows."""
     recipe = run.recipe
     model = build.teaching_detector(recipe, len(run.classes), run.folder / "teacher" / WEIGHTS)
     damaged = remove_damaged(folder, "*.safetensors")
-    dataset = run.dataset(run.train, regions=recipe.teacher.regions)
-    folds = None if run.folds is None else torch.from_numpy(run.folds)
+    dataset, folds = run.dataset(run.pool, regions=recipe.teacher.regions), None
+    if run.folds is not None:
+        unseen = torch.full((len(run.pool) - len(run.train),), UNSEEN)
+        folds = torch.cat([torch.from_numpy(run.folds), unseen])
     knowledge, size = build.knowledge(recipe), recipe.teacher.input_size
-    with run.engine() as engine, StepProgress("teacher cache", len(run.train)) as bar:
+    with run.engine() as engine, StepProgress("teacher cache", len(run.pool)) as bar:
         runtime = runtime_of(run, engine)
         work = KnowledgeShards(model, size, own_maps(run), folds, knowledge, runtime)
         build_teacher_cache(dataset, folder, work, engine=engine, advance=bar.advance)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from boxless.data.manifest import Manifest
 from boxless.methods.lessons import Lessons
 from boxless.methods.student_task import StudentTask
 from boxless.models.classifier import Classifier
@@ -38,14 +39,26 @@ def train_phase(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
     run.runtime.place(model)
     task = _task(run, phase, model)
     run.runtime.place(task.module)
-    dataset, size = run.dataset(run.train, regions=_regions(run, phase)), _view_size(run, phase)
+    images, size = _images(run, phase), _view_size(run, phase)
+    dataset, tagged = run.dataset(images, regions=_regions(run, phase)), _tagged(run, phase)
     if not (folder / CHECKPOINT).exists():  # which holds what has been learned since
         _start(run, phase, model, task, dataset)
     watched = phase.optim.schedule == "plateau"
     progress = train(
         task,
-        build.stream(dataset, phase.optim, sizes=(size,), seed=seed, workers=recipe.run.workers),
-        replace(build.optim_settings(phase.optim), updates=updates(recipe, phase, len(run.train))),
+        build.stream(
+            dataset,
+            phase.optim,
+            sizes=(size,),
+            seed=seed,
+            workers=recipe.run.workers,
+            tagged=tagged or 0,
+            tagged_share=recipe.stage2.tagged_share if tagged else 0,
+        ),
+        replace(
+            build.optim_settings(phase.optim),
+            updates=updates(recipe, phase, len(run.pool), len(run.train)),
+        ),
         folder=folder,
         runtime=run.runtime,
         title=f"{phase.verb} seed {seed}",
@@ -54,6 +67,19 @@ def train_phase(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
     )
     trained = {"parameters": build.parameters(model)}
     return progress.facts | trained | {"images": progress.update * phase.optim.batch_size}
+
+
+def _images(run: Run, phase: Phase) -> Manifest:
+    """What the phase is trained on."""
+    if phase.truth:
+        return run.oracle
+    return run.pool if phase.pooled else run.train
+
+
+def _tagged(run: Run, phase: Phase) -> int | None:
+    """How many of its images have tags, where tags are learned and not all have some."""
+    mixed = phase.pooled and phase.tags and len(run.pool) > len(run.train)
+    return len(run.train) if mixed else None
 
 
 def _task(run: Run, phase: Phase, model: Classifier) -> StudentTask:
@@ -73,6 +99,7 @@ def _lessons(run: Run, phase: Phase) -> Lessons:
         build.knowledge(recipe),
         along=recipe.teaching.along,
         dropout=recipe.teaching.dropout,
+        tagged=_tagged(run, phase),
     )
     if phase.levels or phase.regions or phase.along:
         weights = run.folder / "teacher" / WEIGHTS
@@ -80,8 +107,8 @@ def _lessons(run: Run, phase: Phase) -> Lessons:
         run.runtime.place(teacher)
         lessons = replace(lessons, teacher=teacher, maps=maps_for(run, phase.levels))
     if phase.predictions or phase.regions:
-        images = run.dataset(run.train, regions=recipe.teacher.regions)
-        kept = TeacherCache(run.folder / "cache", len(run.train))
+        images = run.dataset(run.pool, regions=recipe.teacher.regions)
+        kept = TeacherCache(run.folder / "cache", len(run.pool))
         lessons = replace(lessons, kept=kept, images=images)
     return lessons
 

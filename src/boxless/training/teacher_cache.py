@@ -2,7 +2,7 @@
 
 Kept for every image: p'^T (the soft targets), p^T, and s' of its regions. Distillation then never
 runs the teacher again. With cross-fitting each image is described by the head that was trained
-without it. Killed and started again, finished shards are kept.
+without it, an untagged one by the mean of all those heads. Killed and started again, finished shards are kept.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +24,9 @@ from boxless.models.protocols import Answer, CrossFitted
 from boxless.training.batches import Batch, ViewDataset
 from boxless.training.map_store import SHARD, MapStore, require_finite
 from boxless.training.sharded import RuntimeOf, Shard, write_shards
+
+UNSEEN = -1
+"""Fold of an image that no head was trained on."""
 
 ObjectnessOf = Callable[[Tensor, Batch], Tensor]
 """Region scores (N, R, K) and their batch -> s' (N, R)."""
@@ -57,8 +60,7 @@ class KnowledgeShards:
         teacher: The trained teacher, in evaluation mode.
         size: Input side of the teacher in pixels.
         maps: Maps of the teacher's backbone, or None to compute them from the pixels.
-        folds: (M,) fold of each image, -1 for one that no head was trained on, or None without
-            cross-fitting.
+        folds: (M,) fold of each image or `UNSEEN`, or None without cross-fitting.
         knowledge: Temperatures and objectness.
         runtime: Device and precision of the process that computes.
     """
@@ -79,12 +81,32 @@ class KnowledgeShards:
         batch = shard.batch(self.size if self.maps is None else 1)
         placed = batch.to(runtime.device)
         with runtime.autocast():
-            answers = _answers(teacher, placed, self.maps, self.size)
-        found = _describe(answers, placed, self.knowledge, self.folds)
+            outputs = _score(teacher, placed, self.maps, self.size)
+        found = self._describe(outputs, placed)
         kept = {k: v.float().cpu() for k, v in found.items()}
         require_finite(kept, "the teacher's output")
         content: bytes = save(kept)
         return content
+
+    def _describe(self, outputs: Sequence[Answer], batch: Batch) -> dict[str, Tensor]:
+        """What is kept of one batch, tensors with N rows; by head 0 without cross-fitting."""
+        knowledge = self.knowledge
+        heads = outputs[:1] if self.folds is None else outputs[1:]
+        folds = torch.zeros_like(batch.index) if self.folds is None else self.folds[batch.index]
+        scores = _unseen([head.region_scores() for head in heads], folds)
+        targets = [
+            head.image_probabilities(
+                class_temperature=knowledge.class_temperature,
+                region_temperature=knowledge.region_temperature,
+            )
+            for head in heads
+        ]
+        return {
+            "targets": _unseen(targets, folds),
+            "probabilities": scores.sum(1).clamp(max=1),
+            "seen": outputs[0].image_probabilities(),
+            "objectness": knowledge.objectness(scores, batch),
+        }
 
 
 def build_teacher_cache(
@@ -109,7 +131,7 @@ def build_teacher_cache(
     write_shards(dataset, SHARD, path_of, work, engine=engine, advance=advance)
 
 
-def _answers(
+def _score(
     teacher: CrossFitted, batch: Batch, maps: MapStore | None, size: int
 ) -> Sequence[Answer]:
     """What every head says."""
@@ -120,37 +142,12 @@ def _answers(
     return teacher.read(level, batch.boxes, batch.scores, batch.mask, view_size=size, heads=heads)
 
 
-def _describe(
-    answers: Sequence[Answer], batch: Batch, knowledge: Knowledge, folds: Tensor | None
-) -> dict[str, Tensor]:
-    """What is kept of one batch, tensors with N rows.
-
-    With folds, an image is described by the head that was trained without it; by the mean over all
-    such heads where all were.
-    """
-    whole = answers[0]
-    if folds is None:
-        return _tables(whole, batch, knowledge) | {"seen": whole.image_probabilities()}
-    own, rows = folds[batch.index.cpu()].to(batch.index.device), torch.arange(len(batch.index))
-    heads = [_tables(answer, batch, knowledge) for answer in answers[1:]]
-    found = {"seen": whole.image_probabilities()}
-    for name in heads[0]:
-        table = torch.stack([head[name] for head in heads])
-        stranger = (own < 0).view(-1, *[1] * (table.ndim - 2))
-        found[name] = torch.where(stranger, table.mean(0), table[own.clamp(min=0), rows])
-    return found
-
-
-def _tables(answer: Answer, batch: Batch, knowledge: Knowledge) -> dict[str, Tensor]:
-    """What one head says, tensors with N rows."""
-    return {
-        "targets": answer.image_probabilities(
-            class_temperature=knowledge.class_temperature,
-            region_temperature=knowledge.region_temperature,
-        ),
-        "probabilities": answer.image_probabilities(),
-        "objectness": knowledge.objectness(answer.region_scores(), batch),
-    }
+def _unseen(values: list[Tensor], folds: Tensor) -> Tensor:
+    """Per image the value (N, ...) of the head trained without its fold; `UNSEEN`: their mean."""
+    stacked, folds = torch.stack(values), folds.to(values[0].device)
+    own = stacked[folds.clamp(min=0), torch.arange(len(folds), device=folds.device)]
+    seen = (folds != UNSEEN).view(-1, *[1] * (own.ndim - 1))
+    return torch.where(seen, own, stacked.mean(0))
 
 
 class TeacherCache:
