@@ -103,7 +103,7 @@ def _lessons(run: Run, phase: Phase) -> Lessons:
     )
     if phase.levels or phase.regions or phase.along:
         weights = run.folder / "teacher" / WEIGHTS
-        teacher = build.teaching_detector(recipe, len(run.classes), weights)
+        teacher = build.teaching_teacher(recipe, len(run.classes), weights)
         run.runtime.place(teacher)
         lessons = replace(lessons, teacher=teacher, maps=maps_for(run, phase.levels))
     if phase.predictions or phase.regions:
