@@ -113,7 +113,9 @@ def _work(run: Run, item: Outlook) -> float:
     """The same of a step to come."""
     phase, record = item.step.phase, item.record
     if phase is not None:
-        return float(updates(run.recipe, phase, len(run.pool), len(run.train)) * phase.optim.batch_size)
+        return float(
+            updates(run.recipe, phase, len(run.pool), len(run.train)) * phase.optim.batch_size
+        )
     if record.kind == "teacher" and run.recipe.teacher.kind != "wsddn":
         return float(len(run.train))
     if record.kind == "teacher":

@@ -198,12 +198,12 @@ class ClassMaps(nn.Module):
     def _evidence(self, maps: Tensor, concepts: Tensor | None, head: int) -> Tensor:
         layer = self._layer(head)
         pieces = dict(
-            zip(self.parts, layer.weight.split(list(self.widths.values()), 1), strict=True)
+            zip(self.parts, torch.split(layer.weight, list(self.widths.values()), 1), strict=True)
         )
         total = layer.bias[None, :, None, None]
         features = [pieces[part] for part in self.parts if part != "concepts"]
         if features:
-            total = total + functional.conv2d(maps, sum(features)[..., None, None])  # type: ignore[index]
+            total = total + functional.conv2d(maps, torch.stack(features).sum(0)[..., None, None])
         if concepts is not None:
             total = total + functional.conv2d(concepts, pieces["concepts"][..., None, None])
         return total

@@ -81,7 +81,8 @@ def shown_keys(recipe: Recipe) -> tuple[str, ...]:
 def _models(run: Run) -> Iterator[tuple[str, int, Classifier | TrainedTeacher, int]]:
     """Key, seed, network and side of its input, one after the other."""
     recipe = run.recipe
-    if recipe.teacher.kind == "class_maps" or recipe.teacher.head == "pooled_linear":
+    kind = recipe.teacher.kind
+    if kind == "class_maps" or (kind == "wsddn" and recipe.teacher.head == "pooled_linear"):
         weights = run.folder / "teacher" / WEIGHTS
         teacher = build.trained_teacher(recipe, len(run.classes), weights)
         run.runtime.place(teacher)
@@ -96,7 +97,9 @@ def _reference_images(run: Run) -> Manifest:
     return part.without(part.image_ids[BACKGROUND_IMAGES:])
 
 
-def settings_of(model: Classifier | TrainedTeacher, size: int, maps: Float32Array) -> LocationSettings:
+def settings_of(
+    model: Classifier | TrainedTeacher, size: int, maps: Float32Array
+) -> LocationSettings:
     """How boxes are made of a model's class maps.
 
     Args:

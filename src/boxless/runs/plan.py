@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from boxless.methods.table import FIRST_PHASES, METHODS
 from boxless.recipe.schema import Recipe

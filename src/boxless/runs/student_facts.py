@@ -17,7 +17,6 @@ from boxless.runs.location_step import load_location, map_shift
 from boxless.runs.variant import Variant
 
 
-
 def student_metadata(run: Run, model: Classifier, variant: Variant) -> StudentMetadata:
     """Metadata of the exported file.
 

@@ -42,7 +42,7 @@ def fit_teacher(run: Run, folder: Path) -> Facts:
     found = fit_class_maps(model.cpu(), vectors, labels, folds, config.ridges)
     write_sealed(folder / WEIGHTS, save(model.heads.state_dict()))
     own = found.mean_average_precision(labels)
-    first = list(model.widths.values())[0]
+    first = next(iter(model.widths.values()))
     plain = own
     if model.parts != ("means",):
         means = vectors[:, :first] if model.parts[0] == "means" else None
@@ -80,7 +80,7 @@ def image_vectors(run: Run, model: ClassMaps) -> Tensor:
     model.eval()
     with StepProgress("class maps", images) as bar:
         if maps is not None:
-            for few in torch.arange(images).split(PREDICT_BATCH):
+            for few in torch.split(torch.arange(images), PREDICT_BATCH):
                 found = maps.maps(few, torch.zeros(len(few), dtype=torch.bool), level)
                 rows.append(model.vectors(found.to(device)).cpu())
                 bar.advance(len(few))
@@ -128,7 +128,9 @@ def cache_teacher_file(run: Run, folder: Path) -> Facts:
     whole = torch.from_numpy(filed_probabilities(run, run.pool))
     temperature = run.recipe.stage2.class_temperature
     folder.mkdir(parents=True, exist_ok=True)
-    for number, rows in enumerate(np.array_split(np.arange(len(whole)), range(SHARD, len(whole), SHARD))):
+    for number, rows in enumerate(
+        np.array_split(np.arange(len(whole)), range(SHARD, len(whole), SHARD))
+    ):
         own = whole[rows]
         softened = (own.clamp(LEAST, 1 - LEAST).logit() / temperature).sigmoid()
         tables = {"targets": softened, "probabilities": own, "seen": own.clone()}

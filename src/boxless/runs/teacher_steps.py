@@ -32,7 +32,11 @@ def train_teacher(run: Run, folder: Path) -> Facts:
     """Train the teacher on tags; a detector by updates, class maps and files without."""
     recipe, config = run.recipe, run.recipe.teacher
     if config.kind != "wsddn":
-        return fit_teacher(run, folder) if config.kind == "class_maps" else take_teacher_file(run, folder)
+        return (
+            fit_teacher(run, folder)
+            if config.kind == "class_maps"
+            else take_teacher_file(run, folder)
+        )
     seed_everything(recipe.run.seed)
     model = build.detector(recipe, len(run.classes))
     folds = None if run.folds is None else torch.from_numpy(run.folds)

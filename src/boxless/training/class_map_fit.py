@@ -92,7 +92,7 @@ def fit_class_maps(
     """
     vectors = vectors.double()
     center = vectors.mean(0)
-    pieces = (vectors - center).split(list(model.widths.values()), 1)
+    pieces = torch.split(vectors - center, list(model.widths.values()), 1)
     sizes = [piece.square().sum(1).mean().sqrt().clamp(min=1e-12) for piece in pieces]
     scale = torch.cat(
         [
