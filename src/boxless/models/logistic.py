@@ -13,9 +13,9 @@ from torch import Tensor
 from boxless.errors import NumericsError
 from boxless.types import PRESENT
 
-FREE: Final = 1e-4
+FREE: Final = 1e-6
 """Penalty of the bias: next to none, yet finite for a class that no image has, or every one."""
-TOLERANCE: Final = 1e-8
+TOLERANCE: Final = 1e-9
 """Largest gradient at the end, relative to the number of images."""
 STEPS: Final = 60
 INNER_STEPS: Final = 200

@@ -137,13 +137,13 @@ class TeacherConfig(ModelConfig):
         " .parquet)",
     )
     parts: tuple[Literal["means", "peaks", "concepts"], ...] = Field(
-        ("means", "peaks", "concepts"),
+        ("peaks", "concepts"),
         min_length=1,
         description="class_maps: what describes an image: the map's mean and maximum over cells,"
         " and the mean of what the weights' own ImageNet classifier says of the cells",
     )
     ridges: tuple[Positive, ...] = Field(
-        (0.003, 0.01, 0.03, 0.1, 0.3),
+        (0.01, 0.03, 0.1, 0.3),
         min_length=1,
         description="class_maps: penalties, one of which is chosen by cross-validation",
     )
