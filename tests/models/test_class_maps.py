@@ -62,7 +62,9 @@ def test_regions_share_an_images_probabilities(resnet, images):
         softened = output.image_probabilities(class_temperature=2.0)
         torch.testing.assert_close(softened, (output.logits / 2).sigmoid())
     assert not torch.equal(outputs[0].logits, outputs[1].logits)
-    alone = model.answer(type("Images", (), dict(zip(("pixels", "boxes", "scores", "mask"), images, strict=True))))
+    alone = model.answer(
+        type("Images", (), dict(zip(("pixels", "boxes", "scores", "mask"), images, strict=True)))
+    )
     assert torch.equal(alone.logits, outputs[0].logits)
 
 
@@ -79,7 +81,9 @@ def test_padding_changes_nothing(resnet, images):
     model = make(resnet, ("means",))
     (whole,) = model(*images)
     (part,) = model(pixels[1:], boxes[1:, :3], scores[1:, :3], mask[1:, :3])
-    torch.testing.assert_close(whole.region_scores()[1:, :3], part.region_scores(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        whole.region_scores()[1:, :3], part.region_scores(), atol=1e-4, rtol=0
+    )
 
 
 def test_box_sums_are_integrals():

@@ -50,9 +50,7 @@ def test_heads_say_what_was_fitted(backbone):
     known = torch.nn.functional.binary_cross_entropy_with_logits(found.logits, labels.double())
     assert float(known) == pytest.approx(found.losses[found.ridge])
     seen = model.heads[0](given).double()
-    better = torch.nn.functional.binary_cross_entropy_with_logits(
-        seen.detach(), labels.double()
-    )
+    better = torch.nn.functional.binary_cross_entropy_with_logits(seen.detach(), labels.double())
     assert float(better) < float(known)
 
 

@@ -62,7 +62,8 @@ class TeacherTable:
         ]
         missing = [r.image_id for r, row in zip(records, found, strict=True) if row < 0]
         self._require("images", missing, len(records))
-        return self.probabilities[found][:, [place[name] for name in classes]]
+        columns = [place[name] for name in classes]
+        return np.ascontiguousarray(self.probabilities[found][:, columns])
 
     def _require(self, what: str, missing: list[str], total: int) -> None:
         if missing:
@@ -110,7 +111,7 @@ def read_teacher_table(path: Path) -> TeacherTable:
     if len(wrong):
         row, column = wrong[0]
         raise DataError(
-            f"{path}: expected probabilities from 0 to 1, found {table[row, column]} for image"
+            f"{path}: expected probabilities from 0 to 1, found {table[row, column]:g} for image"
             f" {images[row]}, class {classes[column]}, and {len(wrong) - 1} more such",
             hint="of logits, store 1 / (1 + exp(-logit))",
         )

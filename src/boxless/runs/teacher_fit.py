@@ -20,6 +20,7 @@ from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.class_map_fit import fit_class_maps
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
+from boxless.training.loop import seed_everything
 from boxless.training.map_store import SHARD
 from boxless.training.teacher_cache import shard_path
 from boxless.types import Float32Array
@@ -35,10 +36,11 @@ Facts = dict[str, Any]
 def fit_teacher(run: Run, folder: Path) -> Facts:
     """Fit class maps to the tags of the training images."""
     config = run.recipe.teacher
+    seed_everything(run.recipe.run.seed)
     model = build.class_maps(config, len(run.classes))
     run.runtime.place(model)
     vectors = image_vectors(run, model)
-    labels, folds = torch.from_numpy(run.train.labels), _folds(run)
+    labels, folds = torch.tensor(run.train.labels), _folds(run)
     found = fit_class_maps(model.cpu(), vectors, labels, folds, config.ridges)
     write_sealed(folder / WEIGHTS, save(model.heads.state_dict()))
     own = found.mean_average_precision(labels)
@@ -64,7 +66,7 @@ def whole_image_map(run: Run, trunk: Backbone, means: Tensor | None = None) -> f
         trunk: The teacher's frozen backbone.
         means: (M, C) pooled maps of the training images, if they are known.
     """
-    config, labels = run.recipe.teacher, torch.from_numpy(run.train.labels)
+    config, labels = run.recipe.teacher, torch.tensor(run.train.labels)
     layer = ClassMaps(trunk, len(run.classes), level=config.level, parts=("means",))
     run.runtime.place(layer)
     vectors = image_vectors(run, layer) if means is None else means
