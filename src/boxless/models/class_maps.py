@@ -8,8 +8,9 @@ An image is described by up to three parts, and a class by one linear layer on t
   gives each *cell*, their mean over the cells.
 
 So every cell has evidence for every class, ``(W_means + W_peaks) f(c) + W_concepts q(c) + b``: a
-class activation map (Zhou et al., CVPR 2016). A region is scored by how much more evidence it has
-than the ring around it. The layer is an L2-regularized logistic regression fitted to convergence
+class activation map (Zhou et al., CVPR 2016). A region is scored by how much more of it, of the
+features alone, it has than the ring around it: concepts say what is there, and less well where. The
+layer is an L2-regularized logistic regression fitted to convergence
 (`boxless.training.class_map_fit`); no box and no pixel is trained on. Why: docs/decisions/0011.
 """
 
@@ -27,10 +28,11 @@ from boxless.models.protocols import Images
 Part = Literal["means", "peaks", "concepts"]
 PARTS: Final[tuple[Part, ...]] = ("means", "peaks", "concepts")
 
-RING: Final = 0.3
+RING: Final = 0.5
 """Width of the ring around a region, in its own sides."""
-AREA_POWER: Final = 0.5
-"""Contrast times area to this power: 0 prefers parts, 1 whole images."""
+AREA_POWER: Final = 0.35
+"""Contrast times area to this power: 0 prefers parts, 1 whole images. Both were chosen by CorLoc on
+300 training images of VOC 2007 (docs/decisions/0011)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,8 @@ class ClassMaps(nn.Module):
         moved = boxes - displacements(self.backbone, self.level, view_size, like=boxes)
         outputs = []
         for head in heads:
-            contrast = region_contrast(self._evidence(maps, concepts, head), moved)
+            where = None if len(self.parts) > 1 else concepts  # unless there is nothing else
+            contrast = region_contrast(self._evidence(maps, where, head), moved)
             outputs.append(
                 ClassMapOutput(
                     self._layer(head)(vectors), self.sharpness * _standard(contrast, mask), mask

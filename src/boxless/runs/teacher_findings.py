@@ -18,13 +18,15 @@ from boxless.runs.teacher_fit import filed_probabilities
 from boxless.training.batches import PREDICT_BATCH, Batch, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
-from boxless.types import Detections, Float32Array
+from boxless.types import Detections, Float32Array, TrueBox
 
 DETECTION_IOU = 0.4
 """NMS of detections (WSDDN core/wsddn_test.m)."""
 DETECTION_FLOOR = 1e-3
 TOP_REGIONS = 10
 """Regions by s' kept for the gallery, as in the authors' qualitative figure."""
+WHOLE = 0.99
+"""Regions of this part of the image or more tell nothing by covering its objects."""
 
 
 class TeacherFindings:
@@ -36,6 +38,8 @@ class TeacherFindings:
         top_scores: (M, 10), s'.
         detections: Detections an image, after NMS.
         best_boxes: (M, K, 4) best box of each class.
+        covering: Best regions by s' of each image, at most 10, without those of the whole image.
+        frames: The whole images, as boxes.
     """
 
     def __init__(self, images: int, classes: int) -> None:
@@ -44,14 +48,23 @@ class TeacherFindings:
         self.top_scores = np.zeros((images, TOP_REGIONS), np.float32)
         self.best_boxes = np.zeros((images, classes, 4), np.float32)
         self.detections: list[Detections] = []
+        self.covering: list[Float32Array] = []
+        self.frames: list[tuple[TrueBox, ...]] = []
 
-    def add(self, row: int, scores: Tensor, boxes: Tensor, weights: Tensor) -> None:
-        """Take one image: S (R, K), boxes (R, 4) in pixels, s' (R,)."""
+    def add(
+        self, row: int, scores: Tensor, boxes: Tensor, weights: Tensor, size: tuple[int, int]
+    ) -> None:
+        """Take one image: S (R, K), boxes (R, 4) in pixels, s' (R,), width and height."""
         self.best_boxes[row] = boxes[scores.argmax(0)].numpy()
         top = weights.argsort(descending=True)[:TOP_REGIONS]
         self.top_boxes[row, : len(top)] = boxes[top].numpy()
         self.top_scores[row, : len(top)] = weights[top].numpy()
         self.detections.append(_detections(scores, boxes))
+        area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+        order = weights.argsort(descending=True, stable=True)
+        smaller = order[(area < WHOLE * size[0] * size[1])[order]]
+        self.covering.append(boxes[smaller[:TOP_REGIONS]].numpy())
+        self.frames.append((TrueBox(0, (0.0, 0.0, float(size[0]), float(size[1]))),))
 
     def localization(self, manifest: Manifest, classes: int) -> dict[str, Any] | None:
         """Detection AP (11-point, IoU 0.5), CorLoc, coverage; None without regions or truth."""
@@ -62,11 +75,12 @@ class TeacherFindings:
         corloc = correct_localization(
             list(self.best_boxes), truths, manifest.labels, num_classes=classes
         )
-        covered = object_coverage(list(self.top_boxes), truths)
+        covered = object_coverage(self.covering, truths)
         return {
             "detection_map": _mean(precision),
             "corloc": _mean(corloc),
             "coverage": None if np.isnan(covered) else covered,
+            "covered_area": object_coverage(self.covering, self.frames),
             "per_class_detection_ap": _plain(precision),
             "per_class_corloc": _plain(corloc),
         }
@@ -83,6 +97,7 @@ def findings(run: Run, part: Manifest, bar: StepProgress) -> TeacherFindings:
     found = TeacherFindings(len(part), len(run.classes))
     if run.recipe.teacher.kind == "file":
         found.probabilities = filed_probabilities(run, part)
+        found.top_boxes, found.top_scores = found.top_boxes[:, :0], found.top_scores[:, :0]
         bar.advance(len(part))
         return found
     weigh = build.knowledge(run.recipe).objectness
@@ -94,9 +109,9 @@ def findings(run: Run, part: Manifest, bar: StepProgress) -> TeacherFindings:
         for place, row in enumerate(batch.index.tolist()):
             valid = batch.mask[place]
             proposals = run.store[part.records[row].image_id]
-            sides = torch.tensor([proposals.width, proposals.height] * 2)
-            boxes = batch.whole_boxes[place][valid] * sides
-            found.add(row, scores[place].cpu()[valid], boxes, weights[place][valid])
+            size = (proposals.width, proposals.height)
+            boxes = batch.whole_boxes[place][valid] * torch.tensor(size * 2)
+            found.add(row, scores[place].cpu()[valid], boxes, weights[place][valid], size)
         bar.advance(len(batch.index))
     return found
 
