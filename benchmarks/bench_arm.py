@@ -17,8 +17,11 @@ from boxless.runs.context import Run
 from boxless.runs.execute import execute
 from boxless.runs.record import read_record
 
-CACHE, STAGES = ("maps", "teacher", "cache"), ("stage1/seed-0", "stage2/seed-0")
-PLAIN, PROPOSALS = "baseline/seed-0", "proposals"
+CACHE, STAGES = (
+    ("maps", "teacher", "cache"),
+    ("features/regions/128px/seed-0", "students/regions/128px/seed-0"),
+)
+PLAIN, PROPOSALS = "students/plain/128px/seed-0", "proposals"
 
 
 def measure(folder: Path, spec: str, images: int) -> dict[str, float]:

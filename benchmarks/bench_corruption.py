@@ -34,7 +34,7 @@ from boxless.models.weight_files import read_safetensors
 from boxless.proposals.index import INDEX_NAME, StoreInputs
 from boxless.proposals.store import ProposalStore
 from boxless.proposals.writer import ProposalWriter
-from boxless.runs.evaluation import ARMS, PREDICTIONS, load_predictions, load_summaries
+from boxless.runs.evaluation import METRICS, PREDICTIONS, load_predictions, load_summaries
 from boxless.training.checkpoint import NAME, Progress, load_checkpoint, save_checkpoint
 from boxless.training.map_store import MapStore
 from boxless.training.map_store import shard_path as map_shard
@@ -87,8 +87,10 @@ def run_kinds(folder: Path, dice: np.random.Generator) -> list[Kind]:
     write_sealed(cache_shard(folder, 0), save(cached))
     weights = {f"layer.{n}": dice.normal(size=(32, 32)).astype(np.float32) for n in range(8)}
     write_sealed(folder / "weights.safetensors", save(weights))
-    write_sealed(folder / PREDICTIONS, save({"baseline.0.test": dice.random((50, 20), np.float32)}))
-    write_sealed(folder / ARMS, json.dumps({"arms": dice.random(200).tolist()}, indent=1).encode())
+    write_sealed(folder / PREDICTIONS, save({"plain.0.test": dice.random((50, 20), np.float32)}))
+    write_sealed(
+        folder / METRICS, json.dumps({"variants": dice.random(200).tolist()}, indent=1).encode()
+    )
 
     def read_maps() -> Any:
         return MapStore(folder, 8).maps(torch.arange(8), torch.zeros(8, dtype=torch.bool), "final")
@@ -106,7 +108,7 @@ def run_kinds(folder: Path, dice: np.random.Generator) -> list[Kind]:
             lambda: read_safetensors(folder / "weights.safetensors"),
         ),
         Kind("predictions", folder / PREDICTIONS, lambda: load_predictions(folder)),
-        Kind("metrics", folder / ARMS, lambda: load_summaries(folder)),
+        Kind("metrics", folder / METRICS, lambda: load_summaries(folder)),
     ]
 
 

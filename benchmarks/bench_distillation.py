@@ -14,8 +14,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from boxless.runs.map_keeping import maps_for
-from boxless.runs.training_steps import teacher_targets
 from measure import Figure, interleaved, parser, publish, ratio, some_images, voc_mini
 
 from boxless.recipe.recipe_files import load_recipe
@@ -23,10 +21,11 @@ from boxless.recipe.schema import Recipe
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.execute import execute
+from boxless.runs.phases import Phase, phases_of
+from boxless.runs.train_phase import phase_task, regions_of, view_size
+from boxless.runs.variant import variants
 from boxless.training.clock import Clock
-from boxless.training.files import WEIGHTS
 from boxless.training.loop import Task, _State
-from boxless.training.teacher_cache import TeacherCache
 
 SCENES = "scenes:train=120,test=8"
 ONLINE = {
@@ -71,41 +70,21 @@ def prepared(folder: Path, spec: str, recipe: Recipe, images: int) -> Run:
     return run
 
 
-def cached_arms(run: Run) -> dict[str, Arm]:
-    """Plain step and both stages with everything cached."""
-    recipe, classes = run.recipe, len(run.classes)
-    size, weights = recipe.student.input_size, run.folder / "teacher" / WEIGHTS
-    targets, _ = teacher_targets(run, weights, run.folder / "cache")
-    students = [build.student(recipe, classes) for _ in range(3)]
-    teacher = build.teaching_detector(recipe, classes, weights)
-    objectness = TeacherCache(run.folder / "cache", len(run.train)).objectness
-    maps = maps_for(run, recipe.stage1.levels)
-    plain = build.baseline_task(recipe.stage2.optim, students[0])
-    first = build.region_task(recipe, students[1], teacher, objectness, maps)
-    second = build.stage2_task(recipe, students[2], classes, targets)
-    return {
-        "plain": Arm(run, plain, "stage2", regions=0, size=size),
-        "stage 1": Arm(run, first, "stage1", regions=recipe.stage1.regions, size=size),
-        "stage 2": Arm(run, second, "stage2", regions=0, size=size),
-    }
+def arms_of(run: Run, *, online: bool) -> dict[str, Arm]:
+    """Both stages of the run's own method, with the plain student where all is cached."""
+    names = ("stage 1 online", "stage 2 online") if online else ("stage 1", "stage 2")
+    plain, own = variants(run.recipe)
+    phases = dict(zip(names, phases_of(run.recipe, own), strict=True))
+    if not online:
+        phases = {"plain": phases_of(run.recipe, plain)[0], **phases}
+    return {name: _arm(run, phase) for name, phase in phases.items()}
 
 
-def online_arms(run: Run) -> dict[str, Arm]:
-    """Both stages with the teacher running along."""
-    recipe, classes = run.recipe, len(run.classes)
-    size, weights = recipe.teacher.input_size, run.folder / "teacher" / WEIGHTS
-    teachers = [build.teaching_detector(recipe, classes, weights) for _ in range(2)]
-    for teacher in teachers:
-        run.runtime.place(teacher)
-    objectness = TeacherCache(run.folder / "cache", len(run.train)).objectness
-    first = build.region_task(recipe, build.student(recipe, classes), teachers[0], objectness, None)
-    targets = build.online_targets(recipe, teachers[1])
-    second = build.stage2_task(recipe, build.student(recipe, classes), classes, targets)
-    regions = recipe.teacher.regions
-    return {
-        "stage 1 online": Arm(run, first, "stage1", regions=regions, size=size),
-        "stage 2 online": Arm(run, second, "stage2", regions=regions, size=size),
-    }
+def _arm(run: Run, phase: Phase) -> Arm:
+    model = build.student(run.recipe, len(run.classes))
+    run.runtime.place(model)
+    task, stage = phase_task(run, phase, model), "stage2" if phase.last else "stage1"
+    return Arm(run, task, stage, regions=regions_of(run, phase), size=view_size(run, phase))
 
 
 def figures(spent: Mapping[str, list[float]], facts: Mapping[str, Any]) -> list[Figure]:
@@ -139,7 +118,7 @@ def main() -> None:
         along = prepared(
             Path(name) / "online", spec, load_recipe("voc-lite0", common | ONLINE), images
         )
-        arms = {**cached_arms(run), **online_arms(along)}
+        arms = {**arms_of(run, online=False), **arms_of(along, online=True)}
         for _ in range(2 if options.quick else len(run.train) // 16 + 1):
             for kind in ("plain", "stage 1", "stage 2"):
                 arms[kind].step()  # until all images are kept

@@ -105,7 +105,7 @@ def measure(images: int, folder: Path) -> dict[str, Any]:
     manifest = load_manifest(f"csv:{folder / 'tags.csv'}")
     peaks = {"manifest": peak_mib()}
     run = Run(folder / "run", "csv:", load_recipe(str(recipe)), manifest)
-    for verb in ("proposals", "maps", "teacher", "cache", "baseline", "stage1", "stage2"):
+    for verb in ("proposals", "maps", "teacher", "cache", "plain", "regions"):
         execute(run, until=verb)
         peaks[verb] = peak_mib()
     seconds = time.perf_counter() - start

@@ -27,7 +27,7 @@ from boxless.training.processes import joined
 KINDS = {"1 x 1": (1, 1), "1 x 2": (1, 2), "2 x 1": (2, 1)}
 """Processes and threads of each."""
 
-STEP = "baseline/seed-0"
+STEP = "students/plain/128px/seed-0"
 
 
 def work(folder: Path, spec: str, images: int, threads: int) -> None:
@@ -39,7 +39,7 @@ def work(folder: Path, spec: str, images: int, threads: int) -> None:
             part = some_images(spec, images)
             return Run(folder, spec, recipe, part, profile=True, processes=processes)
 
-        execute_together(processes, load, until="baseline", force=(), only=True)
+        execute_together(processes, load, until="plain", force=(), only=True)
 
 
 def measure(kind: str, spec: str, images: int) -> dict[str, Any]:

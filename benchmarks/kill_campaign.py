@@ -42,7 +42,8 @@ from command_line import Done, Preloaded, environment, train_words  # noqa: E402
 from same_run import differences  # noqa: E402
 
 STEPS = (
-    "proposals", "teacher", "maps", "cache", "baseline/seed-0", "stage1/seed-0", "stage2/seed-0",
+    "proposals", "teacher", "maps", "cache", "students/plain/32px/seed-0",
+    "features/regions/32px/seed-0", "students/regions/32px/seed-0",
     "evaluate", "calibrate", "locate", "export", "report",
 )  # fmt: skip
 START, BETWEEN = "start-up", "between steps"

@@ -36,13 +36,13 @@ def checkpoint(path: Path, value: float, update: int = 3, **extra) -> Path:
 @pytest.fixture
 def run(tmp_path):
     """A finished teacher, and a stage that is under way."""
-    record = {"name": "x", "settings": {}, "inputs": {}, "seconds": 1.0}
-    for name, status in (("teacher", "done"), ("stage1/seed-0", "running")):
+    record = {"name": "x", "kind": "x", "settings": {}, "inputs": {}, "seconds": 1.0}
+    for name, status in (("teacher", "done"), ("features/regions/32px/seed-0", "running")):
         folder = tmp_path / "run" / name
         folder.mkdir(parents=True)
         (folder / "step.json").write_text(json.dumps(record | {"status": status}))
     write_sealed(tmp_path / "run/teacher/weights.safetensors", save({"w": np.zeros(64)}))
-    checkpoint(tmp_path / "run/stage1/seed-0/checkpoint.safetensors", 1.0)
+    checkpoint(tmp_path / "run/features/regions/32px/seed-0/checkpoint.safetensors", 1.0)
     return tmp_path / "run"
 
 
@@ -76,14 +76,14 @@ def test_a_damaged_file(checks, run):
 def test_checkpoints_are_those_of_the_trace(checks, run, tmp_path, change, faults):
     trace = tmp_path / "trace"
     checkpoint(trace / "2.safetensors", 1.0)
-    place = run / "stage1/seed-0"
+    place = run / "features/regions/32px/seed-0"
     lines = [
         {"path": str(run / "teacher" / "step.json")},
         {"path": str(place / ".checkpoint.tmp"), "kept": "2.safetensors"},
     ]
     (trace / "changes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    found = checks.Trace.read(trace, run, ["teacher", "stage1/seed-0"])
-    assert found.changes == {"teacher": 1, "stage1/seed-0": 1}
+    found = checks.Trace.read(trace, run, ["teacher", "features/regions/32px/seed-0"])
+    assert found.changes == {"teacher": 1, "features/regions/32px/seed-0": 1}
     checkpoint(place / "checkpoint.safetensors", **change)
     strange = found.strange_checkpoints(run)
     assert len(strange) == len(faults)

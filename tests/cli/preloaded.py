@@ -21,7 +21,8 @@ from pathlib import Path
 MODULES = (
     "torch", "torchvision", "timm", "accelerate", "onnx", "onnxscript", "onnxruntime", "jinja2",
     "torch.onnx._internal.exporter._core", "boxless.cli.train", "boxless.cli.predict",
-    "boxless.runs.execute", "boxless.runs.training_steps", "boxless.runs.reporting",
+    "boxless.runs.execute", "boxless.runs.train_phase", "boxless.runs.teacher_steps",
+    "boxless.runs.reporting",
     "boxless.runs.export", "boxless.runs.proposal_step", "boxless.inference.predictor",
 )  # fmt: skip
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")

@@ -18,7 +18,7 @@ def metrics(folder: Path) -> dict[str, object]:
     found = json.loads((folder / "results.json").read_text("utf-8"))
     arms = {
         name: [(seed["metrics"], seed["updates"]) for seed in arm["seeds"]]
-        for name, arm in found["arms"].items()
+        for name, arm in found["variants"].items()
     }
     return {"gain": found["gain"], "arms": arms}
 

@@ -97,7 +97,7 @@ class TestDataSets:
         done = preloaded(*words)
         told = "in 'train' and in 'test' with the very same bytes: 1 image(s)"
         done.refused(told, "02.jpg", "19.jpg", "--run.leaks")
-        assert not (tmp_path / "run" / "baseline").exists()
+        assert not (tmp_path / "run" / "students").exists()
         done = preloaded(*words, "--run.leaks", "allow")
         assert done.code == 0, done.err
         assert f"warning: {told}" in done.err
@@ -173,7 +173,7 @@ class TestSettings:
             (("--seeds", "0"), ("run.seeds:", "greater than or equal to 1")),
             (("--seeds", "two"), ("--seeds", "two")),
             (("--recpe", "demo"), ("unknown option '--recpe'. Did you mean '--recipe'",)),
-            (("--force", "stagge"), ("unknown step 'stagge'. Did you mean 'stage",)),
+            (("--force", "regoins"), ("unknown step 'regoins'. Did you mean 'regions",)),
             (("more",), ("unexpected argument 'more'", "--section.key VALUE")),
         ],
     )
@@ -276,9 +276,11 @@ class TestNetworks:
     def test_diverging_loss(self, tmp_path, preloaded):
         words = ("--stage1.optim.lr", "1e30", "--stage1.optim.optimizer", "sgd")
         done = preloaded(*train_words(tmp_path / "run", *words, verb="distill"))
-        done.refused("step stage1/seed-0", "lower the learning rate")
+        done.refused("step features/regions/32px/seed-0", "lower the learning rate")
         assert "nan" in done.err or "inf" in done.err or "not finite" in done.err
-        assert not (tmp_path / "run" / "stage1" / "seed-0" / "weights.safetensors").exists()
+        assert not (
+            tmp_path / "run" / "features/regions/32px/seed-0" / "weights.safetensors"
+        ).exists()
         assert (tmp_path / "run" / "teacher" / "weights.safetensors").exists()
 
     def test_batches_of_one(self, tmp_path, preloaded):

@@ -46,8 +46,8 @@ class TestDamagedRuns:
         done.refused("cache/step.json is damaged", f"delete the folder {run_copy / 'cache'}")
 
     def test_checkpoint(self, run_copy, preloaded):
-        reopen(run_copy, "stage1/seed-0")
-        checkpoint = run_copy / "stage1" / "seed-0" / "checkpoint.safetensors"
+        reopen(run_copy, "features/regions/32px/seed-0")
+        checkpoint = run_copy / "features/regions/32px/seed-0" / "checkpoint.safetensors"
         checkpoint.write_bytes(b"\x10\0\0\0\0\0\0\0{}")
         done = self.goes_on(preloaded, run_copy)
         done.refused("checkpoint.safetensors cannot be used", "delete", "start this step again")
@@ -55,8 +55,8 @@ class TestDamagedRuns:
         assert self.goes_on(preloaded, run_copy).code == 0
 
     def test_checkpoint_of_another_model(self, run_copy, preloaded):
-        reopen(run_copy, "stage1/seed-0")
-        checkpoint = run_copy / "stage1" / "seed-0" / "checkpoint.safetensors"
+        reopen(run_copy, "features/regions/32px/seed-0")
+        checkpoint = run_copy / "features/regions/32px/seed-0" / "checkpoint.safetensors"
         save_file({"module.x": np.zeros(3, np.float32)}, checkpoint, {"progress": "{}"})
         done = self.goes_on(preloaded, run_copy)
         done.refused("checkpoint.safetensors cannot be used", "delete")
@@ -66,7 +66,7 @@ class TestDamagedRuns:
     )
     @pytest.mark.parametrize("damage", [cut, flip])
     def test_shard(self, run_copy, preloaded, file, damage):
-        reopen(run_copy, "stage1/seed-0")
+        reopen(run_copy, "features/regions/32px/seed-0")
         damage(run_copy / file)
         done = self.goes_on(preloaded, run_copy)
         done.refused(file, "damaged", f"boxless verify {(run_copy / file).parent} --repair")
@@ -90,7 +90,7 @@ class TestDamagedRuns:
         ],
     )
     def test_proposals(self, run_copy, preloaded, name, row, text):
-        reopen(run_copy, "stage1/seed-0")
+        reopen(run_copy, "features/regions/32px/seed-0")
         shard = run_copy / "proposals" / "store" / "shard-00000.safetensors"
         tensors = load_file(shard)
         tensors[name] = np.broadcast_to(np.float32(row), tensors[name].shape).copy()
@@ -103,17 +103,19 @@ class TestDamagedRuns:
         done.refused("shard-00000.safetensors", "row 0", text, "--force proposals")
 
     def test_proposal_store(self, run_copy, preloaded):
-        reopen(run_copy, "stage1/seed-0")
+        reopen(run_copy, "features/regions/32px/seed-0")
         cut(run_copy / "proposals" / "store" / "shard-00000.safetensors")
         done = self.goes_on(preloaded, run_copy)
         done.refused("shard-00000.safetensors is damaged", "bytes", "boxless verify", "--repair")
 
     def test_weights_of_a_finished_step(self, run_copy, preloaded):
         reopen(run_copy, "evaluate")
-        cut(run_copy / "stage2" / "seed-0" / "weights.safetensors")
+        cut(run_copy / "students/regions/32px/seed-0" / "weights.safetensors")
         done = self.goes_on(preloaded, run_copy)
         done.refused(
-            "stage2/seed-0/weights.safetensors is not a readable", "boxless verify", "--repair"
+            "students/regions/32px/seed-0/weights.safetensors is not a readable",
+            "boxless verify",
+            "--repair",
         )
 
     @pytest.mark.parametrize("file", ["predictions.safetensors", "arms.json"])
@@ -147,7 +149,7 @@ class TestVerify:
         "proposals/store/shard-00000.safetensors",
         "maps/maps-00001.safetensors",
         "cache/teacher-00000.safetensors",
-        "baseline/seed-0/weights.safetensors",
+        "students/plain/32px/seed-0/weights.safetensors",
         "evaluate/predictions.safetensors",
         "export/student.onnx",
     )
@@ -177,7 +179,7 @@ class TestVerify:
         assert done.code == 0, done.err
         done = preloaded(*train_words(run_copy, "--run.checkpoint_seconds", "0"))
         assert done.code == 0, done.err
-        assert "stage2/seed-0: done already" in done.err
+        assert "students/regions/32px/seed-0: done already" in done.err
         assert self.contents(run_copy) == whole
         again = {p for p, time in times.items() if p.stat().st_mtime_ns != time}
         regions = "evaluate/teacher-regions.safetensors"  # of a step that is done as a whole
@@ -241,7 +243,7 @@ class TestNoSpace:
             grow = ["mount", "-o", "remount,size=64m", str(out)]
             subprocess.run(grow, check=True)
             assert preloaded(*words).code == 0
-            name = "baseline/seed-0/weights.safetensors"
+            name = "students/plain/32px/seed-0/weights.safetensors"
             assert (out / name).read_bytes() == (finished_run / name).read_bytes()
         finally:
             subprocess.run(["umount", str(out)], check=True)

@@ -44,11 +44,11 @@ def test_finished_steps_are_taken_from_another_run(table4, finished_run):
 def test_table_4_stands_beside_the_paper(table4):
     outcome = Outcome.model_validate_json((table4 / "table4.json").read_text())
     results = read_results(table4 / "runs" / "main" / "results.json")
-    arms = [row.arm for row in outcome.rows]
-    assert arms == ["baseline", "hinton", "class-aware", "regions-nms", "distilled"]
+    arms = [row.method for row in outcome.rows]
+    assert arms == ["plain", "hinton", "class-aware", "regions-nms", "regions"]
     for row in outcome.rows:
-        assert row.ours["map"] == results.arms[row.arm].spread("map")
-        found = results.gain_of(row.arm)
+        assert row.ours["map"] == results.variants[row.method].spread("map")
+        found = results.gain_of(row.method)
         assert row.gain == (None if found is None else found.map)
     assert len(outcome.orders) == 10
     first = outcome.orders[0]
@@ -93,7 +93,7 @@ def test_other_tables_share_the_run(table4, tmp_path, preloaded):
     assert "## Gain by object size" in (out / "figure4.md").read_text()
     assert "Gain by object size" in (out / "figure4.html").read_text("utf-8")
     table3 = Outcome.model_validate_json((out / "table3.json").read_text())
-    assert [row.arm for row in table3.rows] == ["baseline", "teacher", "distilled"]
+    assert [row.method for row in table3.rows] == ["plain", "teacher", "regions"]
     assert {order.data for order in table3.orders} == {"MS-COCO", "NUS-WIDE"}
     teacher, coco = table3.rows[1], table3.orders[1]
     assert (coco.lower, coco.higher) == ("S-Cls w/", "T-WDet (teacher)")
@@ -104,7 +104,7 @@ def test_other_tables_share_the_run(table4, tmp_path, preloaded):
 
 def test_killed_and_started_again(table4, tmp_path, preloaded):
     out = shutil.copytree(table4, tmp_path / "paper")
-    step = out / "runs" / "main" / "methods" / "hinton" / "stage2" / "seed-0"
+    step = out / "runs" / "main/students/hinton/32px/seed-0"
     for gone in (step, out / "runs" / "main" / "evaluate"):
         shutil.rmtree(gone)
     (out / "table4.json").unlink()
@@ -114,7 +114,7 @@ def test_killed_and_started_again(table4, tmp_path, preloaded):
     assert json.loads((step / "step.json").read_text())["status"] == "running"
     done = preloaded(*words("table4", out, *setting))
     assert done.code == 0, done.err
-    assert "hinton/stage2/seed-0 goes on" in done.err
+    assert "hinton/32px/seed-0 goes on" in done.err
     assert weights(out) == weights(table4)
     first, second = (json.loads((folder / "table4.json").read_text()) for folder in (out, table4))
     assert {**first, "created": ""} == {**second, "created": ""}
@@ -128,7 +128,7 @@ def test_table_5_has_two_runs_that_share_what_agrees(table4, tmp_path, preloaded
     assert plan.code == 0, plan.err
     assert "table5-edge_boxes: 0 steps done, 1 taken" in plan.err
     assert "table5-faster_rcnn: 0 steps done, 1 taken" in plan.err
-    assert plan.err.count("taken: baseline/seed-0") == 2
+    assert plan.err.count("taken: students/plain/32px/seed-0") == 2
     assert "teacher (" in plan.err  # as long as the other run's
     assert "proposals (?)" in plan.err
     assert "time to do: about" in plan.err

@@ -19,7 +19,7 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def wanted(finished_run):
-    return load_file(finished_run / "evaluate" / "predictions.safetensors")["distilled.0.test"]
+    return load_file(finished_run / "evaluate" / "predictions.safetensors")["regions.0.test"]
 
 
 def probabilities(path, scenes):
@@ -54,10 +54,10 @@ def test_what_the_file_knows(finished_run):
     assert (source.data, source.training_images, source.seed) == ("scenes", 64, 0)
     results = json.loads((finished_run / "results.json").read_text())
     for arm, value in (
-        ("distilled", metadata.metrics.test_map),
-        ("baseline", metadata.metrics.baseline_test_map),
+        ("regions", metadata.metrics.test_map),
+        ("plain", metadata.metrics.baseline_test_map),
     ):
-        assert value == pytest.approx(results["arms"][arm]["seeds"][0]["metrics"]["map"])
+        assert value == pytest.approx(results["variants"][arm]["seeds"][0]["metrics"]["map"])
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_model_card(finished_run, preloaded, tmp_path):
     card = (hub / "README.md").read_text("utf-8")
     head, _, body = card.removeprefix("---\n").partition("---\n")
     assert "library_name: timm" in head
-    arms = json.loads((finished_run / "results.json").read_text())["arms"]
-    for label, arm in (("plain student", "baseline"), ("this student", "distilled")):
+    arms = json.loads((finished_run / "results.json").read_text())["variants"]
+    for label, arm in (("plain student", "plain"), ("this student", "regions")):
         row = next(line for line in body.splitlines() if label in line)
         assert f"| {100 * arms[arm]['seeds'][0]['metrics']['map']:.1f} |" in row
     for part in ("## Use", "## Limits", "## Licence", "local-dir", "`scenes:`", "random"):

@@ -19,9 +19,9 @@ KILLS = {
     "teacher": (8, 20),
     "maps": (8,),
     "cache": (8,),
-    "baseline/seed-0": (9, 31),
-    "stage1/seed-0": (21,),
-    "stage2/seed-0": (14,),
+    "students/plain/32px/seed-0": (9, 31),
+    "features/regions/32px/seed-0": (21,),
+    "students/regions/32px/seed-0": (14,),
     "evaluate": (7,),
     "calibrate": (5,),
     "locate": (7,),
@@ -46,7 +46,7 @@ def test_killed_in_every_step(preloaded, finished_run, tmp_path):
             done = preloaded(*words(out), after=change, below=out / step)
             assert done.code == -signal.SIGKILL, f"{step} {change}: {done.err}"
             assert status(out / step) == "running"
-            if change == changes[-1] and step.startswith(("teacher", "baseline", "stage")):
+            if change == changes[-1] and step.startswith(("teacher", "students", "features")):
                 assert (out / step / "checkpoint.safetensors").exists()
                 assert not (out / step / "weights.safetensors").exists()
     done = preloaded(*words(out))
@@ -74,12 +74,12 @@ def test_killed_between_result_and_record(preloaded, finished_run, tmp_path):
 
 def test_killed_while_a_forced_step_is_thrown_away(preloaded, run_copy, finished_run):
     """A half-deleted step is never taken for a finished one."""
-    forced = train_words(run_copy, "--force", "baseline", verb="baseline")
-    done = preloaded(*forced, after=2, below=run_copy / "baseline")
+    forced = train_words(run_copy, "--force", "plain", verb="baseline")
+    done = preloaded(*forced, after=2, below=run_copy / "students/plain")
     assert done.code == -signal.SIGKILL
     done = preloaded(*train_words(run_copy, "--run.checkpoint_seconds", "0", verb="baseline"))
     assert done.code == 0, done.err
-    name = "baseline/seed-0/weights.safetensors"
+    name = "students/plain/32px/seed-0/weights.safetensors"
     assert (run_copy / name).read_bytes() == (finished_run / name).read_bytes()
 
 

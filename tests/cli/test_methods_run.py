@@ -17,16 +17,19 @@ NAMES = (
     "regions-nms",
 )  # fmt: skip
 ALL = ",".join([*NAMES, "regions"])  # the last one is the tiny recipe's own
-SHARED = ("proposals", "teacher", "maps", "cache", "baseline", "stage1", "stage2")
+SHARED = (
+    "proposals", "teacher", "maps", "cache", "students/plain", "features/regions",
+    "students/regions",
+)  # fmt: skip
 WIDE = ("--attention.levels", '["stride16", "final"]')
 KILLS = {
     # step, in the order of the plan: number of the change below its folder that never happens
-    "methods/maps": 7,  # one of two shards is there
-    "methods/hinton/stage2/seed-0": 21,
-    "methods/attention/stage2/seed-0": 21,
-    "methods/hint/stage1/seed-0": 14,
-    "methods/fitnets/stage2/seed-0": 14,
-    "methods/regions-nms/stage1/seed-0": 14,
+    "maps-compared": 7,  # one of two shards is there
+    "students/hinton/32px/seed-0": 21,
+    "students/attention/32px/seed-0": 21,
+    "features/hint/32px/seed-0": 14,
+    "students/fitnets/32px/seed-0": 14,
+    "features/regions-nms/32px/seed-0": 14,
 }
 
 
@@ -65,39 +68,44 @@ def test_methods_are_added_to_what_the_run_has(compared_run, finished_run):
     assert (compared_run / "maps" / "maps-00000.safetensors").read_bytes() == (
         finished_run / "maps" / "maps-00000.safetensors"
     ).read_bytes()
-    kept = load_file(compared_run / "methods" / "maps" / "maps-00000.safetensors")
+    kept = load_file(compared_run / "maps-compared" / "maps-00000.safetensors")
     assert set(kept) == {"final"}  # the level that the run itself does not keep
 
 
-def test_every_method_is_an_arm_with_its_gain(compared_run, finished_run):
+def test_every_method_is_a_variant_with_its_gain(compared_run, finished_run):
     results = read_results(compared_run / "results.json")
-    assert list(results.arms) == ["teacher", "baseline", *NAMES, "distilled"]
+    assert list(results.variants) == ["teacher", "plain", *NAMES, "regions"]
     assert list(results.gains) == list(NAMES)
-    assert {arm.seeds[0].updates for key, arm in results.arms.items() if key != "teacher"} == {16}
+    assert {arm.seeds[0].updates for key, arm in results.variants.items() if key != "teacher"} == {
+        16
+    }
     for name in NAMES:
-        arm, gain = results.arms[name], results.gain_of(name)
+        arm, gain = results.variants[name], results.gain_of(name)
         assert gain.per_seed[0] == pytest.approx(
-            arm.spread("map").mean - results.arms["baseline"].spread("map").mean
+            arm.spread("map").mean - results.variants["plain"].spread("map").mean
         )
         assert gain.map.low <= gain.map.mean <= gain.map.high
-        assert arm.parameters == results.arms["baseline"].parameters
+        assert arm.parameters == results.variants["plain"].parameters
     plain = read_results(finished_run / "results.json")
     assert results.gain == plain.gain
-    assert results.arms["distilled"].seeds[0].metrics == plain.arms["distilled"].seeds[0].metrics
-    assert results.arms["distilled"].label == "student with distillation (= regions)"
+    assert (
+        results.variants["regions"].seeds[0].metrics == plain.variants["regions"].seeds[0].metrics
+    )
+    label = "student with distillation (weighted regions + class-aware)"
+    assert results.variants["regions"].label == label
     assert plain.gains == {}
 
 
 def test_methods_differ_and_start_alike(compared_run):
     """Each trains another student; with one seed all have the plain student's batches."""
     found = weights(compared_run)
-    students = [v for name, v in found.items() if "stage2/" in name or "baseline/" in name]
+    students = [v for name, v in found.items() if name.startswith("students/")]
     assert len(set(students)) == len(students) == len(NAMES) + 2
     first = {
         name: json.loads((compared_run / folder / "events.jsonl").read_text().splitlines()[0])
         for name, folder in (
-            ("baseline", "baseline/seed-0"),
-            *((n, f"methods/{n}/stage2/seed-0") for n in ("hinton", "class-aware")),
+            ("plain", "students/plain/32px/seed-0"),
+            *((n, f"students/{n}/32px/seed-0") for n in ("hinton", "class-aware")),
         )
     }
     assert len({event["tags"] for event in first.values()}) == 1
@@ -120,7 +128,7 @@ def test_killed_in_the_steps_of_methods(preloaded, compared_run, tmp_path):
         done = preloaded(*words(out, verb="evaluate"), after=change, below=out / step)
         assert done.code == -signal.SIGKILL, f"{step}: {done.err}"
         assert json.loads((out / step / "step.json").read_text())["status"] == "running"
-        if step != "methods/maps":
+        if step != "maps-compared":
             assert (out / step / "checkpoint.safetensors").exists()
             assert not (out / step / "weights.safetensors").exists()
     done = preloaded(*words(out, verb="evaluate"))
@@ -141,7 +149,7 @@ def test_a_second_command_does_nothing(compared_run, preloaded):
 def test_a_changed_method_is_refused_by_its_own_name(compared_copy, preloaded):
     done = preloaded(*words(compared_copy, "--hinton.temperature", "5"))
     done.refused(
-        "methods/hinton/stage2/seed-0: hinton.temperature: 2.0 -> 5.0",
+        "students/hinton/32px/seed-0: hinton.temperature: 2.0 -> 5.0",
         "--force hinton --force fitnets-hinton",
     )
     before = weights(compared_copy)
@@ -152,57 +160,56 @@ def test_a_changed_method_is_refused_by_its_own_name(compared_copy, preloaded):
     assert done.code == 0, done.err
     after = weights(compared_copy)
     assert {name for name in after if after[name] != before.get(name)} == {
-        "methods/hinton/stage2/seed-0/weights.safetensors",
-        "methods/fitnets-hinton/stage2/seed-0/weights.safetensors",
+        "students/hinton/32px/seed-0/weights.safetensors",
+        "students/fitnets-hinton/32px/seed-0/weights.safetensors",
     }
 
 
 def test_a_run_without_methods_leaves_their_steps_alone(compared_copy, preloaded):
     done = preloaded(*train_words(compared_copy, verb="evaluate"))
     assert done.code == 0, done.err
-    assert (compared_copy / "methods" / "hinton" / "stage2" / "seed-0" / "step.json").exists()
+    assert (compared_copy / "students/hinton/32px/seed-0/step.json").exists()
     found = load_file(compared_copy / "evaluate" / "predictions.safetensors")
-    assert {key.split(".")[0] for key in found} == {"teacher", "baseline", "distilled"}
+    assert {key.split(".")[0] for key in found} == {"teacher", "plain", "regions"}
 
 
-def test_the_nms_method_is_the_recipe_with_nms(compared_copy, compared_run, preloaded):
-    """Selected from kept s', or while keeping it: the same first phase, bit for bit."""
-    nms = ("--stage1.selection", "nms", "--force", "cache", "--force", "stage1")
-    done = preloaded(*train_words(compared_copy, *nms, "--force", "stage2", verb="distill"))
+def test_another_own_method_takes_what_was_compared(compared_copy, compared_run, preloaded):
+    """The method of the run decides what is compared with it, not how students are trained."""
+    done = preloaded(*train_words(compared_copy, "--method", "regions-nms", verb="distill"))
     assert done.code == 0, done.err
-    name = "weights.safetensors"
-    for own, method in (("stage1", "regions-nms/stage1"), ("stage2", "regions-nms/stage2")):
-        found = (compared_copy / own / "seed-0" / name).read_bytes()
-        assert found == (compared_run / "methods" / method / "seed-0" / name).read_bytes()
+    assert "begins" not in done.err
+    done = preloaded(*train_words(compared_copy, "--method", "regions-nms", "--methods", "hinton"))
+    assert done.code == 0, done.err
+    assert weights(compared_copy) == weights(compared_run)
+    results = read_results(compared_copy / "results.json")
+    assert list(results.variants) == ["teacher", "plain", "hinton", "regions-nms"]
+    assert results.gain == read_results(compared_run / "results.json").gain_of("regions-nms")
 
 
 def test_an_online_teacher_serves_whole_map_methods_too(finished_run, tmp_path, preloaded):
     out = tmp_path / "run"
     for step in ("proposals", "teacher"):
         shutil.copytree(finished_run / step, out / step)
-    online = ("--stage1.teacher_maps", "online", "--stage1.enabled", "false")
+    online = ("--stage1.teacher_maps", "online", "--method", "class-aware")
     shorter = ("--stage1.optim.epochs", "0.5", "--attention.form", "paper")
     done = preloaded(
         *train_words(out, "--methods", "fitnets,attention", *online, *shorter, verb="evaluate")
     )
     assert done.code == 0, done.err
-    assert not (out / "maps").exists()
-    assert not (out / "methods" / "maps").exists()
-    events = {
-        name: (out / name / "seed-0" / "events.jsonl").read_text().splitlines()[-1]
-        for name in ("methods/hint/stage1", "methods/fitnets/stage2", "methods/attention/stage2")
+    assert not list(out.glob("maps*"))
+    folders = ("features/hint", "students/fitnets", "students/attention")
+    last = {
+        name: (out / name / "32px/seed-0/events.jsonl").read_text().splitlines()[-1]
+        for name in folders
     }
-    updates = {name: json.loads(line)["update"] + 1 for name, line in events.items()}
-    assert updates == {
-        "methods/hint/stage1": 4, "methods/fitnets/stage2": 4, "methods/attention/stage2": 8
-    }  # fmt: skip
+    assert [json.loads(last[name])["update"] + 1 for name in folders] == [4, 4, 8]
 
 
 @pytest.mark.parametrize(
     ("given", "texts"),
     [
         ("hintom", ("methods: unknown method 'hintom'", "Did you mean 'hinton'")),
-        ("hinton,hinton", ("a method is named twice",)),
+        ("hinton,hinton", ("one is named twice",)),
     ],
 )
 def test_wrong_names(tmp_path, preloaded, given, texts):

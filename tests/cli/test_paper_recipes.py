@@ -108,7 +108,7 @@ def moved(found, prefix, initial):
 def test_a_whole_run_ends_with_results_and_a_student(request, name):
     run = request.getfixturevalue(name)
     results = read_results(run.folder / "results.json")
-    assert {"teacher", "baseline", "distilled"} <= set(results.arms)
+    assert {"teacher", "plain", "regions"} <= set(results.variants)
     exported = run.facts("export")
     assert exported["largest_difference"] < 1e-4
     student = Predictor.load(run.folder / "export" / "student.onnx")
@@ -121,30 +121,33 @@ def test_a_whole_run_ends_with_results_and_a_student(request, name):
 
 @pytest.mark.slow
 def test_stage_1_of_the_paper_trains_convolutions_alone(paper):
-    found = paper.weights("stage1/seed-0")
-    assert all(name.startswith("backbone.net.features.") for name in found)
-    assert len(moved(found, "backbone.net.", STATE)) > 10
-    second = paper.weights("stage2/seed-0")
-    assert "soft.scale" in second
-    assert torch.equal(second["soft.scale"], torch.full((len(second["soft.scale"]),), 0.2))
+    found = paper.weights("features/regions/64px/seed-0")
+    assert len(moved(found, "student.backbone.net.", STATE)) > 10
+    fc6 = STATE["pre_logits.fc1.weight"].flatten(1)
+    assert torch.equal(found["student.neck.2.weight"], fc6)
+    second = paper.weights("students/regions/64px/seed-0")
+    scale = second["terms.class-aware.scale"]
+    assert torch.equal(scale, torch.full((len(scale),), 0.2))
 
 
 @pytest.mark.slow
 def test_the_released_code_trains_fc6_and_fc7_and_temperatures(released):
-    found = released.weights("stage1/seed-0")
-    assert len(moved(found, "backbone.net.", STATE)) > 10
+    found = released.weights("features/regions/64px/seed-0")
+    assert len(moved(found, "student.backbone.net.", STATE)) > 10
     for name, place in (("pre_logits.fc1", 2), ("pre_logits.fc2", 5)):
-        assert not torch.equal(found[f"neck.{place}.weight"], STATE[f"{name}.weight"].flatten(1))
-    scale = released.weights("stage2/seed-0")["soft.scale"]
+        assert not torch.equal(
+            found[f"student.neck.{place}.weight"], STATE[f"{name}.weight"].flatten(1)
+        )
+    scale = released.weights("students/regions/64px/seed-0")["terms.class-aware.scale"]
     assert (scale != 0.2).all()
     assert torch.allclose(scale, torch.tensor(0.2), atol=0.1)
 
 
 @pytest.mark.slow
 def test_hinton_too_asks_the_teacher_about_every_view(released):
-    record = json.loads((released.folder / "methods/hinton/stage2/seed-0/step.json").read_text())
+    record = json.loads((released.folder / "students/hinton/64px/seed-0/step.json").read_text())
     assert record["settings"]["teaching.predictions"] == "online"
-    assert "hinton" in read_results(released.folder / "results.json").arms
+    assert "hinton" in read_results(released.folder / "results.json").variants
 
 
 @pytest.mark.slow
@@ -152,11 +155,11 @@ def test_hinton_too_asks_the_teacher_about_every_view(released):
 def test_training_starts_from_the_given_weights(request, name):
     """A few updates leave the direction of weights; a network that lost them would have another."""
     run = request.getfixturevalue(name)
-    teacher, baseline = run.weights("teacher"), run.weights("baseline/seed-0")
+    teacher, baseline = run.weights("teacher"), run.weights("students/plain/64px/seed-0")
     fc6 = STATE["pre_logits.fc1.weight"].flatten(1)
     for found, trunk, fc in (
         (teacher, "backbone.net.", "heads.0.fc6.weight"),
-        (baseline, "classifier.backbone.net.", "classifier.neck.2.weight"),
+        (baseline, "student.backbone.net.", "student.neck.2.weight"),
     ):
         key = "features.28.weight"
         for value, initial in ((found[f"{trunk}{key}"], STATE[key]), (found[fc], fc6)):
@@ -166,9 +169,9 @@ def test_training_starts_from_the_given_weights(request, name):
 
 @pytest.mark.slow
 def test_both_arms_of_the_paper_have_the_same_number_of_updates(paper):
-    arms = read_results(paper.folder / "results.json").arms
-    updates = {name: arm.seeds[0].updates for name, arm in arms.items()}
-    assert updates["baseline"] == updates["distilled"] == 10
+    variants = read_results(paper.folder / "results.json").variants
+    updates = {name: variant.seeds[0].updates for name, variant in variants.items()}
+    assert updates["plain"] == updates["regions"] == 10
 
 
 def test_overrides_leave_the_choices_of_the_recipe_alone():

@@ -8,14 +8,19 @@ from boxless.training.files import WEIGHTS
 
 
 def test_profile_of_what_is_trained_now_reaches_the_report(run_copy):
-    before = (run_copy / "stage1" / "seed-0" / WEIGHTS).read_bytes()
-    words = train_words(run_copy, "--run.checkpoint_seconds", "0", "--profile", "--force", "stage1")
+    before = (run_copy / "features/regions/32px/seed-0" / WEIGHTS).read_bytes()
+    words = train_words(
+        run_copy, "--run.checkpoint_seconds", "0", "--profile", "--force", "regions"
+    )
     done = boxless(*words)
     assert done.code == 0, done.err
     steps = {step.name: step for step in read_results(run_copy / "results.json").steps}
     profiled = {name for name, step in steps.items() if step.profile is not None}
-    assert profiled == {"stage1/seed-0", "stage2/seed-0"}
-    for name, part in (("stage1/seed-0", "region loss"), ("stage2/seed-0", "distillation loss")):
+    assert profiled == {"features/regions/32px/seed-0", "students/regions/32px/seed-0"}
+    for name, part in (
+        ("features/regions/32px/seed-0", "region loss"),
+        ("students/regions/32px/seed-0", "distillation loss"),
+    ):
         found = steps[name].profile
         assert found.updates == 6  # eight but the first two
         assert {"loader", "forward", "backward", "optimiser", part} <= set(found.milliseconds)
@@ -24,7 +29,7 @@ def test_profile_of_what_is_trained_now_reaches_the_report(run_copy):
     page = (run_copy / "report.html").read_text("utf-8")
     assert "Where the time of an update went" in page
     assert page.count("region loss</th>") == 1
-    assert (run_copy / "stage1" / "seed-0" / WEIGHTS).read_bytes() == before
+    assert (run_copy / "features/regions/32px/seed-0" / WEIGHTS).read_bytes() == before
 
 
 def test_a_run_without_it_shows_no_profile(finished_run):

@@ -190,11 +190,11 @@ def test_values_of_overrides():
         {
             "student.weights": "my/file.safetensors",
             "stage1.levels": '["stride8", "final"]',
-            "stage1.enabled": "false",
+            "teaching.dropout": "false",
             "stage2.optim.lr": "1e-5",
         },
     )
     assert recipe.student.weights == "my/file.safetensors"
     assert recipe.stage1.levels == ("stride8", "final")
-    assert recipe.stage1.enabled is False
+    assert recipe.teaching.dropout is False
     assert recipe.stage2.optim.lr == 1e-5

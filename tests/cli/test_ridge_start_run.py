@@ -11,7 +11,7 @@ RIDGE = (
     "--stage1.adapter", "conv1x1", "--stage1.adapter_start", "ridge",
     "--stage1.optim.train_norm_statistics", "false",  # the fit sees what the first update sees
 )  # fmt: skip
-STAGE1, HINT = "stage1/seed-0", "methods/hint/stage1/seed-0"
+STAGE1, HINT = "features/regions/32px/seed-0", "features/hint/32px/seed-0"
 FITTED = "fit of Psi"
 
 
@@ -56,11 +56,13 @@ def test_killed_it_goes_on_without_a_second_fit(undisturbed, preloaded, tmp_path
 
 
 def test_a_fitted_regressor_begins_lower(undisturbed, preloaded, tmp_path):
-    out = copied(undisturbed, tmp_path / "run", "baseline", "stage1", "stage2")
+    out = copied(
+        undisturbed, tmp_path / "run", "students/plain", "students/regions", "features/regions"
+    )
     done = preloaded(*words(out, "evaluate", "--hint.adapter_start", "random"))
     assert done.code == 0, done.err
     assert FITTED not in done.err
-    assert "stage1/seed-0: done already" in done.err
+    assert "features/regions/32px/seed-0: done already" in done.err
     assert first_loss(undisturbed / HINT) < 0.9 * first_loss(out / HINT)
 
 

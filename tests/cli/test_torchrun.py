@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from several_runs import SPEC
 
 WEIGHTS = "weights.safetensors"
-TRAINED = ("teacher", "stage1/seed-0", "stage2/seed-0")
+TRAINED = ("teacher", "features/regions/32px/seed-0", "students/regions/32px/seed-0")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_the_first_process_alone_speaks_and_works(runs):
     told = log(runs, "two")
     record = json.loads((runs / "two" / "teacher" / "step.json").read_text())
     assert record["facts"]["processes"] == 2
-    assert told.count("teacher begins") == told.count("stage2/seed-0 done") == 1
+    assert told.count("teacher begins") == told.count("students/regions/32px/seed-0 done") == 1
     assert "process 1 of 2" not in told
 
 
@@ -70,21 +70,7 @@ def test_first_process_killed_and_gone_on_with_three(runs):
     assert killed[1] == 2, told
     assert "Traceback" not in told
     assert ended(runs, "on-three") == [0, 0, 0], log(runs, "on-three")
-    assert "baseline/seed-0 goes on" in log(runs, "on-three")
-
-
-def test_the_others_follow_what_the_first_has_measured(runs):
-    """Without its word they would hold another setting than it, and be refused."""
-    assert ended(runs, "auto") == [0, 0], log(runs, "auto")
-    assert log(runs, "auto").count("timing updates of the student") == 1
-    found = json.loads((runs / "auto" / "computing.json").read_text())
-    assert found["compile"] == "no"
-    assert found["images"] == 4  # of a batch of 8
-    assert "by one process, not by 2" in found["ways"][1]["left_out"]
-    mine, theirs = (
-        load_file(runs / name / "baseline/seed-0" / WEIGHTS) for name in ("auto", "undisturbed")
-    )
-    assert [key for key in theirs if not torch.equal(mine[key], theirs[key])] == []
+    assert "students/plain/32px/seed-0 goes on" in log(runs, "on-three")
 
 
 def torchrun(out, *words, restarts=0):
@@ -101,7 +87,7 @@ def torchrun(out, *words, restarts=0):
 
 
 def wait_for_checkpoint(out, process):
-    path = out / "baseline" / "seed-0" / "checkpoint.safetensors"
+    path = out / "students/plain/32px/seed-0" / "checkpoint.safetensors"
     end = time.monotonic() + 600  # a safety net: other work may hold the machine
     while not path.exists():
         assert process.poll() is None, process.stderr.read()
@@ -130,10 +116,11 @@ def test_a_killed_worker_is_started_again(runs, tmp_path):
     finally:
         process.kill()
     assert process.returncode == 0, err
-    assert "baseline/seed-0 begins" in err
-    assert "baseline/seed-0 goes on" in err
+    assert "students/plain/32px/seed-0 begins" in err
+    assert "students/plain/32px/seed-0 goes on" in err
     found, wanted = (
-        load_file(run / "baseline/seed-0" / WEIGHTS) for run in (out, runs / "undisturbed")
+        load_file(run / "students/plain/32px/seed-0" / WEIGHTS)
+        for run in (out, runs / "undisturbed")
     )
     assert [key for key in wanted if not torch.equal(found[key], wanted[key])] == []
 
@@ -149,8 +136,8 @@ def test_stopped_it_tells_how_to_go_on(tmp_path):
     finally:
         process.kill()
     assert process.returncode != 0
-    assert err.count("run the same command again to resume from the last checkpoint") == 1, err
-    assert '"status": "running"' in (out / "baseline" / "seed-0" / "step.json").read_text()
+    assert err.count("run the same command again to go on from the last checkpoint") == 1, err
+    assert '"status": "running"' in (out / "students/plain/32px/seed-0" / "step.json").read_text()
 
 
 @pytest.fixture

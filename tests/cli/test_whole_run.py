@@ -16,7 +16,8 @@ from boxless.metrics.calibration import load_calibration
 from boxless.report.results import read_results
 
 STEPS = (
-    "proposals", "teacher", "maps", "cache", "baseline/seed-0", "stage1/seed-0", "stage2/seed-0",
+    "proposals", "teacher", "maps", "cache", "students/plain/32px/seed-0",
+    "features/regions/32px/seed-0", "students/regions/32px/seed-0",
     "evaluate", "calibrate", "locate", "export", "report",
 )  # fmt: skip
 
@@ -41,23 +42,23 @@ def test_all_steps_are_recorded_and_nothing_half_done_stays(finished_run):
 
 def test_results_are_valid_and_agree_with_predictions(finished_run):
     results = read_results(finished_run / "results.json")
-    assert set(results.arms) == {"teacher", "baseline", "distilled"}
+    assert set(results.variants) == {"teacher", "plain", "regions"}
     assert results.data.images == {"train": 64, "held_out": 16, "test": 16}
-    baseline, distilled = results.arms["baseline"], results.arms["distilled"]
+    baseline, distilled = results.variants["plain"], results.variants["regions"]
     assert baseline.seeds[0].updates == distilled.seeds[0].updates == 16  # equal budgets
     assert baseline.parameters == distilled.parameters
     assert baseline.input_size == distilled.input_size == 32
     found = load_file(finished_run / "evaluate" / "predictions.safetensors")
     assert set(found) == {
         f"{arm}.0.{part}"
-        for arm in ("teacher", "baseline", "distilled")
+        for arm in ("teacher", "plain", "regions")
         for part in ("test", "held_out")
     }
     values = np.concatenate([v.ravel() for v in found.values()])
     assert np.isfinite(values).all()
     assert values.min() >= 0
     assert values.max() <= 1
-    assert found["distilled.0.test"].shape == (16, len(results.data.classes))
+    assert found["regions.0.test"].shape == (16, len(results.data.classes))
     steps = {step.name: step.status for step in results.steps}
     assert steps == dict.fromkeys(STEPS[:-1], "done")
 
@@ -107,8 +108,8 @@ def test_predict_needs_no_torch(finished_run, no_torch, tmp_path):
     assert done.code == 0, done.err
     row = json.loads(done.out)
     results = read_results(finished_run / "results.json")
-    wanted = load_file(finished_run / "evaluate" / "predictions.safetensors")["distilled.0.test"]
-    wanted = load_calibration(finished_run / "calibrate", "distilled", 0).apply(wanted)
+    wanted = load_file(finished_run / "evaluate" / "predictions.safetensors")["regions.0.test"]
+    wanted = load_calibration(finished_run / "calibrate", "regions", 0).apply(wanted)
     told = {entry["name"]: entry["probability"] for entry in row["labels"]}
     assert [told[c] for c in results.data.classes] == pytest.approx(list(wanted[3]), abs=1e-4)
 
@@ -142,9 +143,9 @@ def test_changed_settings_are_refused_field_by_field(finished_run):
     changes = ("--stage2.optim.lr", "0.5", "--student.dropout", "0.3")
     done = boxless(*train_words(finished_run, *changes))
     done.refused(
-        "baseline/seed-0: baseline.optim.lr: 0.001 -> 0.5 student.dropout: 0.1 -> 0.3 stage1",
-        "stage2.optim.lr: 0.001 -> 0.5",
-        "--force baseline --force stage1 --force stage2",
+        "students/plain/32px/seed-0: stage2.optim.lr: 0.001 -> 0.5 student.dropout: 0.1 -> 0.3",
+        "features/regions/32px/seed-0: student.dropout: 0.1 -> 0.3",
+        "--force regions --force plain",
     )
     assert "teacher:" not in done.err
     assert contents(finished_run) == before
@@ -167,17 +168,17 @@ def changed_steps(before: dict, after: dict) -> set[str]:
 
 def test_forcing_a_step_redoes_it_and_what_depends_on_it(run_copy, preloaded):
     before = contents(run_copy)
-    done = preloaded(*train_words(run_copy, "--force", "stage1", verb="evaluate"))
+    done = preloaded(*train_words(run_copy, "--force", "regions", verb="evaluate"))
     assert done.code == 0, done.err
     after = contents(run_copy)
-    redone = {"stage1/seed-0", "stage2/seed-0", "evaluate"}
+    redone = {"features/regions/32px/seed-0", "students/regions/32px/seed-0", "evaluate"}
     # beyond the asked step, made from what was thrown away
     stale = {"calibrate", "locate", "export", "report"}
     # "." is recipe.toml: checkpoint_seconds
     assert changed_steps(before, after) == redone | stale | {"."}
     assert not any((run_copy / step / "step.json").exists() for step in stale)
-    for step in ("stage1", "stage2"):
-        name = f"{step}/seed-0/weights.safetensors"
+    for step in ("features/regions", "students/regions"):
+        name = f"{step}/32px/seed-0/weights.safetensors"
         assert after[name][1] == before[name][1]  # the same again, bit for bit
 
 
@@ -186,24 +187,25 @@ def test_more_seeds_add_only_themselves(run_copy, preloaded):
     done = preloaded(*train_words(run_copy, "--seeds", "2", "--run.checkpoint_seconds", "0"))
     assert done.code == 0, done.err
     after = contents(run_copy)
-    added = {f"{step}/seed-1" for step in ("baseline", "stage1", "stage2")}
+    folders = ("students/plain", "features/regions", "students/regions")
+    added = {f"{step}/32px/seed-1" for step in folders}
     measured = {"evaluate", "calibrate", "locate", "export", "report"}
     assert changed_steps(before, after) == added | measured | {"."}
     assert all((run_copy / step / "weights.safetensors").exists() for step in added)
     results = read_results(run_copy / "results.json")
-    assert [seed.seed for seed in results.arms["distilled"].seeds] == [0, 1]
+    assert [seed.seed for seed in results.variants["regions"].seeds] == [0, 1]
     assert len(results.gain.per_seed) == 2
-    for arm in ("baseline", "distilled"):
+    for arm in ("plain", "regions"):
         for name in ("calibration", "looking"):
-            assert all(getattr(seed, name) for seed in results.arms[arm].seeds)
-    first = before["stage2/seed-0/weights.safetensors"][1]
-    assert after["stage2/seed-1/weights.safetensors"][1] != first
+            assert all(getattr(seed, name) for seed in results.variants[arm].seeds)
+    first = before["students/regions/32px/seed-0/weights.safetensors"][1]
+    assert after["students/regions/32px/seed-1/weights.safetensors"][1] != first
 
 
 VERBS = {
     "teacher": {"proposals", "teacher"},
     "cache": {"proposals", "teacher", "maps", "cache"},
-    "baseline": {"baseline/seed-0"},
+    "baseline": {"students/plain/32px/seed-0"},
     "distill": set(STEPS[:7]),
     "evaluate": set(STEPS[:8]),
     "calibrate": set(STEPS[:9]),
@@ -233,7 +235,7 @@ def test_every_verb_brings_a_run_to_its_step(tmp_path, preloaded):
 def test_baseline_alone_needs_no_teacher(tmp_path, preloaded):
     out = tmp_path / "run"
     assert preloaded(*train_words(out, verb="baseline")).code == 0
-    assert {p.name for p in out.iterdir()} == {"recipe.toml", "baseline"}
+    assert {p.name for p in out.iterdir()} == {"recipe.toml", "students"}
 
 
 def test_the_report_can_be_written_again(run_copy, preloaded):

@@ -61,6 +61,8 @@ def test_a_page_shows_the_loop():
 def settings_of(words):
     """Dotted settings that a command was given beside its own options."""
     _, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+    taken = bound.arguments.get("images", ())  # a hyphen alone is standard input
+    assert not [word for word in taken if len(word) > 1 and word.startswith("-")], words
     return parse_overrides(bound.arguments.get("overrides", ()))
 
 

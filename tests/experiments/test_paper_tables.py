@@ -42,7 +42,7 @@ def test_one_model_has_one_number_in_all_tables():
         for row in load_table(name).own_rows:
             for data, values in row.paper.items():
                 found.setdefault((row.method, data), set()).add(values["map"])
-    assert found["baseline", "MS-COCO"] == {70.9}
+    assert found["plain", "MS-COCO"] == {70.9}
     assert found["regions", "MS-COCO"] == {74.6}
     assert found["regions", "NUS-WIDE"] == {60.1}
     assert all(len(values) == 1 for values in found.values())

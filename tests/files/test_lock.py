@@ -32,7 +32,7 @@ def other(tmp_path):
 
 def test_the_second_is_told(tmp_path, other):
     with (
-        pytest.raises(RunError, match=r"worked on by another process: \d+ \(.*python"),
+        pytest.raises(RunError, match="worked on by another process"),
         held(tmp_path),
     ):
         pass

@@ -69,7 +69,7 @@ def test_a_diverged_student_is_named():
 
 def test_it_is_read_back(tmp_path):
     entry = {"seed": 2, "temperatures": [1.5, 2.0], "thresholds": [0.3, 0.4]}
-    (tmp_path / FILE_NAME).write_text(json.dumps({"arms": {"distilled": [entry]}}))
+    (tmp_path / FILE_NAME).write_text(json.dumps({"variants": {"distilled": [entry]}}))
     found = load_calibration(tmp_path, "distilled", 2)
     assert found == Calibration((1.5, 2.0), (0.3, 0.4))
     for arm, seed in (("distilled", 1), ("baseline", 2)):
@@ -77,7 +77,7 @@ def test_it_is_read_back(tmp_path):
             load_calibration(tmp_path, arm, seed)
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]", '{"arms": {"distilled": [{"seed": 1}]}}'])
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"variants": {"distilled": [{"seed": 1}]}}'])
 def test_a_missing_or_damaged_file_is_named(tmp_path, text):
     if text is not None:
         (tmp_path / FILE_NAME).write_text(text)

@@ -235,13 +235,12 @@ def test_convention_displacement_by_architecture():
 def test_convention_unit_offset_of_flipped_maps(lite0):
     """A map mirrored after it was computed looks to the left by as much, and down as before."""
     flipped = torch.tensor([False, True])
-    offset = displacements(lite0, "stride16", 128, flipped, 2)
+    offset = displacements(lite0, "stride16", 128, like=torch.zeros(2, 4), flipped=flipped)
     shift = 7.5 / 128
     expected = torch.tensor([[shift] * 4, [-shift, shift, -shift, shift]])
     torch.testing.assert_close(offset[:, 0], expected)
-    torch.testing.assert_close(
-        displacements(lite0, "stride16", 128, None, 3), torch.full((3, 1, 4), shift)
-    )
+    plain = displacements(lite0, "stride16", 128, like=torch.zeros(3, 5, 4))
+    torch.testing.assert_close(plain, torch.full((3, 1, 4), shift))
 
 
 def test_displacement_of_final_is_that_of_the_last_stride(lite0):

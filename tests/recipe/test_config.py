@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from boxless.errors import ConfigError
 from boxless.recipe.recipe_files import builtin_recipes, dotted, known_keys, load_recipe, validate
-from boxless.recipe.schema import OptimConfig, Recipe
+from boxless.recipe.schema import Recipe
+from boxless.recipe.sections import OptimConfig
 
 
 def values(**changed):
@@ -50,7 +51,11 @@ def test_smallest_recipe_is_valid():
         ({"teacher__bins": "7"}, ["teacher.bins:", "valid integer", "found '7'"]),
         ({"teacher__bins": 7.5}, ["teacher.bins:", "integer", "found 7.5"]),
         ({"student__backbone": 5}, ["student.backbone:", "valid string", "found 5"]),
-        ({"stage1__enabled": "yes"}, ["stage1.enabled:", "valid boolean", "found 'yes'"]),
+        ({"teaching__dropout": "yes"}, ["teaching.dropout:", "valid boolean", "found 'yes'"]),
+        ({"stage1__enabled": False}, ["no such setting any more", "method = 'class-aware'"]),
+        ({"stage1__selection": "nms"}, ["no such setting any more", "method = 'regions-nms'"]),
+        ({"run__maps_gib": 1.0}, ["no such setting any more", "teacher_maps = 'online'"]),
+        ({"run__precision": "auto"}, ["run.precision:", "'no', 'fp16' or 'bf16'", "found 'auto'"]),
         ({"teacher__dropout": 1.0}, ["teacher.dropout:", "less than 1", "found 1.0"]),
         ({"stage2__optim__lr": 0}, ["stage2.optim.lr:", "greater than 0", "found 0"]),
         ({"stage2__optim__lr": float("inf")}, ["stage2.optim.lr:", "finite"]),
@@ -102,14 +107,10 @@ def test_recipes_do_not_change():
         recipe.teacher.bins = 3
 
 
-def test_baseline_has_the_budget_of_both_stages():
-    recipe = validate(values(stage1__optim__epochs=3, stage2__optim__epochs=4.5), "here")
-    assert recipe.baseline_optim().epochs == 7.5
-    assert recipe.baseline_optim().lr == recipe.stage2.optim.lr
-    alone = validate(values(stage1__enabled=False, stage2__optim__epochs=4), "here")
-    assert alone.baseline_optim().epochs == 4
-    own = validate(values(baseline__optim={"epochs": 2, "lr": 0.5}), "here")
-    assert own.baseline_optim() == OptimConfig(epochs=2.0, lr=0.5)
+def test_epochs_become_updates():
+    optim = OptimConfig(epochs=1.5, batch_size=4)
+    assert optim.updates(10) == 4
+    assert optim.updates(1) == 1
 
 
 def test_every_setting_is_described():

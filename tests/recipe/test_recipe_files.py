@@ -26,7 +26,7 @@ def test_unknown_recipe_names_close_ones():
         ("teacher.optim.lr", "1e-2", 0.01),
         ("teacher.optim.epochs", "4", 4.0),
         ("run.seeds", "3", 3),
-        ("stage1.enabled", "false", False),
+        ("teaching.dropout", "false", False),
         ("stage1.levels", '["stride8", "final"]', ("stride8", "final")),
         ("student.backbone", "test_vit", "test_vit"),
         ("student.backbone", '"test_vit"', "test_vit"),
@@ -44,7 +44,7 @@ def test_overrides(key, text, expected):
 
 def test_override_makes_an_optional_section():
     recipe = load_recipe("demo", {"baseline.optim.epochs": "9", "baseline.optim.lr": "0.1"})
-    assert (recipe.baseline_optim().epochs, recipe.baseline_optim().lr) == (9.0, 0.1)
+    assert (recipe.baseline.optim.epochs, recipe.baseline.optim.lr) == (9.0, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,8 @@ def test_override_makes_an_optional_section():
         ({"epochs": "1"}, r"unknown setting 'epochs'.*teacher"),
         ({"teacher": "1"}, "unknown setting 'teacher'"),
         ({"teacher.bins": "many"}, r"teacher.bins: .*integer.*found 'many'"),
-        ({"stage1.enabled": "True"}, r"stage1.enabled: .*boolean.*found 'True'"),
+        ({"teaching.dropout": "True"}, r"teaching.dropout: .*boolean.*found 'True'"),
+        ({"stage1.enabled": "false"}, "there is no setting 'stage1.enabled' any more"),
         ({"teacher.optim.lr": "2020-01-01"}, r"teacher.optim.lr: .*number"),
         ({"baseline.optim.lr": "1.0"}, "baseline.optim.epochs: missing"),
     ],

@@ -32,7 +32,7 @@ def calibrated(value: dict, *, fitted: bool = True) -> dict:
     value = copy.deepcopy(value)
     K = len(value["data"]["classes"])
     interval = {"mean": 0.1, "low": 0.05, "high": 0.15, "level": 0.95, "draws": 100}
-    for arm in value["arms"].values():
+    for arm in value["variants"].values():
         for place, seed in enumerate(arm["seeds"]):
             seed["calibration"] = {
                 "fitted": fitted,
@@ -70,11 +70,11 @@ def test_they_are_written_and_read_back(make, tmp_path):
 def test_rows_are_means_over_seeds(make):
     results = parse_results(calibrated(make(seeds=2)))
     rows = {row.key: row.cells for row in calibration_rows(results)}
-    assert rows["distilled"][1:3] == ("61.0 ± 1.4", "64.0 ± 1.4")
-    assert rows["distilled"][5:] == ("3.0 ± 0.0", "1.0 ± 0.0", "0.030", "0.010")
+    assert rows["regions"][1:3] == ("61.0 ± 1.4", "64.0 ± 1.4")
+    assert rows["regions"][5:] == ("3.0 ± 0.0", "1.0 ± 0.0", "0.030", "0.010")
     looking = {row.key: row.cells for row in localization_rows(results)}
-    assert looking["baseline"][1:4] == ("55.0 ± 7.1", "60.0 ± 0.0", "25.0 ± 0.0")
-    assert looking["baseline"][4] == looking[""][4]  # nothing measured: a dash
+    assert looking["plain"][1:4] == ("55.0 ± 7.1", "60.0 ± 0.0", "25.0 ± 0.0")
+    assert looking["plain"][4] == looking[""][4]  # nothing measured: a dash
     assert looking[""][1] == "58.0"
 
 
@@ -88,11 +88,11 @@ def test_without_held_out_images_there_is_nothing_to_show(make):
 
 def test_a_wrong_number_of_thresholds_is_named(make):
     value = calibrated(make())
-    value["arms"]["distilled"]["seeds"][1]["calibration"]["thresholds"] = [0.5]
-    with pytest.raises(RunError, match=r"distilled, seed 1: calibration.thresholds has 1 values"):
+    value["variants"]["regions"]["seeds"][1]["calibration"]["thresholds"] = [0.5]
+    with pytest.raises(RunError, match=r"regions, seed 1: calibration.thresholds has 1 values"):
         parse_results(value)
     value = calibrated(make())
-    value["arms"]["distilled"]["seeds"][1]["calibration"]["temperatures"][0] = 0.0
+    value["variants"]["regions"]["seeds"][1]["calibration"]["temperatures"][0] = 0.0
     with pytest.raises(RunError, match="temperatures"):
         parse_results(value)
 

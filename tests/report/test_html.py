@@ -116,7 +116,7 @@ def test_everything_is_escaped(make, tmp_path):
     evil = "<script>alert('$x$')</script>"
     value["data"]["classes"][1] = evil
     value["data"]["name"] = '"><img src=x>'
-    value["arms"]["teacher"]["label"] = "<q>&"
+    value["variants"]["teacher"]["label"] = "<q>&"
     value["recipe"]["<i>"] = "<u>"
     value["environment"]["cpu"] = "</table>"
     value["steps"][0]["name"] = '"><s>'
@@ -136,7 +136,7 @@ def test_a_picture_without_boxes(make, tmp_path):
 
 def test_a_single_seed_without_gain_curves_or_gallery(make, tmp_path):
     value = make(seeds=1, gain=False) | {"recall": None, "steps": [], "environment": {}}
-    value["arms"]["teacher"]["localization"] = None
+    value["variants"]["teacher"]["localization"] = None
     text, page = write(tmp_path, value, curves={}, gallery=[])
     assert "compares nothing" in page.text
     assert 'id="learning"' not in text
@@ -146,7 +146,7 @@ def test_a_single_seed_without_gain_curves_or_gallery(make, tmp_path):
 
 def test_a_class_without_positives_is_a_dash(make, tmp_path):
     value = make()
-    for arm in value["arms"].values():
+    for arm in value["variants"].values():
         for seed in arm["seeds"]:
             seed["metrics"]["per_class_ap"][2] = None
     value["gain"]["per_class"][2] = None

@@ -22,7 +22,7 @@ from boxless.report.tables import (
 def value(make):
     """Two seeds; the method ``hinton`` gains 2 points on one seed and loses 1 on the other."""
     found = make()
-    found["arms"]["hinton"] = {**copy.deepcopy(found["arms"]["baseline"]), "label": "Hinton's"}
+    found["variants"]["hinton"] = {**copy.deepcopy(found["variants"]["plain"]), "label": "Hinton's"}
     gain = copy.deepcopy(found["gain"])
     gain["map"] |= {"mean": 0.005, "low": -0.012, "high": 0.031}
     gain["per_seed"] = [0.02, -0.01]
@@ -35,8 +35,8 @@ def test_rows_stand_beside_the_plain_student(value):
     nothing = "\N{EN DASH}"
     minus = "\N{MINUS SIGN}"
     assert rows == {
-        "baseline": ("Student, plain", "61.0 ± 1.4", nothing, nothing, nothing, "100"),
-        "distilled": ("Student, distilled", "66.0 ± 1.4", "+5.0", "+2.1 to +7.9", "2 of 2", "100"),
+        "plain": ("Student, plain", "61.0 ± 1.4", nothing, nothing, nothing, "100"),
+        "regions": ("Student, distilled", "66.0 ± 1.4", "+5.0", "+2.1 to +7.9", "2 of 2", "100"),
         "hinton": ("Hinton's", "61.0 ± 1.4", "+0.5", f"{minus}1.2 to +3.1", "1 of 2", "100"),
     }
 
@@ -52,7 +52,7 @@ def test_a_run_without_methods_shows_none(make):
 def test_gain_of_any_arm(value):
     results = parse_results(value)
     assert results.gain_of("hinton").map.mean == 0.005
-    assert results.gain_of("distilled") == results.gain
+    assert results.gain_of("regions") == results.gain
     assert results.gain_of("teacher") is None
 
 
@@ -67,8 +67,8 @@ def test_faults_name_the_method(value):
     short["gains"]["hinton"]["per_class"] = [0.1]
     with pytest.raises(RunError, match=r"gains\.hinton\.per_class has 1 values"):
         parse_results(short)
-    del lost["arms"]["hinton"]
-    with pytest.raises(RunError, match=r"gains\.hinton is given, but the arm 'hinton' is not"):
+    del lost["variants"]["hinton"]
+    with pytest.raises(RunError, match=r"gains\.hinton is given, but the variant 'hinton' is not"):
         parse_results(lost)
 
 

@@ -21,9 +21,9 @@ def test_classes_are_sorted_by_training_frequency(make):
 
 def test_gains_pair_the_seeds_that_both_students_have(make):
     value = make(seeds=3)
-    value["arms"]["baseline"]["seeds"].pop(1)
-    value["arms"]["distilled"]["seeds"].reverse()
-    value["arms"]["distilled"]["seeds"][0]["metrics"]["per_class_ap"][0] = None
+    value["variants"]["plain"]["seeds"].pop(1)
+    value["variants"]["regions"]["seeds"].reverse()
+    value["variants"]["regions"]["seeds"][0]["metrics"]["per_class_ap"][0] = None
     gains = class_plots.seed_gains(parse_results(value))
     assert gains[0] == [pytest.approx(0.05)]
     assert gains[1] == [pytest.approx(0.05)] * 2

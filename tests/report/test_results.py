@@ -19,9 +19,9 @@ def test_written_results_come_back_equal(make, tmp_path):
 def test_the_file_holds_the_documented_keys(make, tmp_path):
     write_results(tmp_path / "results.json", parse_results(make()))
     value = json.loads((tmp_path / "results.json").read_text())
-    assert value["schema"] == 1
-    assert value["arms"]["baseline"]["seeds"][0]["metrics"]["f1"]["all"]["or"] == 0.5
-    summary = value["arms"]["baseline"]["summary"]
+    assert value["schema"] == 2
+    assert value["variants"]["plain"]["seeds"][0]["metrics"]["f1"]["all"]["or"] == 0.5
+    summary = value["variants"]["plain"]["summary"]
     assert summary["map"]["n"] == 2
     assert summary["map"]["mean"] == pytest.approx(0.61)
     assert summary["map"]["std"] == pytest.approx(statistics.stdev([0.60, 0.62]))
@@ -30,24 +30,24 @@ def test_the_file_holds_the_documented_keys(make, tmp_path):
 
 def test_a_stored_summary_never_overrides_the_seeds(make):
     value = make()
-    value["arms"]["baseline"]["summary"] = {"map": {"mean": 0.99, "std": 0.0, "n": 7}}
-    assert parse_results(value).arms["baseline"].spread("map").mean == pytest.approx(0.61)
+    value["variants"]["plain"]["summary"] = {"map": {"mean": 0.99, "std": 0.0, "n": 7}}
+    assert parse_results(value).variants["plain"].spread("map").mean == pytest.approx(0.61)
 
 
 def test_one_seed_has_no_spread(make):
-    assert parse_results(make(seeds=1)).arms["distilled"].spread("map").std is None
+    assert parse_results(make(seeds=1)).variants["regions"].spread("map").std is None
 
 
 def test_per_class_mean_skips_missing_values(make):
     value = make()
     for number, ap in enumerate([[0.4, None, 0.2], [0.6, None, None]]):
-        value["arms"]["baseline"]["seeds"][number]["metrics"]["per_class_ap"] = ap
-    assert parse_results(value).arms["baseline"].per_class_ap() == [0.5, None, 0.2]
+        value["variants"]["plain"]["seeds"][number]["metrics"]["per_class_ap"] = ap
+    assert parse_results(value).variants["plain"].per_class_ap() == [0.5, None, 0.2]
 
 
-@pytest.mark.parametrize("schema", [2, None, "1"])
+@pytest.mark.parametrize("schema", [1, None, "2"])
 def test_another_schema_is_refused_with_both_numbers(make, schema):
-    with pytest.raises(RunError, match="schema 1") as caught:
+    with pytest.raises(RunError, match="schema 2") as caught:
         parse_results(make() | {"schema": schema}, source="old.json")
     assert repr(schema) in caught.value.message
     assert caught.value.message.startswith("old.json")
@@ -64,10 +64,10 @@ def change(value, path, new):
 @pytest.mark.parametrize(
     ("path", "new", "message"),
     [
-        (("arms", "baseline", "seeds", 0, "metrics", "map"), 70.9, "map.*less than or equal to 1"),
-        (("arms", "baseline", "seeds", 0, "metrics", "map"), float("nan"), "finite"),
-        (("arms", "baseline", "seeds"), [], "at least 1"),
-        (("arms", "baseline", "colour"), "red", "colour.*not permitted"),
+        (("variants", "plain", "seeds", 0, "metrics", "map"), 70.9, "map.*less than or equal to 1"),
+        (("variants", "plain", "seeds", 0, "metrics", "map"), float("nan"), "finite"),
+        (("variants", "plain", "seeds"), [], "at least 1"),
+        (("variants", "plain", "colour"), "red", "colour.*not permitted"),
         (("data", "train_positives"), [1], "train_positives has 1 values, but there are 3"),
         (("gain", "per_class"), [0.1], "per_class has 1 values, but there are 3"),
         (("recall", "rows", 0, "recalls"), [0.5], "recall of edge boxes has 1 values.*2 counts"),
@@ -83,15 +83,15 @@ def test_a_wrong_value_is_named_with_its_place(make, path, new, message):
 
 def test_a_gain_needs_both_students(make):
     value = make()
-    del value["arms"]["baseline"]
-    with pytest.raises(RunError, match="'baseline' is not in arms"):
+    del value["variants"]["plain"]
+    with pytest.raises(RunError, match="'plain' is not in variants"):
         parse_results(value)
 
 
 def test_an_absent_and_a_broken_file_are_told_apart(tmp_path):
     with pytest.raises(RunError, match="cannot read"):
         read_results(tmp_path / "none.json")
-    (tmp_path / "half.json").write_text('{"schema": 1,\n "boxless"')
+    (tmp_path / "half.json").write_text('{"schema": 2,\n "boxless"')
     with pytest.raises(RunError, match=r"half\.json:2: expected JSON"):
         read_results(tmp_path / "half.json")
     (tmp_path / "list.json").write_text("[]")

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from boxless.report import arms, calibration, localization, part, results
+from boxless.report import calibration, localization, part, results, variants
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "results-schema.md").read_text("utf-8")
 MODELS = [
     results.Results, results.Data, results.Gain, part.Interval, results.Step, results.Profile,
-    results.Recall, results.RecallRow, arms.Arm, arms.SeedResult, arms.Metrics, arms.F1Table,
-    arms.F1, arms.Localization, arms.Spread, calibration.SeedCalibration,
+    results.Recall, results.RecallRow, variants.VariantResult, variants.SeedResult,
+    variants.Metrics, variants.F1Table,
+    variants.F1, variants.Localization, variants.Spread, calibration.SeedCalibration,
     calibration.CalibrationFigures, calibration.BeforeAfter, calibration.CurvePair,
     calibration.Curve, localization.SeedMapLocalization, localization.MapLocalization,
 ]  # fmt: skip

@@ -18,8 +18,8 @@ def printed(results, width=100):
 
 def test_rows_hold_mean_and_spread_over_seeds(make):
     rows = {row.key: row.cells for row in table_rows(parse_results(make()))}
-    assert list(rows) == ["teacher", "baseline", "distilled", "gain"]
-    assert rows["baseline"] == (
+    assert list(rows) == ["teacher", "plain", "regions", "gain"]
+    assert rows["plain"] == (
         "Student, plain",
         "61.0 ± 1.4",
         "50.0 ± 0.0",
@@ -42,13 +42,13 @@ def test_one_seed_shows_no_spread(make):
 
 def test_without_gain_there_is_no_gain_row(make):
     results = parse_results(make(gain=False))
-    assert [row.key for row in table_rows(results)] == ["teacher", "distilled"]
+    assert [row.key for row in table_rows(results)] == ["teacher", "regions"]
     assert "interval" not in results_markdown(results)
 
 
 def test_markdown_is_a_table_of_equal_rows(make):
     value = make()
-    value["arms"]["teacher"]["label"] = "a | b"
+    value["variants"]["teacher"]["label"] = "a | b"
     lines = results_markdown(parse_results(value)).splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert len(table) == 6
@@ -66,17 +66,17 @@ def test_the_terminal_table_fits_eighty_columns_and_keeps_its_numbers(make):
 
 def test_long_labels_do_not_squeeze_the_terminal_table(make):
     value = make()
-    value["arms"]["baseline"]["label"] = "student without distillation of any kind at all"
-    value["arms"]["baseline@192"] = value["arms"]["baseline"]
+    value["variants"]["plain"]["label"] = "student without distillation of any kind at all"
+    value["variants"]["plain@192"] = value["variants"]["plain"]
     text = printed(parse_results(value), width=80)
     assert text.count("61.0 ± 1.4") == 2
-    assert "baseline@192" in text
+    assert "plain@192" in text
     assert "2 min 00 s" in text
 
 
 def test_names_are_not_read_as_markup(make):
     value = make()
-    value["arms"]["[red]T[/red]"] = value["arms"]["teacher"]
+    value["variants"]["[red]T[/red]"] = value["variants"]["teacher"]
     assert "[red]T[/red]" in printed(parse_results(value), width=160)
 
 
@@ -145,14 +145,14 @@ def test_the_sentence_names_images_draws_and_seeds(make):
 def test_unequal_budgets_are_said(make):
     value = make()
     assert wording.budget(parse_results(value)) == "Both had 100 optimiser updates per seed."
-    value["arms"]["distilled"]["seeds"][0]["updates"] = 250
+    value["variants"]["regions"]["seeds"][0]["updates"] = 250
     assert wording.budget(parse_results(value)).endswith("100 without, 250 with.")
 
 
 def test_a_metric_that_no_seed_has_is_a_dash(make):
     value = make()
-    for seed in value["arms"]["baseline"]["seeds"]:
+    for seed in value["variants"]["plain"]["seeds"]:
         seed["metrics"]["f1"]["all"] = dict.fromkeys(seed["metrics"]["f1"]["all"])
     rows = {row.key: row.cells for row in table_rows(parse_results(value))}
-    assert rows["baseline"][2] == "\N{EN DASH}"
+    assert rows["plain"][2] == "\N{EN DASH}"
     assert rows["gain"][2] == "\N{EN DASH}"

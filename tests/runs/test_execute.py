@@ -27,7 +27,7 @@ class Steps:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.settings = {name: {"x": 1} for name in ("teacher", "cache", "baseline", "evaluate")}
+        self.settings = {name: {"x": 1} for name in ("teacher", "cache", "plain", "evaluate")}
         self.failing: dict[str, BaseException] = {}
 
     def plan(self, _):
@@ -41,7 +41,7 @@ class Steps:
 
             return act
 
-        needs = {"teacher": (), "cache": ("teacher",), "baseline": (), "evaluate": ("cache",)}
+        needs = {"teacher": (), "cache": ("teacher",), "plain": (), "evaluate": ("cache",)}
         return [
             Step(name, name, self.settings[name], need, action(name), cheap=name == "evaluate")
             for name, need in needs.items()
@@ -63,14 +63,14 @@ def carry_out(run, steps, **options) -> list[str]:
 
 
 def test_everything_once(run, steps):
-    assert carry_out(run, steps) == ["teacher", "cache", "baseline", "evaluate"]
+    assert carry_out(run, steps) == ["teacher", "cache", "plain", "evaluate"]
     assert carry_out(run, steps) == []
     assert read_record(run.folder / "cache").seconds == 1.5
 
 
 def test_until_and_only(run, steps):
     assert carry_out(run, steps, until="cache") == ["teacher", "cache"]
-    assert carry_out(run, steps, until="baseline", only=True) == ["baseline"]
+    assert carry_out(run, steps, until="plain", only=True) == ["plain"]
     assert carry_out(run, steps) == ["evaluate"]
 
 
@@ -81,7 +81,7 @@ def test_only_does_what_it_needs(run, steps):
 def test_force_redoes_dependents_alone(run, steps):
     carry_out(run, steps)
     assert carry_out(run, steps, force=["cache"]) == ["cache", "evaluate"]
-    assert carry_out(run, steps, force=["baseline"]) == ["baseline"]
+    assert carry_out(run, steps, force=["plain"]) == ["plain"]
     assert carry_out(run, steps, force=["teacher"]) == ["teacher", "cache", "evaluate"]
 
 
@@ -115,7 +115,7 @@ def test_a_step_that_is_being_worked_on_is_refused(run, steps):
     with held(run.folder / "teacher"), pytest.raises(RunError, match="worked on"):
         carry_out(run, steps, force=["teacher"])
     assert (run.folder / "teacher" / "result").exists()
-    assert carry_out(run, steps) == ["cache", "baseline", "evaluate"]
+    assert carry_out(run, steps) == ["cache", "plain", "evaluate"]
 
 
 def test_a_cheap_step_follows_its_inputs_unasked(run, steps):
@@ -149,7 +149,7 @@ def test_failures_keep_finished_steps(run, steps, error, kind, text):
     assert read_record(run.folder / "teacher").status == "done"
     assert read_record(run.folder / "cache").status == "running"
     steps.failing.clear()
-    assert carry_out(run, steps) == ["cache", "baseline", "evaluate"]
+    assert carry_out(run, steps) == ["cache", "plain", "evaluate"]
 
 
 def test_leftovers_of_a_killed_attempt_are_swept_up(run, steps):
@@ -177,20 +177,22 @@ def test_damaged_records(tmp_path, text):
 
 
 def test_records_survive_a_round_trip(tmp_path):
-    record = StepRecord("a/b", {"x": 1.5, "l": ["a"]}, {"data": "f00d"}, facts={"n": 1})
+    record = StepRecord("a/b", "student", {"x": 1.5, "l": ["a"]}, {"data": "f00d"}, facts={"n": 1})
     (tmp_path / "step.json").write_bytes(to_json(record))
     assert read_record(tmp_path) == record
     assert read_record(tmp_path / "none") is None
 
 
 def test_fingerprints_follow_settings_and_inputs():
-    base = StepRecord("a", {"x": 1}, {"data": "1"})
-    same = StepRecord("a", {"x": 1}, {"data": "1"}, status="done", seconds=5, facts={"a": 1})
+    base = StepRecord("a", "student", {"x": 1}, {"data": "1"})
+    same = StepRecord(
+        "a", "student", {"x": 1}, {"data": "1"}, status="done", seconds=5, facts={"a": 1}
+    )
     assert base.fingerprint == same.fingerprint
     others = [
-        StepRecord("a", {"x": 2}, {"data": "1"}),
-        StepRecord("a", {"x": 1}, {"data": "2"}),
-        StepRecord("b", {"x": 1}, {"data": "1"}),
+        StepRecord("a", "student", {"x": 2}, {"data": "1"}),
+        StepRecord("a", "student", {"x": 1}, {"data": "2"}),
+        StepRecord("b", "student", {"x": 1}, {"data": "1"}),
     ]
     assert base.fingerprint not in {other.fingerprint for other in others}
 
@@ -216,7 +218,7 @@ class TestPlan:
         for changes in (
             {},
             {"run__seeds": "3"},
-            {"stage1__enabled": "false"},
+            {"method": "regions"},
             {"teacher__trainable": '"head"', "teacher__folds": "2"},
             {"baseline__input_sizes": "[96]"},
         ):
@@ -232,14 +234,12 @@ class TestPlan:
 
         free = ("run.seeds", "run.workers", "run.cache_gib", "run.threads", "run.checkpoint_")
         free += ("name", "description", "baseline.input_sizes", "baseline.optim")
-        free += ("methods", "hinton.", "hint.", "attention.")  # of methods: test_method_plan
+        free += ("method", "hinton.", "hint.", "attention.")  # of methods: test_method_plan
         free += ("data.image_cache", "run.leaks")  # the first but for "sized", see below
         free += ("run.engine", "run.ray_address")  # the same bytes wherever they are computed
-        free += ("run.compile",)  # but for "yes": test_computing
-        free += ("run.maps_gib",)  # but where it caps: tests/cli/test_capped_maps.py
         used: set[str] = set()
         for method in ("edge_boxes", "file", "faster_rcnn"):  # each has settings of its own
-            changes = {"proposals__method": f'"{method}"', "stage1__enabled": "true"}
+            changes = {"proposals__method": f'"{method}"', "method": "regions"}
             for step in self.make(tmp_path, **changes):
                 used |= step.settings.keys()
         missing = [k for k in dotted(load_recipe("demo")) if k not in used]
@@ -257,12 +257,14 @@ class TestPlan:
         two = {s.name: s.settings for s in self.make(tmp_path, run__seeds="2")}
         assert {name: two[name] for name in one} == one
 
-    def test_the_baselines_budget_follows_both_stages(self, tmp_path):
+    def test_the_plain_budget_follows_both_stages(self, tmp_path):
         """Its updates are those of both stages, so their batch sizes and epochs are its own."""
-        before = {s.name: s.settings for s in self.make(tmp_path)}["baseline/seed-0"]
+        name = "students/plain/64px/seed-0"
+        before = {s.name: s.settings for s in self.make(tmp_path, method="regions")}[name]
         for change in ("stage1__optim__batch_size", "stage2__optim__epochs"):
-            after = {s.name: s.settings for s in self.make(tmp_path, **{change: "11"})}
-            assert after["baseline/seed-0"] != before
+            changes = {"method": "regions", change: "11"}
+            after = {s.name: s.settings for s in self.make(tmp_path, **changes)}
+            assert after[name] != before
 
 
 def test_saved_settings_are_left_alone_when_nothing_changed(run, steps):

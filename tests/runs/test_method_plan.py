@@ -1,17 +1,26 @@
 """The plan of a run that compares methods."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
 from boxless.data.sources import load_manifest
-from boxless.methods.table import METHODS
+from boxless.losses.objectness import select_by_nms
+from boxless.methods.lessons import Lessons
+from boxless.methods.table import DISTILLING, PLAIN
 from boxless.recipe.recipe_files import dotted, load_recipe
-from boxless.runs import build, build_methods
+from boxless.runs import build
 from boxless.runs.context import Run
+from boxless.runs.phases import phases_of, updates
 from boxless.runs.plan import VERBS, plan
+from boxless.runs.variant import variants
+from boxless.training.batches import whole_batches
+from boxless.types import Proposals
 
-ALL = "[" + ", ".join(f'"{name}"' for name in METHODS) + "]"
+ALL = "[" + ", ".join(f'"{name}"' for name in DISTILLING) + "]"
 
 
 def make(tmp_path, methods=ALL, recipe="voc-lite0", **changes):
@@ -29,7 +38,7 @@ def by_name(run):
 VARIANTS = (
     {},
     {"run__seeds": "3"},
-    {"stage1__enabled": "false", "stage1__optim__epochs": "1.0"},
+    {"method": "class-aware", "stage1__optim__epochs": "1.0"},
     {"attention__levels": '["stride8", "final"]'},
     {"teacher__trainable": '"all"', "teacher__folds": "0", "hint__levels": '["stride16"]'},
     {"stage1__teacher_maps": '"online"', "stage1__match_statistics": "false"},
@@ -48,7 +57,7 @@ def test_needs_come_first_and_verbs_are_known(tmp_path, changes):
 
 @pytest.mark.parametrize("changes", VARIANTS)
 def test_methods_change_no_step_of_the_run_itself(tmp_path, changes):
-    """Only what joins the arms reads more; everything trained stays what it was."""
+    """Only what joins the variants reads more; everything trained stays what it was."""
     with_methods, without = (
         by_name(make(tmp_path, **changes)),
         by_name(make(tmp_path, "[]", **changes)),
@@ -59,25 +68,25 @@ def test_methods_change_no_step_of_the_run_itself(tmp_path, changes):
         if name != "evaluate":
             assert other.needs == step.needs
     added = with_methods.keys() - without.keys()
-    assert all(name.startswith("methods/") for name in added)
+    assert all(name.startswith(("students/", "features/", "maps-compared")) for name in added)
 
 
 def test_steps_of_all_methods(tmp_path):
     steps = by_name(make(tmp_path))
-    assert {name for name in steps if name.startswith("methods/")} == {
-        "methods/hint/stage1/seed-0",  # once, for three methods
-        "methods/regions-nms/stage1/seed-0",
-        *(f"methods/{name}/stage2/seed-0" for name in METHODS if name != "regions"),
+    below = "128px/seed-0"
+    assert {name for name in steps if name.startswith(("students/", "features/"))} == {
+        *(f"features/{name}/{below}" for name in ("hint", "regions-nms", "regions")),
+        *(f"students/{name}/{below}" for name in (PLAIN, *DISTILLING)),
     }
-    shared = {n for n, step in steps.items() if "methods/hint/stage1/seed-0" in step.needs}
+    shared = {n for n, step in steps.items() if f"features/hint/{below}" in step.needs}
     names = ("fitnets", "fitnets-hinton", "hint-class-aware")
-    assert shared == {f"methods/{name}/stage2/seed-0" for name in names}
-    assert set(steps["evaluate"].needs) >= {n for n in steps if "/stage2/" in n}
+    assert shared == {f"students/{name}/{below}" for name in names}
+    assert set(steps["evaluate"].needs) >= {n for n in steps if n.startswith("students/")}
 
 
 def test_one_more_method_touches_no_other(tmp_path):
     one, two = (by_name(make(tmp_path, m)) for m in ('["hinton"]', '["hinton", "attention"]'))
-    assert set(two) - set(one) == {"methods/attention/stage2/seed-0"}
+    assert set(two) - set(one) == {"students/attention/128px/seed-0"}
     assert all(two[name].settings == one[name].settings for name in one)
 
 
@@ -89,25 +98,30 @@ def test_a_methods_settings_are_its_own(tmp_path):
     assert touched(hinton__temperature="5.0") == {"hinton", "fitnets-hinton"}
     assert touched(attention__beta="1.0") == {"attention"}
     assert touched(hint__adapter="auto") == {"hint"}
-    assert touched(stage1__nms_keep="7") == {"cache", "stage1", "regions-nms"}
+    assert touched(stage1__nms_keep="7") == {"regions", "regions-nms"}
+    assert touched(stage1__objectness__top_classes="3") == {"cache", "regions", "regions-nms"}
 
 
 def test_the_hint_starts_as_stage_1_does(tmp_path):
     def start(**changes):
-        settings = by_name(make(tmp_path, **changes))["methods/hint/stage1/seed-0"].settings
-        return settings["hint.adapter_start"], settings.get("stage1.adapter_ridge")
+        settings = by_name(make(tmp_path, **changes))["features/hint/128px/seed-0"].settings
+        return (
+            settings["hint.adapter_start"],
+            settings.get("stage1.adapter_start"),
+            settings.get("stage1.adapter_ridge"),
+        )
 
-    assert start() == ("ridge", 0.3)  # the recipe's
-    assert start(stage1__adapter_start="random") == ("random", None)
-    assert start(hint__adapter_start="random") == ("random", None)
-    assert start(hint__adapter="auto") == ("random", None)
+    assert start() == ("stage1", "ridge", 0.3)  # the recipe's
+    assert start(stage1__adapter_start="random") == ("stage1", "random", None)
+    assert start(hint__adapter_start="random") == ("random", None, None)
+    assert start(hint__adapter="auto")[2] is None
     ridge = {"hint__adapter_start": "ridge", "stage1__adapter_ridge": "0.5"}
-    assert start(stage1__adapter_start="random", **ridge) == ("ridge", 0.5)
+    assert start(stage1__adapter_start="random", **ridge) == ("ridge", None, 0.5)
 
 
 def test_hintons_targets_come_from_where_the_recipe_says(tmp_path):
     """Kept, they ask for nothing but the cache; online, the teacher and its ways belong to them."""
-    name = "methods/hinton/stage2/seed-0"
+    name = "students/hinton/128px/seed-0"
     kept = by_name(make(tmp_path, '["hinton"]'))[name]
     assert "teacher" not in kept.needs
     assert not any(key.startswith("teaching.") for key in kept.settings)
@@ -125,26 +139,41 @@ def test_every_setting_belongs_to_a_step(tmp_path):
     assert wanted <= used
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"stage1__enabled": "false", "stage1__optim__epochs": "1.0"}]
-)
-def test_every_method_has_the_baselines_updates(tmp_path, changes):
+@pytest.mark.parametrize("changes", [{}, {"method": "class-aware", "stage1__optim__epochs": "1.0"}])
+def test_every_method_has_the_plain_students_updates(tmp_path, changes):
     run = make(tmp_path, **changes)
-    dataset = run.dataset(run.train)
-    baseline = build.distillation_updates(run.recipe, dataset)
-    first = build.stage_updates(dataset, run.recipe.stage1.optim)
-    for method in METHODS.values():
-        rest = build_methods.method_updates(run.recipe, dataset, method)
-        assert rest + (first if method.has_first_phase else 0) == baseline
+    images, recipe = len(run.train), run.recipe
+
+    def total(method):
+        return sum(updates(recipe, phase, images, images) for phase in phases_of(recipe, method))
+
+    totals = {total(variant) for variant in variants(recipe)}
+    stages = [recipe.stage2.optim, *([] if changes else [recipe.stage1.optim])]
+    assert totals == {sum(optim.updates(images) for optim in stages)}
 
 
-def test_selection_by_nms_is_that_of_the_recipes_own(tmp_path):
-    """The method selects from the kept s' what the recipe's nms selects while keeping it."""
-    import numpy as np
+def test_the_plain_student_may_have_a_budget_of_its_own(tmp_path):
+    own = {"baseline__optim__epochs": "2.0", "baseline__optim__batch_size": "4"}
+    run = make(tmp_path, "[]", **own)
+    (phase,) = phases_of(run.recipe, variants(run.recipe)[0])
+    assert updates(run.recipe, phase, 9000, 100) == 50
+    settings = by_name(run)["students/plain/128px/seed-0"].settings
+    assert settings["baseline.optim.epochs"] == 2.0
+    assert not any(key.startswith("stage") for key in settings)
 
-    from boxless.training.batches import whole_batches
-    from boxless.types import Proposals
 
+def test_another_own_method_is_another_budget(tmp_path):
+    """The students whose number of updates changes with it are not taken for the same."""
+    changes = {"stage1__optim__epochs": "1.0"}
+    before = by_name(make(tmp_path, **changes))
+    after = by_name(make(tmp_path, method="class-aware", **changes))
+    assert set(before) == set(after)
+    changed = {step.verb for name, step in after.items() if step.settings != before[name].settings}
+    assert changed == {PLAIN, *DISTILLING}
+
+
+def test_selection_by_nms_is_that_of_the_scored_images(tmp_path):
+    """Once for the training images, the same as batch by batch on what the teacher just said."""
     run = make(tmp_path)
     rng = np.random.default_rng(0)
     made = {}
@@ -160,10 +189,10 @@ def test_selection_by_nms_is_that_of_the_recipes_own(tmp_path):
     dataset.proposals, dataset.regions, dataset.whole_image = propose, 13, True
     (batch,) = whole_batches(dataset, size=32, batch_size=len(dataset))
     scores = torch.rand(len(dataset), 13, 6, generator=torch.Generator().manual_seed(1))
-    weights = build.knowledge(run.recipe).objectness(scores, batch)
-    own = build.knowledge(
-        make(tmp_path, "[]", stage1__selection='"nms"', stage1__nms_keep="4").recipe
-    ).objectness(scores, batch)
-    config = make(tmp_path, stage1__nms_keep="4").recipe.stage1
-    assert_close(build_methods.selected_regions(dataset, weights, config), own)
-    assert 1 < float(own.sum(1).mean()) <= 4
+    knowledge = build.knowledge(run.recipe)
+    weights = knowledge.objectness(scores, batch)
+    kept = SimpleNamespace(objectness=weights)
+    found = Lessons(32, knowledge, kept=kept, images=dataset).selected(iou=0.4, keep=4)
+    expected = select_by_nms(batch.boxes, weights, batch.mask, iou=0.4, keep=4)
+    assert_close(found, expected)
+    assert 1 < float(found.sum(1).mean()) <= 4

@@ -2,11 +2,16 @@
 
 import pytest
 import torch
-from boxless.training.tasks import VectorTask
 
+from boxless.methods.class_aware import ClassAware
+from boxless.methods.lessons import Lessons
+from boxless.methods.regions import Regions
+from boxless.methods.student_task import StudentTask
+from boxless.methods.tags import Tags
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs import build
-from boxless.training.batches import ViewDataset
+from boxless.runs.phases import phases_of, updates
+from boxless.runs.variant import variants
 from boxless.training.optimization import build_optimizer
 
 RECIPES = ("coco-vgg16", "coco-vgg16-released", "nuswide-vgg16")
@@ -19,6 +24,21 @@ def models():
     recipe = load_recipe("coco-vgg16", OFFLINE)
     with torch.device("meta"):
         return recipe, build.detector(recipe, 80), build.student(recipe, 80)
+
+
+def task_of(recipe, student, teacher, *kinds):
+    lessons = Lessons(
+        672, build.knowledge(recipe), teacher=teacher, dropout=recipe.teaching.dropout
+    )
+    terms = {kind.name: kind.of(recipe).build(student, 224, lessons) for kind in kinds}
+    return StudentTask(student, 224, terms, lessons)
+
+
+def view_of_stage_1(recipe):
+    """The teacher sees the views of the first phase, so they have its input size."""
+    first, _ = phases_of(recipe, variants(recipe)[1])
+    assert first.along
+    return recipe.teacher.input_size
 
 
 def count(module):
@@ -40,7 +60,7 @@ def test_parameter_counts_are_those_of_the_paper(models):
 def test_all_recipes_of_the_paper_share_models_and_views(name):
     recipe, first = load_recipe(name), load_recipe("coco-vgg16")
     assert build.teacher_sizes(recipe) == (480, 576, 672, 736, 832)
-    assert build.student_view(recipe) == build.stage1_size(recipe, "regions") == 672
+    assert build.student_view(recipe) == view_of_stage_1(recipe) == 672
     assert recipe.student == first.student
     assert recipe.teacher == first.teacher
     assert (recipe.teacher.score_scale, recipe.teacher.score_bias) == (10.0, 1.0)
@@ -77,35 +97,30 @@ def test_rates_of_stage_2_and_its_learned_temperature():
     """kd/train_stage2.prototxt: fc8 as in the teacher, the Scale layer x10 without decay."""
     recipe = load_recipe("coco-vgg16-released", OFFLINE)
     with torch.device("meta"):
-        model = build.student(recipe, 80)
-        task = build.stage2_task(recipe, model, 80, torch.zeros(1, 80))
+        task = task_of(recipe, build.student(recipe, 80), None, Tags, ClassAware)
     found = rates(task.module, task, build.optim_settings(recipe.stage2.optim))
-    assert found["soft.scale"] == (10, 0)
-    assert found["classifier.fc.weight"] == (10, 10)
-    assert found["classifier.fc.bias"] == (20, 0)
-    assert found["classifier.neck.2.weight"] == (1, 1)
-    assert found["classifier.backbone.net.features.0.bias"] == (2, 0)
+    assert found["terms.class-aware.scale"] == (10, 0)
+    assert found["student.fc.weight"] == (10, 10)
+    assert found["student.fc.bias"] == (20, 0)
+    assert found["student.neck.2.weight"] == (1, 1)
+    assert found["student.backbone.net.features.0.bias"] == (2, 0)
     assert len(found) == 2 * (13 + 3) + 1
 
 
-def test_stage_1_trains_convolutions_alone_or_with_fc6_and_fc7(models):
-    """Section 8, rows 1 and 13."""
+def test_rates_of_stage_1(models):
+    """Convolutions, and fc6 and fc7 where they are trained, at the rate of pretrained layers."""
     recipe, teacher, student = models
     with torch.device("meta"):
-        paper = build.region_task(recipe, student, teacher, torch.zeros(1, 500), None)
-        released = build.region_task(
-            load_recipe("coco-vgg16-released"), student, teacher, torch.zeros(1, 500), None
-        )
-    assert count(paper.module) == 14_714_688
-    assert count(released.module) == 134_588_304 - count(student.fc)
-    assert isinstance(released, VectorTask)
-    assert released.teacher_dropout
-    for task, config in ((paper, recipe.stage1), (released, recipe.stage1)):
-        found = rates(task.module, task, build.optim_settings(config.optim))
-        assert set(found.values()) == {(1, 1), (2, 0)}
+        paper = task_of(recipe, student, teacher, Regions)
+        released = task_of(load_recipe("coco-vgg16-released"), student, teacher, Regions)
+    assert released.lessons.dropout
+    for task in (paper, released):
+        found = rates(task.module, task, build.optim_settings(recipe.stage1.optim))
+        kept = {value for name, value in found.items() if not name.startswith("student.fc.")}
+        assert kept == {(1, 1), (2, 0)}
 
 
-def test_updates_of_the_baseline_are_those_of_both_stages():
+def test_updates_of_the_plain_student_are_those_of_both_stages():
     recipe = load_recipe("coco-vgg16")
-    images = ViewDataset([None] * 840, lambda _: None)
-    assert build.distillation_updates(recipe, images) == round(10 * 840 / 32) + 20 * 840 // 28
+    (phase,) = phases_of(recipe, variants(recipe)[0])
+    assert updates(recipe, phase, 840, 840) == round(10 * 840 / 32) + 20 * 840 // 28

@@ -1,12 +1,11 @@
 """From the recipe's settings to a proposer, and to what a finished step depends on."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from boxless.errors import ConfigError
 from boxless.proposals.proposer import METHODS, make_proposer
-from boxless.recipe.schema import ProposalsConfig
+from boxless.recipe.recipe_files import load_recipe
+from boxless.recipe.sections import ProposalsConfig
 from boxless.runs import plan
 from boxless.runs.proposal_step import proposer_settings
 
@@ -50,12 +49,15 @@ def test_a_method_without_its_file_is_refused():
         make_proposer("file", **proposer_settings(ProposalsConfig(method="file")))
 
 
-def test_settings_of_unused_methods_do_not_matter(monkeypatch):
+def test_settings_of_unused_methods_do_not_matter():
+    recipe = load_recipe("demo")
+
     def settings(**changes):
         config = ProposalsConfig(**changes)
-        values = {f"proposals.{key}": value for key, value in config.model_dump().items()}
-        monkeypatch.setattr(plan, "pick", lambda *_: values)
-        return plan._proposal_settings(SimpleNamespace(recipe=SimpleNamespace(proposals=config)))
+        changed = recipe.model_copy(update={"proposals": config})
+        found = plan._proposal_settings(changed)
+        assert found.pop("data.skip_bad") is False
+        return found
 
     plain = settings()
     names = {"method", "max_boxes", "min_box_size", "size"}

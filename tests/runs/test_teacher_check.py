@@ -1,6 +1,5 @@
 """Doubts about a teacher: each sign of death is seen, and a living one raises none."""
 
-import copy
 import sys
 from pathlib import Path
 
@@ -50,8 +49,15 @@ class Execution:
 
 
 def test_loss_of_stage_1():
-    from task_case import region_task
+    from task_case import LEVEL, region_task, teacher
     from training_case import REGIONS, SIDE, dataset
+
+    class Maps:
+        def __init__(self, made):
+            self.made = made
+
+        def batch(self, batch, levels):
+            return {level: self.made(batch) for level in levels}
 
     def doubts(task):
         before = torch.get_rng_state()
@@ -60,19 +66,16 @@ def test_loss_of_stage_1():
         return found
 
     assert doubts(region_task()) == []
-    dead = region_task()
-    alive = dead.maps_of
-    dead.maps_of = lambda batch, levels: {k: 0 * v for k, v in alive(batch, levels).items()}
-    (doubt,) = doubts(dead)
+    detector = teacher()
+    dead = Maps(lambda batch: 0 * detector.maps(batch.pixels.float(), (LEVEL,))[LEVEL])
+    (doubt,) = doubts(region_task(detector=detector, maps=dead))
     assert "maps are dead" in doubt
-    copied = region_task()
-    adapters = copy.deepcopy(copied.adapters)
 
-    def students_own(batch, levels):
-        maps = copied.student_maps(batch)
-        return {level: adapters[level](maps[level]) for level in levels}
+    def students_own(batch):
+        own = copied.student.maps(batch.pixels.float(), (LEVEL,))[LEVEL]
+        return copied.adapters["regions"][LEVEL].map(own)
 
-    copied.maps_of = students_own
+    copied = region_task(detector=detector, maps=Maps(students_own))
+
     (doubt,) = doubts(copied)
     assert "may be dead, or carry the student's own weights" in doubt
-    assert doubts(object()) == []

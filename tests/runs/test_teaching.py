@@ -1,16 +1,20 @@
 """How the trained teacher teaches: online predictions, noise, region weights, hand-over."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
-from boxless.runs.training_steps import teacher_targets
 from safetensors.torch import save_file
 
 import tiny_vgg
-from boxless.data.sources import load_manifest
 from boxless.errors import ConfigError
+from boxless.methods.class_aware import ClassAware
+from boxless.methods.lessons import Lessons
+from boxless.methods.regions import Regions
+from boxless.methods.student_task import StudentTask
+from boxless.methods.tags import Tags
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs import build
-from boxless.runs.context import Run
 from boxless.training.batches import Batch
 
 K, R, VIEW = 3, 6, 96
@@ -70,82 +74,98 @@ def test_region_weight_while_teaching(trained):
         assert not any(p.requires_grad for p in teacher.parameters())
 
 
-def test_online_targets_are_the_teachers_softened_predictions(trained):
+def lessons(chosen, teacher, kept=None):
+    return Lessons(
+        VIEW,
+        build.knowledge(chosen),
+        teacher=teacher,
+        kept=kept,
+        along=chosen.teaching.along,
+        dropout=chosen.teaching.dropout,
+    )
+
+
+def task(chosen, model, found, *kinds):
+    terms = {kind.name: kind.of(chosen).build(model, 64, found) for kind in kinds}
+    return StudentTask(model, 64, terms, found)
+
+
+def test_online_targets_are_the_teachers_predictions(trained):
+    """Softened for class-aware distillation; Hinton softens them himself."""
     chosen = recipe(teaching__dropout="false")
     teacher = build.teaching_detector(chosen, K, trained)
-    found = build.online_targets(chosen, teacher)(batch())
+    found = lessons(chosen, teacher)
     with torch.no_grad():
         pixels = batch().pixels.float()
         (output,) = teacher(pixels, batch().boxes, batch().scores, batch().mask)
-    assert torch.equal(
-        found, output.image_probabilities(class_temperature=0.5, region_temperature=0.5)
-    )
-    plain = build.online_targets(chosen, teacher, softened=False)(batch())
-    assert torch.equal(plain, output.image_probabilities())  # Hinton softens them himself
-    assert not torch.allclose(found, plain)
+    softened = output.image_probabilities(class_temperature=0.5, region_temperature=0.5)
+    assert torch.equal(found.predictions(batch(), softened=True), softened)
+    plain = found.predictions(batch(), softened=False)
+    assert torch.equal(plain, output.image_probabilities())
+    assert not torch.allclose(softened, plain)
 
 
-def test_hinton_and_class_aware_take_what_the_recipe_says(trained, tmp_path):
-    chosen = recipe(teaching__dropout="false")
-    run = Run(tmp_path, "scenes:", chosen, load_manifest("scenes:train=4,test=2,size=48"))
-    vars(run)["classes"] = run.manifest.classes[:K]  # as many as the teacher was made for
-    teacher = build.teaching_detector(chosen, K, trained)
-    for softened in (True, False):
-        targets, regions = teacher_targets(run, trained, tmp_path, softened=softened)
-        expected = build.online_targets(chosen, teacher, softened=softened)(batch())
-        torch.testing.assert_close(targets(batch()), expected)
-        assert regions == R
+def test_predictions_are_kept_ones_unless_the_recipe_says_online(trained):
+    kept = SimpleNamespace(targets=torch.rand(2, K), probabilities=torch.rand(2, K))
+    for predictions, same in (("cache", True), ("online", False)):
+        chosen = recipe(teaching__dropout="false", teaching__predictions=predictions)
+        found = lessons(chosen, build.teaching_detector(chosen, K, trained), kept)
+        for softened, table in ((True, kept.targets), (False, kept.probabilities)):
+            given = found.predictions(batch(), softened=softened)
+            assert torch.equal(given, table[batch().index]) == same
 
 
 def test_dropout_makes_online_targets_noisy(trained):
     quiet, noisy = recipe(teaching__dropout="false"), recipe()
     for chosen, same in ((quiet, True), (noisy, False)):
-        targets = build.online_targets(chosen, build.teaching_detector(chosen, K, trained))
-        assert torch.equal(targets(batch()), targets(batch())) == same
+        found = lessons(chosen, build.teaching_detector(chosen, K, trained))
+        one, two = (found.predictions(batch(), softened=True) for _ in range(2))
+        assert torch.equal(one, two) == same
 
 
-def test_stage_2_learns_from_online_targets_without_moving_the_teacher(trained):
+def test_class_aware_learns_from_online_targets_without_moving_the_teacher(trained):
     chosen = recipe()
     teacher = build.teaching_detector(chosen, K, trained)
     model = build.student(chosen, K)
-    task = build.stage2_task(chosen, model, K, build.online_targets(chosen, teacher))
-    task.train_mode()
-    parts = task.losses(batch())
+    made = task(chosen, model, lessons(chosen, teacher), Tags, ClassAware)
+    made.train_mode()
+    parts = made.losses(batch())
     parts["loss"].backward()
     assert float(parts["soft"].detach()) > 0
-    assert (task.soft.scale.grad != 0).all()
+    assert (made.module["terms"]["class-aware"].scale.grad != 0).all()
     assert all(p.grad is None for p in teacher.parameters())
     assert teacher.heads[0].dropout.training  # the student's train_mode leaves it alone
-    assert not any("teacher" in key or "heads" in key for key in task.module.state_dict())
+    assert not any("teacher" in key or "heads" in key for key in made.module.state_dict())
 
 
 @pytest.mark.parametrize(("name", "parts"), [("coco-vgg16", 0), ("coco-vgg16-released", 4)])
-def test_stage_2_starts_from_what_stage_1_trained(tmp_path, name, parts):
+def test_the_first_phase_trains_what_it_hands_over(tmp_path, name, parts):
     """Rows 1 and 13: the paper hands over convolutions, the code fc6 and fc7 too."""
-    chosen = recipe(name)
+    chosen = recipe(name, stage1__adapter="conv1x1")
     teacher = build.detector(chosen, K).eval().requires_grad_(requires_grad=False)
     first = build.student(chosen, K)
-    task = build.region_task(chosen, first, teacher, torch.rand(2, R), None)
+    kept = SimpleNamespace(objectness=torch.rand(2, R))
+    made = task(chosen, first, lessons(chosen, teacher, kept), Regions)
+    made.losses(batch())["loss"].backward()
+    trained = {k for k, p in first.named_parameters() if p.grad is not None}
+    assert sum(k.startswith("backbone.") for k in trained) == 26
+    assert sum(k.startswith("neck.") for k in trained) == parts
+    assert not any(k.startswith("fc.") for k in trained)
     with torch.no_grad():
-        for parameter in task.module.parameters():
-            parameter.add_(1.0)
-    save_file(dict(task.module.state_dict()), tmp_path / "stage1.safetensors")
+        for key, parameter in first.named_parameters():
+            parameter.add_(float(key in trained))
+    save_file(dict(made.module.state_dict()), tmp_path / "first.safetensors")
     second = build.student(chosen, K)
-    before = {k: v.clone() for k, v in second.state_dict().items()}
-    build.start_from_stage1(second, tmp_path / "stage1.safetensors")
-    moved = {k for k, v in second.state_dict().items() if not torch.equal(v, before[k])}
-    assert sum(k.startswith("backbone.") for k in moved) == 26
-    assert sum(k.startswith("neck.") for k in moved) == parts
-    assert not any(k.startswith("fc.") for k in moved)
-    for key in moved:
-        assert torch.equal(second.state_dict()[key], first.state_dict()[key])
+    build.start_from(second, tmp_path / "first.safetensors")
+    for key, value in first.state_dict().items():
+        assert torch.equal(second.state_dict()[key], value)
 
 
 def test_widths_of_fc7_must_agree():
     chosen = recipe(student__hidden=8)
     teacher, model = build.detector(chosen, K), build.student(chosen, K)
-    with pytest.raises(ConfigError, match=r"teacher.hidden = 16.*student.hidden = 8"):
-        build.region_task(chosen, model, teacher, torch.rand(2, R), None)
+    with pytest.raises(ConfigError, match=r"student: fc6_fc7 of width 8, teacher: .* width 16"):
+        task(chosen, model, lessons(chosen, teacher), Regions)
 
 
 def test_other_widths_than_the_files_are_new_layers():

@@ -46,7 +46,7 @@ def train_one(case, folder, processes, task=None):
             for value in task.module.parameters():
                 value.add_(1)
     runtime = Runtime(processes=processes, threads=1)
-    regions = 0 if "classifier" in task.module._modules else REGIONS
+    regions = 0 if getattr(task, "logits", False) else REGIONS
     torch.manual_seed(77)
 
     def held_out():

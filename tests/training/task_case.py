@@ -1,14 +1,25 @@
 """Small teachers and students, built the same way every time."""
 
-import torch
-from boxless.training.tasks import ClassifierTask, RegionTask, TeacherTask
-from training_case import CLASSES, IMAGES, REGIONS, SIDE
+from types import SimpleNamespace
 
-from boxless.losses.prediction_transfer import SoftLoss
-from boxless.losses.region_transfer import Adapter
+import torch
+from training_case import CLASSES, IMAGES, REGIONS, SIDE, dataset
+
+from boxless.losses.objectness import objectness
+from boxless.methods.attention import AttentionSettings
+from boxless.methods.class_aware import ClassAware, ClassAwareSettings
+from boxless.methods.hint import HintSettings
+from boxless.methods.hinton import HintonSettings
+from boxless.methods.lessons import Lessons
+from boxless.methods.regions import Regions, RegionSettings
+from boxless.methods.student_task import StudentTask
+from boxless.methods.tags import Tags
+from boxless.methods.teaching import Teaching
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead
+from boxless.training.teacher_cache import Knowledge
+from boxless.training.teacher_task import TeacherTask
 
 LEVEL = "stride16"
 FOLDS = torch.tensor([n % 2 for n in range(IMAGES)])
@@ -54,41 +65,60 @@ def teacher_task(*, heads=1, frozen=False, folds=None, detector=None):
     )
 
 
-def classifier_task(*, soft=None, weight=1.0, model=None, learn=False):
-    """The baseline, or stage 2 with made-up targets."""
-    model = model or student()
-    if soft is None:
-        return ClassifierTask(model, train_norm_statistics=True)
+def knowledge_of(scores, batch):
+    return objectness(scores, batch.scores, batch.mask)
+
+
+class Kept:
+    """Made-up predictions and region weights of the training images."""
+
     targets = torch.rand(IMAGES, CLASSES, generator=torch.Generator().manual_seed(5))
-    module = SoftLoss(soft, classes=CLASSES, temperature=5.0, learn_temperature=learn)
-    return ClassifierTask(
-        model, train_norm_statistics=True, soft=module, soft_weight=weight, targets=targets
+    probabilities = torch.rand(IMAGES, CLASSES, generator=torch.Generator().manual_seed(7))
+    objectness = torch.rand(IMAGES, REGIONS, generator=torch.Generator().manual_seed(6))
+
+
+SECTIONS = {
+    "teaching": Teaching(),
+    "stage1": RegionSettings(levels=(LEVEL,), bins=2, regions=REGIONS, adapter="conv1x1"),
+    "stage2": ClassAwareSettings(),
+    "hinton": HintonSettings(),
+    "hint": HintSettings(),
+    "attention": AttentionSettings(),
+}
+
+
+def task(*kinds, detector=None, model=None, maps=None, statistics=True, **changes):
+    """A phase of some transfers; changed settings are given section by section."""
+    given = {k: v.model_copy(update=changes.get(k, {})) for k, v in SECTIONS.items()}
+    recipe = SimpleNamespace(**given)
+    model, found = model or student(), [kind.of(recipe) for kind in kinds]
+    if any(one.needs.levels or one.needs.along for one in found):
+        detector = (detector or teacher()).eval().requires_grad_(requires_grad=False)
+    lessons = Lessons(
+        SIDE,
+        Knowledge(0.5, 0.5, knowledge_of),
+        teacher=detector,
+        kept=Kept,
+        maps=maps,
+        images=dataset(REGIONS),
+        along=recipe.teaching.along,
+        dropout=recipe.teaching.dropout,
     )
-
-
-def region_task(*, detector=None, model=None, adapter="conv1x1", **options):
-    """Stage 1 with the teacher running along."""
-    detector = (detector or teacher()).eval().requires_grad_(requires_grad=False)
-    model = model or student()
     torch.manual_seed(3)
-    channels = model.backbone.channels(LEVEL), detector.backbone.channels(LEVEL)
+    terms = {one.name: one.build(model, SIDE, lessons) for one in found}
+    return StudentTask(model, SIDE, terms, lessons, train_norm_statistics=statistics)
 
-    @torch.no_grad()
-    def maps_of(batch, levels):
-        return detector.backbone(detector.backbone.normalize(batch.pixels.float()), levels)
 
-    given = {
-        "bins": 2,
-        "form": "exact",
-        "spreads": {},
-        "student_size": SIDE,
-        "teacher_size": SIDE,
-        "teacher_backbone": detector.backbone,
-        "flipped_maps": False,
-        "train_norm_statistics": True,
-        **options,
-    }
-    weights = torch.rand(IMAGES, REGIONS, generator=torch.Generator().manual_seed(6))
-    return RegionTask(
-        model.backbone, {LEVEL: Adapter(*channels, kind=adapter)}, maps_of, weights, **given
+def classifier_task(*, soft=None, weight=1.0, model=None, learn=False, **options):
+    """The plain student, or class-aware distillation with made-up targets."""
+    if soft is None:
+        return task(Tags, model=model, **options)
+    config = {"soft_loss": soft, "soft_weight": weight, "learn_temperature": learn}
+    return task(Tags, ClassAware, model=model, stage2=config, **options)
+
+
+def region_task(*, detector=None, model=None, maps=None, statistics=True, **config):
+    """Regions, with the teacher running along unless there are maps."""
+    return task(
+        Regions, detector=detector, model=model, maps=maps, statistics=statistics, stage1=config
     )

@@ -88,7 +88,7 @@ def test_two_levels_frozen_layers_and_mixed_precision(tmp_path, compiling, monke
     def task():
         model = student(dropout=0.0)
         model.backbone.freeze_to("stride4")
-        made = region_task(model=model, train_norm_statistics=False)
+        made = region_task(model=model, statistics=False)
         made.levels = (FINE, LEVEL)
         width = model.backbone.channels(FINE)
         made.adapters[FINE] = Adapter(width, width, kind="identity")
@@ -114,22 +114,22 @@ def test_what_is_not_trained_is_not_compiled(monkeypatch):
     task = classifier_task()
     with compiled(task.module, wanted=False):
         pass
-    task.classifier.backbone.requires_grad_(requires_grad=False)
+    task.student.backbone.requires_grad_(requires_grad=False)
     with compiled(task.module, wanted=True):
         pass
     assert calls == []
-    task.classifier.backbone.requires_grad_(requires_grad=True)
+    task.student.backbone.requires_grad_(requires_grad=True)
     with compiled(task.module, wanted=True):
         pass
-    assert calls == [task.classifier.backbone]
+    assert calls == [task.student.backbone]
 
 
 def test_eager_within_a_block():
     task = classifier_task()
-    task.classifier.backbone._compiled_call_impl = call = object()
+    task.student.backbone._compiled_call_impl = call = object()
     with eager(task.module):
         assert compiled_calls(task) == []
-    assert task.classifier.backbone._compiled_call_impl is call
+    assert task.student.backbone._compiled_call_impl is call
 
 
 def test_a_compiler_that_fails_is_told_in_a_line(tmp_path, compiling, monkeypatch):
@@ -140,7 +140,7 @@ def test_a_compiler_that_fails_is_told_in_a_line(tmp_path, compiling, monkeypatc
 
     monkeypatch.setattr(torch.nn.Module, "compile", lambda *_, **__: None)
     task = classifier_task()
-    monkeypatch.setattr(task.classifier.backbone, "forward", fail)
+    monkeypatch.setattr(task.student.backbone, "forward", fail)
     with pytest.raises(ConfigError, match=r"torch\.compile fails here: no such") as caught:
         run(task, tmp_path, compiling, settings())
     assert "more" not in caught.value.message

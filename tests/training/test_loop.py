@@ -55,7 +55,7 @@ CASES = {
 def run(task, folder, runtime, chosen, checkpoint_seconds=-1.0, **options):
     """Train, with a checkpoint after every update."""
     torch.manual_seed(77)
-    regions = 0 if "classifier" in getattr(task.module, "_modules", {}) else REGIONS
+    regions = 0 if getattr(task, "logits", False) else REGIONS
     return train(
         task,
         stream(regions),
@@ -157,7 +157,7 @@ def test_kept_weights_are_the_averaged_ones(tmp_path, runtime):
     plain, averaged = classifier_task(), classifier_task()
     run(plain, tmp_path / "plain", runtime, settings())
     run(averaged, tmp_path / "averaged", runtime, settings(ema=0.9))
-    key = "classifier.fc.weight"
+    key = "student.fc.weight"
     one, two = (load_file(tmp_path / n / WEIGHTS)[key] for n in ("plain", "averaged"))
     assert not torch.equal(one, two)
     assert torch.equal(averaged.module.state_dict()[key], two)
@@ -166,12 +166,12 @@ def test_kept_weights_are_the_averaged_ones(tmp_path, runtime):
 def test_loss_that_is_not_a_number(tmp_path, runtime):
     task = classifier_task()
     with torch.no_grad():
-        task.module["classifier"].fc.bias.fill_(torch.nan)
+        task.module["student"].fc.bias.fill_(torch.nan)
     with pytest.raises(NumericsError, match="the loss became nan") as caught:
         run(task, tmp_path, runtime, settings())
     assert "clip_norm" in caught.value.hint
     assert "no checkpoint yet" in caught.value.hint
-    assert "the weight 'classifier.fc.bias' is not finite already" in caught.value.message
+    assert "the weight 'student.fc.bias' is not finite already" in caught.value.message
     assert not (tmp_path / WEIGHTS).exists()
 
 
@@ -193,7 +193,7 @@ class Spoiled(Interrupted):
 
 def zero_gradient_root(self, losses):
     """Finite itself, but the root has no slope at zero."""
-    fc = self.module["classifier"].fc.weight
+    fc = self.module["student"].fc.weight
     return losses | {"loss": losses["loss"].detach() + (fc - fc.detach()).sum().sqrt()}
 
 
@@ -202,7 +202,7 @@ def test_gradient_that_is_not_a_number(tmp_path, runtime):
     with pytest.raises(NumericsError, match="the norm of the gradient became") as caught:
         run(task, tmp_path, runtime, settings())
     assert "in update 3, images " in caught.value.message
-    assert "first in the gradient of 'classifier.fc.weight'" in caught.value.message
+    assert "first in the gradient of 'student.fc.weight'" in caught.value.message
     assert f"last good checkpoint is of update 2: {tmp_path / NAME}" in caught.value.hint
 
 

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from boxless.training.whole_map_tasks import AttentionTask, HintTask, TeacherMaps
 from safetensors.torch import load_file
 from several_case import CASES, THREE
-from task_case import FOLDS, LEVEL, classifier_task, region_task, student, teacher, teacher_task
-from training_case import IMAGES, REGIONS, SIDE, stream
+from task_case import FOLDS, classifier_task, region_task, task, teacher_task
+from training_case import IMAGES, REGIONS, stream
 
 from boxless.errors import ConfigError
 from boxless.files.launched import launched
-from boxless.losses.region_transfer import Adapter
+from boxless.methods.attention import Attention
+from boxless.methods.hint import Hint
+from boxless.methods.tags import Tags
 from boxless.training.events import read_events
 from boxless.training.files import CHECKPOINT, WEIGHTS
 
@@ -127,25 +128,8 @@ def test_every_image_in_one_part(processes):
     assert sum(batch.share for batch in batches) == pytest.approx(1)
 
 
-def teacher_maps():
-    backbone = teacher().backbone.eval()
-
-    def online(batch, levels):
-        return backbone(backbone.normalize(batch.pixels.float()), levels)
-
-    return TeacherMaps(online, backbone, SIDE, flipped=False)
-
-
-def hint_task():
-    backbone, common = student().backbone, {"student_size": SIDE, "train_norm_statistics": True}
-    same = backbone.channels(LEVEL)
-    adapters = {LEVEL: Adapter(same, same, kind="identity")}
-    return HintTask(backbone, adapters, teacher_maps(), spreads={}, **common)
-
-
 def attention_task(form):
-    given = {"levels": (LEVEL,), "beta": 3.0, "form": form, "train_norm_statistics": True}
-    return AttentionTask(student(), teacher_maps(), student_size=SIDE, **given)
+    return task(Tags, Attention, attention={"beta": 3.0, "form": form})
 
 
 TASKS = {
@@ -156,7 +140,7 @@ TASKS = {
     "l2": lambda: classifier_task(soft="l2"),
     "regions, exact": region_task,
     "regions, max": lambda: region_task(form="max"),
-    "hint": hint_task,
+    "hint": lambda: task(Hint, hint={"adapter": "identity"}),
     "attention": lambda: attention_task("released"),
     "attention, paper": lambda: attention_task("paper"),
 }
@@ -166,15 +150,15 @@ TASKS = {
 @pytest.mark.parametrize("name", list(TASKS))
 def test_every_loss_is_a_mean_over_images(name):
     """Weighted by their shares, the parts' losses are the whole batch's."""
-    task = TASKS[name]()
-    task.module.eval()
-    detector = getattr(task, "detector", None) or teacher()
-    detector.eval()
+    made = TASKS[name]()
+    made.module.eval()
+    if name in ("teacher", "cross-fitted heads"):
+        made.detector.eval()
     whole = stream(REGIONS, batch_size=7)
     (batch,) = whole.batches(0, 1)
     parts = [next(whole.part(rank, 3).batches(0, 1)) for rank in range(3)]
-    wanted = float(task.losses(batch)["loss"])
-    found = sum(part.share * float(task.losses(part)["loss"]) for part in parts)
+    wanted = float(made.losses(batch)["loss"])
+    found = sum(part.share * float(made.losses(part)["loss"]) for part in parts)
     assert found == pytest.approx(wanted, rel=1e-5)
     assert {len(part.index) for part in parts} == {2, 3}
     assert len(batch.index) <= IMAGES

@@ -1,7 +1,5 @@
 """What is kept of the teacher: right values, the unseen head, shards that survive being killed."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,6 @@ from boxless.losses.objectness import objectness
 from boxless.training import map_store, teacher_cache
 from boxless.training.batches import whole_batches
 from boxless.training.map_store import MapShards, MapStore, build_map_store, remove_damaged
-from boxless.training.sharded import Shard
 from boxless.training.teacher_cache import (
     Knowledge,
     KnowledgeShards,
@@ -146,36 +143,6 @@ def test_maps_are_the_backbones_in_any_order(tmp_path, runtime):
         assert torch.equal(found[2], found[3]) == (maps.shape[-1] == 1)
 
 
-def test_images_that_are_not_kept_are_computed(tmp_path, runtime):
-    detector = teacher()
-    whole = maps_of(tmp_path / "whole", runtime, detector)
-    work = MapShards(detector.backbone, SIDE, (LEVEL, "final"), lambda: runtime)
-    asked = []
-
-    def beyond(rows):
-        asked.append(list(rows))
-        return work.maps(Shard(tuple(rows), dataset().part(rows)))
-
-    kept = [0, 2, 3, 7, 9]
-    build_map_store(dataset(), tmp_path / "some", work, rows=kept)
-    assert len(list((tmp_path / "some").glob("maps-*"))) == 2  # of four images each
-    some = MapStore(tmp_path / "some", IMAGES, beyond=beyond)
-    (batch,) = whole_batches(dataset(), size=SIDE, batch_size=6, rows=[9, 1, 3, 5, 1, 0])
-    mirrored = torch.tensor([False, True, True, False, False, False])
-    batch = replace(batch, mirrored=mirrored)
-    found, wanted = (s.batch(batch, (LEVEL, "final")) for s in (some, whole))
-    for level in (LEVEL, "final"):
-        torch.testing.assert_close(found[level], wanted[level], atol=2e-3, rtol=2e-3)
-    assert asked == [[1, 5]]  # once for both levels, and once each
-    some.maps(torch.tensor([2, 7]), torch.tensor([True, False]), LEVEL)
-    assert len(asked) == 1
-    with pytest.raises(StoreError, match="keeps the maps of 5 images, expected 10"):
-        MapStore(tmp_path / "some", IMAGES)
-    (tmp_path / "some" / map_store.ROWS).write_bytes(b"no tensors")
-    with pytest.raises(StoreError, match=r"rows\.safetensors is damaged"):
-        MapStore(tmp_path / "some", IMAGES, beyond=beyond)
-
-
 def test_spread_is_numpys(tmp_path, runtime):
     store = maps_of(tmp_path, runtime, teacher())
     values = np.concatenate(
@@ -207,3 +174,22 @@ def test_shards_may_differ_in_their_number_of_regions(tmp_path):
     assert found[3].tolist() == [1, 1, 1, 0, 0]
     assert found[4].tolist() == [2] * 5
     assert found[9].tolist() == [3, 0, 0, 0, 0]
+
+
+@torch.no_grad()
+def test_an_untagged_image_is_described_by_the_mean_of_the_fold_heads(tmp_path, runtime):
+    detector, folds = teacher(heads=3), FOLDS.clone()
+    folds[6:] = teacher_cache.UNSEEN
+    cache = build(tmp_path / "some", runtime, detector, folds=folds)
+    all_seen = build(tmp_path / "all", runtime, detector, folds=FOLDS)
+    (_, one, two), batch = outputs_of(detector, (0, 1, 2))
+    softened = {"class_temperature": 0.5, "region_temperature": 0.5}
+    targets = (one.image_probabilities(**softened) + two.image_probabilities(**softened)) / 2
+    torch.testing.assert_close(cache.targets[6:], targets[6:])
+    scores = (one.region_scores() + two.region_scores()) / 2
+    torch.testing.assert_close(cache.probabilities[6:], scores.sum(1)[6:])
+    torch.testing.assert_close(
+        cache.objectness[6:, : scores.shape[1]], KNOWLEDGE.objectness(scores, batch)[6:]
+    )
+    for name in ("targets", "probabilities", "objectness"):
+        assert torch.equal(getattr(cache, name)[:6], getattr(all_seen, name)[:6])

@@ -95,10 +95,10 @@ def run(
         dry_run: Print rows, runs, the steps still to do and their estimated time, and stop.
     """
     from boxless.cli.overrides import parse_overrides
-    from boxless.cli.train import require_training
     from boxless.errors import ConfigError
     from boxless.experiments.planning import Request, make_runs, plan_runs
     from boxless.experiments.tables import load_table
+    from boxless.runs.start import require_training
 
     found = load_table(table)
     settings = parse_overrides(overrides)

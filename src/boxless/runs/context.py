@@ -11,14 +11,18 @@ from boxless.data.images import load_image
 from boxless.data.kept_images import KeptImages
 from boxless.data.manifest import Manifest
 from boxless.data.untagged import true_tags
-from boxless.errors import DataError, StoreError
+from boxless.errors import DataError, RunError, StoreError
 from boxless.files.engine import Engine
 from boxless.files.launched import launched
 from boxless.files.ray_engine import engine_beyond
+from boxless.inference.predictor import Predictor
 from boxless.proposals.store import ProposalStore
 from boxless.recipe.schema import Recipe
+from boxless.report.results import Results, read_results
 from boxless.runs.leak_check import left_out
 from boxless.runs.parts import Parts, split_parts
+from boxless.runs.record import read_record
+from boxless.runs.variant import Variant, by_key
 from boxless.types import Proposals
 
 if TYPE_CHECKING:
@@ -192,6 +196,37 @@ class Run:
         """(M,) fold of each training image, or None without cross-fitting."""
         count = self.recipe.teacher.folds
         return self.train.folds(count, seed=self.recipe.data.seed) if count else None
+
+    @property
+    def results(self) -> Results:
+        """What the finished run found out, as ``results.json`` holds it.
+
+        Raises:
+            RunError: The run is not finished, or the file is damaged.
+        """
+        return read_results(self.folder / "results.json")
+
+    @property
+    def best(self) -> Variant:
+        """The student that is shipped, chosen on held-out images.
+
+        Raises:
+            RunError: No student is exported yet.
+        """
+        record = read_record(self.folder / "export")
+        if record is None or record.status != "done":
+            raise RunError(f"{self.folder} has exported no student yet", hint="finish the run")
+        key, seed = record.facts["variant"], record.facts["seed"]
+        return next(one for one in by_key(self.recipe)[key] if one.seed == seed)
+
+    @property
+    def student(self) -> Predictor:
+        """The shipped student, as `boxless.load` opens it.
+
+        Raises:
+            BoxlessError: There is none, or the file is damaged.
+        """
+        return Predictor.load(self.folder)
 
     def engine(self) -> AbstractContextManager[Engine | None]:
         """Where images are worked on, if not by this process and its children."""

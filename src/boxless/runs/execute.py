@@ -63,8 +63,7 @@ def execute(
     steps = [step for step in steps if step.name in chosen]
     todo = [s for s in steps if s.name in redo or not _is_done(run, wanted, s)]
     if any(step.verb not in AFTER_TRAINING for step in todo):
-        refuse_leaks(run.manifest, allow=run.recipe.run.leaks == "allow")
-        console.print(f"[dim]{_told(run)}[/]")
+        _look_at_images(run, console)
     _check_networks(run, todo)
     for name in redo:  # also what lies beyond `until`: it was made from what goes now
         with held(run.folder / name):
@@ -118,20 +117,22 @@ def outlook(run: Run) -> list[Outlook]:
 def _check_splits(run: Run, until: str) -> None:
     """Fail before hours of training where the data cannot carry the run to its end."""
     _ = run.train
-    if ORACLE in run.recipe.methods:
-        _ = run.oracle
     if VERBS.index(until) >= VERBS.index("evaluate"):
         _ = run.test
 
 
-def _told(run: Run) -> str:
-    """How the images are dealt out, in one line; looks for untagged ones that are not allowed."""
-    held_out, untagged = run.held_out, len(run.pool) - len(run.train)
-    parts = [f"{len(run.train):,} images to train on"]
+def _look_at_images(run: Run, console: Console) -> None:
+    """Refuse images that nothing may be learned from, and say how the others are dealt out."""
+    refuse_leaks(run.manifest, allow=run.recipe.run.leaks == "allow")
+    tagged, untagged, held_out = len(run.train), len(run.pool) - len(run.train), run.held_out
+    if ORACLE in run.recipe.methods:
+        _ = run.oracle
+    for note in run.manifest.notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     if untagged:
-        parts = [f"{len(run.train):,} tagged and {untagged:,} untagged images to train on"]
-    parts += [f"{len(held_out):,} held out with their tags"] if held_out else []
-    return ", ".join(parts)
+        apart = f"{len(held_out) if held_out else 0:,} more with tags are held out"
+        told = f"trained on: {tagged:,} tagged and {untagged:,} untagged images; {apart}"
+        console.print(told, highlight=False, soft_wrap=True)
 
 
 def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: Console) -> None:

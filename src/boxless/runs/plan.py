@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from boxless.methods.section import Read
 from boxless.methods.table import FIRST_PHASES, METHODS
 from boxless.recipe.schema import Recipe
 from boxless.runs.context import Run
@@ -12,9 +13,6 @@ from boxless.runs.phases import Phase, budget_settings, phases_of
 from boxless.runs.record import Settings
 from boxless.runs.step import Action, Step, settings_of
 from boxless.runs.variant import variants
-
-if TYPE_CHECKING:
-    from boxless.methods.section import Read
 
 AFTER_TRAINING: Final = ("evaluate", "calibrate", "locate", "export", "report")
 VERBS: Final = tuple(
@@ -90,7 +88,7 @@ def _proposal_settings(recipe: Recipe) -> Settings:
     return settings_of(recipe, config.only(*names), recipe.data.only("skip_bad"))
 
 
-def _untagged(recipe: Recipe) -> "list[Read]":
+def _untagged(recipe: Recipe) -> list[Read]:
     """What decides which untagged images are left out, where there are some to look at."""
     return [recipe.run.only("leaks")] if recipe.data.untagged else []
 
@@ -98,9 +96,8 @@ def _untagged(recipe: Recipe) -> "list[Read]":
 def _maps_step(recipe: Recipe, name: str) -> Step:
     teacher = recipe.teacher
     network = ("backbone", "weights", "input_size", "fold_norms", "pixel_scheme")
-    reads: list[Read] = [recipe.data, teacher.only(*network)]
-    reads += [recipe.stage1.only("match_statistics"), recipe.run.only("precision")]
-    reads += _untagged(recipe)
+    moments, precision = recipe.stage1.only("match_statistics"), recipe.run.only("precision")
+    reads = [recipe.data, teacher.only(*network), moments, precision, *_untagged(recipe)]
     settings = settings_of(recipe, *reads) | {"levels": list(kept_levels(recipe, name))}
 
     def action(run: Run, folder: Path) -> dict[str, Any]:

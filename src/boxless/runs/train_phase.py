@@ -38,10 +38,10 @@ def train_phase(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
     if phase.start is not None:
         build.start_from(model, run.folder / phase.start / WEIGHTS)
     run.runtime.place(model)
-    task = _task(run, phase, model)
+    task = phase_task(run, phase, model)
     run.runtime.place(task.module)
-    images, size = _images(run, phase), _view_size(run, phase)
-    dataset, tagged = run.dataset(images, regions=_regions(run, phase)), _tagged(run, phase)
+    images, size = _images(run, phase), view_size(run, phase)
+    dataset, tagged = run.dataset(images, regions=regions_of(run, phase)), _tagged(run, phase)
     if not (folder / CHECKPOINT).exists():  # which holds what has been learned since
         _start(run, phase, model, task, dataset)
     watched = phase.optim.schedule == "plateau"
@@ -83,7 +83,7 @@ def _tagged(run: Run, phase: Phase) -> int | None:
     return len(run.train) if mixed else None
 
 
-def _task(run: Run, phase: Phase, model: Classifier) -> StudentTask:
+def phase_task(run: Run, phase: Phase, model: Classifier) -> StudentTask:
     """What the phase minimizes."""
     size, lessons = phase.variant.input_size, _lessons(run, phase)
     terms = {one.name: one.build(model, size, lessons) for one in phase.transfers}
@@ -114,13 +114,13 @@ def _lessons(run: Run, phase: Phase) -> Lessons:
     return lessons
 
 
-def _regions(run: Run, phase: Phase) -> int:
+def regions_of(run: Run, phase: Phase) -> int:
     """Regions per image that a batch carries: all of the teacher's where it predicts along."""
     predicts = phase.predictions and phase.along
     return run.recipe.teacher.regions if predicts else phase.regions
 
 
-def _view_size(run: Run, phase: Phase) -> int:
+def view_size(run: Run, phase: Phase) -> int:
     """Side of the views: the teacher's where it sees them too, else the student's."""
     if phase.along:
         return run.recipe.teacher.input_size
@@ -136,7 +136,7 @@ def _start(
     Of several processes all match, which may add a bias, and the first fits: `train` hands its
     weights on.
     """
-    recipe, size = run.recipe, _view_size(run, phase)
+    recipe, size = run.recipe, view_size(run, phase)
     if phase.statistics:
         kept = map_steps(recipe, phase.levels)[0]
         match_statistics(run, model.backbone, phase.variant.input_size, kept)
@@ -161,6 +161,6 @@ def _counted(run: Run, dataset: ViewDataset, size: int, bar: StepProgress) -> It
 
 def _held_out(run: Run, phase: Phase, task: StudentTask) -> Callable[[], float]:
     """A function that measures the phase's loss on the held-out part of train."""
-    size = _view_size(run, phase)
+    size = view_size(run, phase)
     regions = 0 if phase.last else phase.regions
     return held_out_loss(run, task.module, run.held_out, size, regions, task.held_out_loss)

@@ -2,8 +2,8 @@
 
 Kept for every image: p'^T (the soft targets), p^T, and s' of its regions. Distillation then never
 runs the teacher again. With cross-fitting each image is described by the head that was trained
-without it, an untagged one by the mean of all those heads. Killed and started again, finished
-shards are kept.
+without it, an untagged one by the mean of all such heads. Killed and started again, finished shards
+are kept.
 """
 
 from collections.abc import Callable, Iterator, Sequence
