@@ -141,9 +141,9 @@ def _start(
         kept = map_steps(recipe, phase.levels)[0]
         match_statistics(run, model.backbone, phase.variant.input_size, kept)
     if phase.start_head and run.leads:
-        kept = TeacherCache(run.folder / "cache", len(run.pool))
+        cache = TeacherCache(run.folder / "cache", len(run.pool))
         with StepProgress("fit of the last layer", len(dataset)) as bar:
-            start_head(model, _counted(run, dataset, size, bar), kept.probabilities)
+            start_head(model, _counted(run, dataset, size, bar), cache.probabilities)
     if task.fitted and run.leads:
         with StepProgress("fit of Psi", len(dataset)) as bar:
             task.start_adapters(_counted(run, dataset, size, bar))
