@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from boxless.inference.predictor import Predictor
     from boxless.runs.context import Run
 
@@ -39,6 +41,7 @@ def train(
     seeds: int | None = None,
     tags: int | None = None,
     methods: Sequence[str] | None = None,
+    teacher: "nn.Module | None" = None,
     **overrides: Any,
 ) -> "Run":
     """From tags to a distilled, evaluated, exported classifier; what ``boxless train`` does.
@@ -54,7 +57,10 @@ def train(
         seeds: Students per variant.
         tags: How many training images keep their tags; the others count as untagged.
         methods: Further ways to distill, compared with the recipe's own, such as ``["hinton"]``.
-        **overrides: Any setting of the recipe, nested or dotted: ``teacher={"input_size": 384}``,
+        teacher: A network of your own that turns RGB pixels (N, 3, S, S) in 0-255 into logits
+            (N, K), S being ``teacher.input_size``; it is asked once about every image, and tells
+            nothing of regions (docs/your-own-teacher.md). None: the recipe's.
+        **overrides: Any setting of the recipe, nested or dotted: ``student={"input_size": 96}``,
             ``**{"stage2.optim.epochs": 4}``.
 
     Returns:
@@ -68,13 +74,6 @@ def train(
     """
     from boxless.runs.start import train as start  # noqa: PLC0415  (pydantic takes a while)
 
-    return start(
-        spec,
-        out=out,
-        untagged=untagged,
-        recipe=recipe,
-        seeds=seeds,
-        tags=tags,
-        methods=methods,
-        overrides=overrides,
-    )
+    given = {"data.untagged": untagged, "data.tags": tags, "run.seeds": seeds, "methods": methods}
+    asked = {key: value for key, value in given.items() if value is not None}
+    return start(spec, out=out, recipe=recipe, teacher=teacher, settings={**asked, **overrides})

@@ -30,6 +30,7 @@ class Needs:
         levels: Its feature maps of these levels.
         along: It sees the student's very views, which then have its input size.
         statistics: Mean and deviation of its last convolution, for the student to start with.
+        start: Its logits, for the student's last layer to start with.
         tags: The tags of the tagged images.
         truth: The true tags of the untagged ones.
     """
@@ -39,6 +40,7 @@ class Needs:
     levels: tuple[str, ...] = ()
     along: bool = False
     statistics: bool = False
+    start: bool = False
     tags: bool = False
     truth: bool = False
 

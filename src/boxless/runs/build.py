@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from boxless.errors import ConfigError
 from boxless.losses.objectness import objectness, weigh_whole_image
 from boxless.models.backbone import Backbone
+from boxless.models.class_maps import ClassMaps
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead
 from boxless.models.folding import fold_batch_norms
@@ -42,8 +43,29 @@ def backbone(config: ModelConfig) -> Backbone:
     return trunk
 
 
-def detector(recipe: Recipe, classes: int) -> Detector:
+TrainedTeacher = Detector | ClassMaps
+
+
+def teacher(recipe: Recipe, classes: int) -> TrainedTeacher:
     """A teacher with pretrained backbone and new heads (one, plus one a fold)."""
+    config = recipe.teacher
+    return detector(recipe, classes) if config.kind == "wsddn" else class_maps(config, classes)
+
+
+def class_maps(config: TeacherConfig, classes: int) -> ClassMaps:
+    """A teacher of linear class maps."""
+    return ClassMaps(
+        backbone(config),
+        classes,
+        heads=1 + config.folds,
+        level=config.level,
+        parts=config.parts,
+        sharpness=config.sharpness,
+    )
+
+
+def detector(recipe: Recipe, classes: int) -> Detector:
+    """The paper's detector with pretrained backbone and new heads (one, plus one a fold)."""
     config = recipe.teacher
     trunk = backbone(config)
     channels = trunk.channels(config.level)
@@ -85,20 +107,20 @@ def require_fc(trunk: Backbone, section: str, config: TeacherConfig | StudentCon
         )
 
 
-def trained_detector(recipe: Recipe, classes: int, weights: Path) -> Detector:
+def trained_teacher(recipe: Recipe, classes: int, weights: Path) -> TrainedTeacher:
     """The teacher of a finished teacher step, frozen and in evaluation mode."""
-    teacher = detector(recipe, classes)
-    part = teacher.heads if recipe.teacher.trainable == "head" else teacher
+    model = teacher(recipe, classes)
+    part = model.heads if recipe.teacher.trainable == "head" else model
     load_matching(part, read_safetensors(weights), where=str(weights))
-    return teacher.eval().requires_grad_(False)
+    return model.eval().requires_grad_(requires_grad=False)
 
 
-def teaching_detector(recipe: Recipe, classes: int, weights: Path) -> Detector:
-    """`trained_detector` as it is while it teaches: with the region weight asked for."""
-    teacher = trained_detector(recipe, classes, weights)
-    if recipe.teaching.region_weight == "released":
-        teacher.score_scale, teacher.score_bias = 1.0, 0.0
-    return teacher
+def teaching_teacher(recipe: Recipe, classes: int, weights: Path) -> TrainedTeacher:
+    """`trained_teacher` as it is while it teaches: with the region weight asked for."""
+    model = trained_teacher(recipe, classes, weights)
+    if recipe.teaching.region_weight == "released" and isinstance(model, Detector):
+        model.score_scale, model.score_bias = 1.0, 0.0
+    return model
 
 
 def student(recipe: Recipe, classes: int, variant: Variant | None = None) -> Classifier:

@@ -131,7 +131,7 @@ def _trunk(run: Run) -> Backbone:
     if recipe.teacher.trainable == "head":
         return build.backbone(recipe.teacher).eval()
     weights = run.folder / "teacher" / WEIGHTS
-    return build.trained_detector(recipe, len(run.classes), weights).backbone
+    return build.trained_teacher(recipe, len(run.classes), weights).backbone
 
 
 def _announce(run: Run, folder: Path, work: MapShards) -> None:

@@ -68,6 +68,11 @@ class Phase:
         return any(transfer.needs.truth for transfer in self.transfers)
 
     @property
+    def start_head(self) -> bool:
+        """Whether the student's last layer starts with the teacher's logits."""
+        return any(transfer.needs.start for transfer in self.transfers)
+
+    @property
     def statistics(self) -> bool:
         """Whether the student starts with the teacher's statistics."""
         return any(transfer.needs.statistics for transfer in self.transfers)

@@ -1,5 +1,6 @@
 """The steps of a run: which sections each reads, which steps it needs, and what it does."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,8 +71,11 @@ def _shared_steps(run: Run) -> list[Step]:
     maps = [_maps_step(recipe, name) for name in (MAPS, MORE_MAPS) if kept_levels(recipe, name)]
     kept = tuple(step.name for step in maps if step.name == MAPS)
     needs = ("proposals", *(kept if frozen else ()))
-    training = Step("teacher", "teacher", teacher, needs, _teacher, trains=True)
+    updates = recipe.teacher.kind == "wsddn"  # the other teachers are one process's work
+    training = Step("teacher", "teacher", teacher, needs, _teacher, trains=updates)
     keeping = Step("cache", "cache", cache, ("teacher", *kept), _cache)
+    if recipe.teacher.kind == "file":  # which looks at no region
+        return [replace(training, needs=()), keeping]
     return [proposals, *((*maps, training) if frozen else (training, *maps)), keeping]
 
 

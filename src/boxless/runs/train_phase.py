@@ -19,6 +19,7 @@ from boxless.runs.teacher_check import suspicious_loss, warn
 from boxless.training.batches import PREDICT_BATCH, Batch, ViewDataset, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import CHECKPOINT, WEIGHTS
+from boxless.training.head_start import start_head
 from boxless.training.loop import seed_everything, train
 from boxless.training.teacher_cache import TeacherCache
 
@@ -103,7 +104,7 @@ def _lessons(run: Run, phase: Phase) -> Lessons:
     )
     if phase.levels or phase.regions or phase.along:
         weights = run.folder / "teacher" / WEIGHTS
-        teacher = build.teaching_detector(recipe, len(run.classes), weights)
+        teacher = build.teaching_teacher(recipe, len(run.classes), weights)
         run.runtime.place(teacher)
         lessons = replace(lessons, teacher=teacher, maps=maps_for(run, phase.levels))
     if phase.predictions or phase.regions:
@@ -139,6 +140,10 @@ def _start(
     if phase.statistics:
         kept = map_steps(recipe, phase.levels)[0]
         match_statistics(run, model.backbone, phase.variant.input_size, kept)
+    if phase.start_head and run.leads:
+        cache = TeacherCache(run.folder / "cache", len(run.pool))
+        with StepProgress("fit of the last layer", len(dataset)) as bar:
+            start_head(model, _counted(run, dataset, size, bar), cache.probabilities)
     if task.fitted and run.leads:
         with StepProgress("fit of Psi", len(dataset)) as bar:
             task.start_adapters(_counted(run, dataset, size, bar))

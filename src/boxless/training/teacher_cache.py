@@ -6,7 +6,7 @@ without it, an untagged one by the mean of all such heads. Killed and started ag
 are kept.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,12 +16,12 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from boxless.errors import StoreError
 from boxless.files.engine import Engine
 from boxless.files.seals import repair_hint, require_whole
-from boxless.models.detector import Detector, DetectorOutput
+from boxless.models.protocols import Answer, CrossFitted
 from boxless.training.batches import Batch, ViewDataset
 from boxless.training.map_store import SHARD, MapStore, require_finite
 from boxless.training.sharded import RuntimeOf, Shard, write_shards
@@ -58,7 +58,7 @@ class KnowledgeShards:
     """Computes the content of one shard.
 
     Attributes:
-        detector: The trained teacher, in evaluation mode.
+        teacher: The trained teacher, in evaluation mode.
         size: Input side of the teacher in pixels.
         maps: Maps of the teacher's backbone, or None to compute them from the pixels.
         folds: (M,) fold of each image or `UNSEEN`, or None without cross-fitting.
@@ -66,7 +66,7 @@ class KnowledgeShards:
         runtime: Device and precision of the process that computes.
     """
 
-    detector: Detector
+    teacher: CrossFitted
     size: int
     maps: MapStore | None
     folds: Tensor | None
@@ -77,19 +77,19 @@ class KnowledgeShards:
     def __call__(self, shard: Shard) -> bytes:
         """What the teacher knows of its images, as a safetensors file."""
         runtime = self.runtime()
-        detector = cast("Detector", runtime.place(self.detector))
+        teacher = cast("CrossFitted", runtime.place(cast("nn.Module", self.teacher)))
         # With kept maps the pixels are not looked at.
         batch = shard.batch(self.size if self.maps is None else 1)
         placed = batch.to(runtime.device)
         with runtime.autocast():
-            outputs = _score(detector, placed, self.maps, self.size)
+            outputs = _score(teacher, placed, self.maps, self.size)
         found = self._describe(outputs, placed)
         kept = {k: v.float().cpu() for k, v in found.items()}
         require_finite(kept, "the teacher's output")
         content: bytes = save(kept)
         return content
 
-    def _describe(self, outputs: list[DetectorOutput], batch: Batch) -> dict[str, Tensor]:
+    def _describe(self, outputs: Sequence[Answer], batch: Batch) -> dict[str, Tensor]:
         """What is kept of one batch, tensors with N rows; by head 0 without cross-fitting."""
         knowledge = self.knowledge
         heads = outputs[:1] if self.folds is None else outputs[1:]
@@ -133,16 +133,14 @@ def build_teacher_cache(
 
 
 def _score(
-    detector: Detector, batch: Batch, maps: MapStore | None, size: int
-) -> list[DetectorOutput]:
-    """Outputs of all heads."""
-    heads = tuple(range(len(detector.heads)))
+    teacher: CrossFitted, batch: Batch, maps: MapStore | None, size: int
+) -> Sequence[Answer]:
+    """What every head says."""
+    heads = tuple(range(len(teacher.heads)))
     if maps is None:
-        pixels = batch.pixels.float()
-        return detector(pixels, batch.boxes, batch.scores, batch.mask, heads)  # type: ignore[no-any-return]
-    level = maps.batch(batch, (detector.level,))[detector.level]
-    pooled = detector.pooled(level, batch.boxes, batch.scores, view_size=size)
-    return detector.describe(pooled, batch.mask, heads)
+        return teacher(batch.pixels.float(), batch.boxes, batch.scores, batch.mask, heads)
+    level = maps.batch(batch, (teacher.level,))[teacher.level]
+    return teacher.read(level, batch.boxes, batch.scores, batch.mask, view_size=size, heads=heads)
 
 
 def _unseen(values: list[Tensor], folds: Tensor) -> Tensor:
