@@ -53,8 +53,8 @@ def test_class_maps_teach_a_run(tmp_path):
     facts = json.loads((run.folder / "teacher" / "step.json").read_text())["facts"]
     assert {"ridge", "unseen_map", "whole_image_map"} <= set(facts)
     assert results.variants["teacher"].seeds[0].looking is not None
-    students = list((run.folder / "students").rglob("step.json"))
-    checks = [json.loads(path.read_text())["facts"].get("teacher_check") for path in students]
+    steps = [json.loads(path.read_text()) for path in run.folder.rglob("step.json")]
+    checks = [step["facts"].get("teacher_check") for step in steps]
     assert any(check and "whole_image_unseen_map" in check for check in checks)
 
 
