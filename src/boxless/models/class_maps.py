@@ -111,7 +111,7 @@ class ClassMaps(nn.Module):
         heads: int = 1,
         level: str = "final",
         parts: tuple[Part, ...] = PARTS,
-        sharpness: float = 2.0,
+        sharpness: float = 1.0,
     ) -> None:
         super().__init__()
         self.backbone, self.level, self.sharpness = backbone, level, sharpness
