@@ -16,7 +16,9 @@ from boxless.models.weights import build_backbone, load_matching
 from boxless.recipe.schema import Recipe
 from boxless.recipe.sections import ModelConfig, OptimConfig, StudentConfig, TeacherConfig
 from boxless.runs.levels import MAPS, kept_levels
+from boxless.runs.variant import Variant
 from boxless.training.batches import Batch, BatchStream, ViewDataset
+from boxless.training.files import WEIGHTS
 from boxless.training.map_store import MapStore
 from boxless.training.optimization import OptimSettings
 from boxless.training.teacher_cache import Knowledge
@@ -121,13 +123,13 @@ def teaching_teacher(recipe: Recipe, classes: int, weights: Path) -> TrainedTeac
     return model
 
 
-def student(recipe: Recipe, classes: int, size: int = 0) -> Classifier:
+def student(recipe: Recipe, classes: int, variant: Variant | None = None) -> Classifier:
     """A student with pretrained backbone and a new last layer.
 
     Args:
         recipe: All settings.
         classes: K.
-        size: Input side; 0 = the recipe's.
+        variant: Which student; None = one of the recipe's input size.
     """
     config = recipe.student
     trunk = backbone(config)
@@ -140,21 +142,26 @@ def student(recipe: Recipe, classes: int, size: int = 0) -> Classifier:
         head=config.head,
         dropout=config.dropout,
         hidden=config.hidden,
-        resize_to=(size or config.input_size) if config.resize_from else 0,
+        resize_to=_side(recipe, variant) if config.resize_from else 0,
     )
     trunk.vgg_fc = None  # half a gigabyte that is no longer needed
     return model
 
 
-def student_view(recipe: Recipe, size: int = 0) -> int:
-    """Side of the images a student of that input side is given; see `student`."""
-    return recipe.student.resize_from or size or recipe.student.input_size
+def student_view(recipe: Recipe, variant: Variant | None = None) -> int:
+    """Side of the images that a student is given; see `student`."""
+    return recipe.student.resize_from or _side(recipe, variant)
 
 
-def trained_student(recipe: Recipe, classes: int, weights: Path, size: int = 0) -> Classifier:
-    """The student of a finished phase, in evaluation mode."""
-    model = student(recipe, classes, size)
-    start_from(model, weights)
+def _side(recipe: Recipe, variant: Variant | None) -> int:
+    """Side of a student's input in pixels."""
+    return recipe.student.input_size if variant is None else variant.input_size
+
+
+def trained_student(recipe: Recipe, classes: int, variant: Variant, run: Path) -> Classifier:
+    """The student of a finished variant below a run's folder, in evaluation mode."""
+    model = student(recipe, classes, variant)
+    start_from(model, run / variant.folder / WEIGHTS)
     return model.eval()
 
 

@@ -25,7 +25,6 @@ from boxless.runs.teacher_findings import findings
 from boxless.runs.variant import Variant, by_key, variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
-from boxless.training.files import WEIGHTS
 from boxless.training.teacher_cache import TeacherCache
 from boxless.types import Float32Array
 
@@ -57,7 +56,7 @@ def evaluate(run: Run, folder: Path) -> dict[str, Any]:
                 regions = {"boxes": found.top_boxes, "scores": found.top_scores}
         for variant in students:
             model = student_of(run, variant)
-            size = build.student_view(recipe, variant.input_size)
+            size = build.student_view(recipe, variant)
             for part, manifest in parts.items():
                 key = prediction_key(variant.key(recipe), variant.seed, part)
                 predictions[key] = predict(run, model, manifest, size, bar)
@@ -91,8 +90,7 @@ def prediction_key(key: str, seed: int, part: str = "test") -> str:
 
 def student_of(run: Run, variant: Variant) -> Classifier:
     """A trained student, placed and in evaluation mode."""
-    weights = run.folder / variant.folder / WEIGHTS
-    model = build.trained_student(run.recipe, len(run.classes), weights, variant.input_size)
+    model = build.trained_student(run.recipe, len(run.classes), variant, run.folder)
     run.runtime.place(model)
     return model
 

@@ -88,7 +88,7 @@ def _models(run: Run) -> Iterator[tuple[str, int, Classifier | TrainedTeacher, i
         run.runtime.place(teacher)
         yield TEACHER, recipe.run.seed, teacher, recipe.teacher.input_size
     for variant in variants(recipe):
-        size = build.student_view(recipe, variant.input_size)
+        size = build.student_view(recipe, variant)
         yield variant.key(recipe), variant.seed, student_of(run, variant), size
 
 

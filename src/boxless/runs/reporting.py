@@ -196,7 +196,7 @@ def _curves(run: Run) -> dict[str, list[dict[str, float]]]:
     folders = {"teacher": "teacher"}
     for students in by_key(run.recipe).values():
         for phase in phases_of(run.recipe, students[0]):
-            usual = phase.variant.input_size == run.recipe.student.input_size
+            usual = phase.variant.key(run.recipe) == phase.variant.method
             name = phase.verb if phase.last else f"{phase.verb}, first phase"
             folders |= {name: phase.folder} if usual else {}
     found = {name: read_events(run.folder / folder) for name, folder in folders.items()}

@@ -26,7 +26,7 @@ def student_metadata(run: Run, model: Classifier, variant: Variant) -> StudentMe
         variant: Which student it is.
     """
     scheme = model.backbone.scheme
-    size = build.student_view(run.recipe, variant.input_size)
+    size = build.student_view(run.recipe, variant)
     fitted = fitted_calibration(run, variant)
     return StudentMetadata(
         thresholds=fitted.thresholds if fitted else (),
@@ -56,9 +56,7 @@ def student_location(run: Run, model: Classifier, variant: Variant) -> LocationS
     folder = run.folder / "locate"
     if folder.exists():
         return load_location(folder, variant.key(run.recipe), variant.seed)
-    return LocationSettings(
-        shift=map_shift(model, build.student_view(run.recipe, variant.input_size))
-    )
+    return LocationSettings(shift=map_shift(model, build.student_view(run.recipe, variant)))
 
 
 def fitted_calibration(run: Run, variant: Variant) -> Calibration | None:

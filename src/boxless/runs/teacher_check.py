@@ -189,7 +189,7 @@ def _held_out_maps(run: Run, part: Manifest, plain: Variant) -> tuple[float, flo
     """MAP of teacher and plain student on held-out images."""
     with StepProgress("teacher beside student", 2 * len(part)) as bar:
         found = teacher_probabilities(run, part, bar)
-        size = build.student_view(run.recipe, plain.input_size)
+        size = build.student_view(run.recipe, plain)
         own = predict(run, student_of(run, plain), part, size, bar)
     return _map(found, part), _map(own, part)
 

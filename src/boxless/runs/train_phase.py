@@ -34,7 +34,7 @@ def train_phase(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
     """
     recipe, seed = run.recipe, phase.variant.seed
     seed_everything(seed)
-    model = build.student(recipe, len(run.classes), phase.variant.input_size)
+    model = build.student(recipe, len(run.classes), phase.variant)
     if phase.start is not None:
         build.start_from(model, run.folder / phase.start / WEIGHTS)
     run.runtime.place(model)
@@ -124,8 +124,8 @@ def view_size(run: Run, phase: Phase) -> int:
     """Side of the views: the teacher's where it sees them too, else the student's."""
     if phase.along:
         return run.recipe.teacher.input_size
-    size = phase.variant.input_size
-    return build.student_view(run.recipe, size) if phase.last else size
+    variant = phase.variant
+    return build.student_view(run.recipe, variant) if phase.last else variant.input_size
 
 
 def _start(
