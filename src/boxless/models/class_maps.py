@@ -100,7 +100,7 @@ class ClassMaps(nn.Module):
         >>> teacher = ClassMaps(Backbone("test_resnet"), classes=3, parts=("means", "peaks"))
         >>> maps = teacher.maps(torch.randint(0, 256, (2, 3, 64, 64)).float(), ("final",))["final"]
         >>> teacher.vectors(maps).shape, teacher.evidence(maps).shape
-        (torch.Size([2, 1024]), torch.Size([2, 3, 2, 2]))
+        (torch.Size([2, 192]), torch.Size([2, 3, 2, 2]))
     """
 
     def __init__(
