@@ -90,7 +90,7 @@ class SeedResult(Part):
         updates: Optimiser updates.
         seconds: Wall time of its training.
         train_map: mAP on training images, where it was measured.
-        unseen_map: Of a cross-fitted teacher: the same, each image by the head that had not seen it.
+        unseen_map: Of a cross-fitted teacher: the same by heads that had not seen the image.
         whole_image_map: Of a teacher on a frozen backbone: the same of a linear layer on its pooled
             map, cross-validated.
         held_out_map: mAP on the held-out part of the training images, where it was measured.

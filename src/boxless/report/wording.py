@@ -125,8 +125,9 @@ def teacher(results: Results) -> str:
     if first is None or first.unseen_map is None or first.whole_image_map is None:
         return ""
     return (
-        f"On training images that it has not seen the teacher has {percent(first.unseen_map)} mAP, a"
-        f" linear layer on its pooled map {percent(first.whole_image_map)}."
+        "On training images that it has not seen the teacher has"
+        f" {percent(first.unseen_map)} mAP, a linear layer on its pooled map"
+        f" {percent(first.whole_image_map)}."
     )
 
 

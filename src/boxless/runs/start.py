@@ -15,8 +15,6 @@ from boxless.runs.execute import execute
 from boxless.runs.readable import read_images
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from boxless.training.processes import Processes
 
 DEFAULT_RECIPE = "voc-lite0"
@@ -99,7 +97,7 @@ def train(
     *,
     out: str | Path,
     recipe: str | Path,
-    teacher: "nn.Module | None" = None,
+    teacher: object | None = None,
     settings: Mapping[str, Any],
 ) -> Run:
     """See `boxless.train`, whose settings are nested or dotted here."""
