@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from boxless.inference.predictor import Predictor
     from boxless.runs.context import Run
 

@@ -15,8 +15,6 @@ from boxless.runs.execute import execute
 from boxless.runs.readable import read_images
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from boxless.training.processes import Processes
 
 DEFAULT_RECIPE = "voc-lite0"
