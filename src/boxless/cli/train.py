@@ -281,6 +281,7 @@ def _show(out: Path) -> None:
     from boxless.files.launched import launched
     from boxless.report.results import read_results
     from boxless.report.tables import methods_table, results_table
+    from boxless.report.wording import cautions, headroom, shipped
 
     if launched().rank:
         return
@@ -290,6 +291,8 @@ def _show(out: Path) -> None:
     compared = methods_table(results)
     if compared is not None:
         console.print(compared)
+    for line in (headroom(results), shipped(results.shipped), *cautions(results.shipped)):
+        console.print(line, highlight=False, markup=False, end="\n" if line else "")
     console.print(f"report:  {out / 'report.html'}", soft_wrap=True)
     console.print(f"results: {out / 'results.json'}", soft_wrap=True)
     console.print(f"student: {out / 'export' / 'student.onnx'}", soft_wrap=True)

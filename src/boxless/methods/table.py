@@ -19,6 +19,8 @@ from boxless.methods.transfer import Transfer
 
 PLAIN: Final = "plain"
 """The student without distillation, trained in every run."""
+ORACLE: Final = "oracle"
+"""The plain student with the true tags of the untagged images: what there was to gain."""
 
 
 @dataclass(frozen=True, slots=True)

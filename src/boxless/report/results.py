@@ -15,6 +15,7 @@ from boxless.files.atomic import write_atomically
 from boxless.methods.table import PLAIN
 from boxless.report.localization import MapLocalization
 from boxless.report.part import Count, Fraction, Interval, Part, Points, Seconds
+from boxless.report.shipped import Shipped
 from boxless.report.variants import VariantResult
 
 SCHEMA: Final = 2
@@ -138,6 +139,7 @@ class Results(Part):
             size is not the recipe's.
         gain: The run's own method against ``plain``, or None where one of them is missing.
         gains: The same for every further method.
+        shipped: Which student is in ``export/student.onnx``, and why.
         steps: Steps in the order they ran.
         environment: Versions and machine.
         recall: Recall of the proposals, or None where the data set has no boxes.
@@ -153,6 +155,7 @@ class Results(Part):
     variants: dict[str, VariantResult] = Field(min_length=1)
     gain: Gain | None = None
     gains: dict[str, Gain] = Field(default_factory=dict)
+    shipped: Shipped | None = None
     steps: tuple[Step, ...] = ()
     environment: dict[str, Any] = Field(default_factory=dict)
     recall: Recall | None = None

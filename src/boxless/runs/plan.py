@@ -37,7 +37,7 @@ def plan(run: Run) -> list[Step]:
     steps.append(Step("locate", "locate", {}, ("evaluate",), _locate, cheap=True))
     measured = ("evaluate", "calibrate", "locate")
     # Raised whenever the file's format changes, so that finished runs export again.
-    steps.append(Step("export", "export", {"format": 2}, measured, _export, cheap=True))
+    steps.append(Step("export", "export", {"format": 3}, measured, _export, cheap=True))
     done = (*measured, "export")
     report = _report(tuple(step.name for step in steps))
     steps.append(Step("report", "report", {}, done, report, cheap=True))

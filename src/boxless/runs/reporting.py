@@ -57,6 +57,7 @@ def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
             "gains": {
                 key: _gain(run, key, found, predictions) for key in run.recipe.distilling[1:]
             },
+            "shipped": _facts(run, "export").get("shipped"),
             "steps": _steps(run, steps),
             "environment": environment() | torch_environment(),
             "recall": _facts(run, "proposals").get("recall"),
