@@ -19,6 +19,7 @@ from boxless.methods.transfer import Transfer
 
 PLAIN: Final = "plain"
 """The student without distillation, trained in every run."""
+
 ORACLE: Final = "oracle"
 """The plain student with the true tags of the untagged images: what there was to gain."""
 

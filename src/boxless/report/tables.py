@@ -163,8 +163,8 @@ def results_table(results: Results) -> Table:
     """
     headings = {
         TEACHER: "teacher",
-        PLAIN: "student without\ndistillation",
-        results.method: "student with\ndistillation",
+        PLAIN: "student\nwithout\ndistillation",
+        results.method: "student\nwith\ndistillation",
         _GAIN: "gain in points",
     }
     table = Table(
