@@ -119,7 +119,7 @@ def comma_separated(curve: Curve) -> str:
 
 def terminal_table(curve: Curve) -> Table:
     """The table to print with rich."""
-    breaks = {"gain in points": "gain in\npoints", _SHARE: "% of the\noracle's gain"}
+    breaks = {"gain in points": "gain in\npoints", _SHARE: "% of the\noracle's\ngain"}
     heading = [breaks.get(name, name.replace("-", "-\n")) for name in columns(curve)]
     lines = [[c.replace(" (", "\n").removesuffix(")") for c in row] for row in rows(curve)]
     return rich_table("mAP in % against the number of tags", heading, lines)
@@ -146,7 +146,9 @@ def picture(curve: Curve) -> bytes:
     with svg.theme(light=True):
         figure = _draw(curve, svg.colour)
         FigureCanvasAgg(figure)
-        figure.savefig(buffer, format="png", dpi=130, facecolor="white", metadata={"Software": None})
+        figure.savefig(
+            buffer, format="png", dpi=130, facecolor="white", metadata={"Software": None}
+        )
     return buffer.getvalue()
 
 
