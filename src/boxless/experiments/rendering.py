@@ -210,7 +210,7 @@ def rich_table(title: str, heading: Sequence[str], rows: Sequence[Sequence[str]]
         if place:
             table.add_column(name, justify="right", no_wrap=True)
         else:
-            longest = max((len(word) for row in (heading, *rows) for word in row[0].split()))
+            longest = max(len(word) for row in (heading, *rows) for word in row[0].split())
             table.add_column(name, overflow="fold", min_width=longest)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))

@@ -8,8 +8,8 @@ Method: Efron, "Bootstrap methods: another look at the jackknife", Annals of Sta
 """
 
 from collections.abc import Iterator
-from itertools import chain
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np

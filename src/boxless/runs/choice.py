@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from boxless.errors import ConfigError, unknown_name
-from boxless.methods.table import ORACLE, PLAIN
+from boxless.methods.table import ORACLE
 from boxless.metrics.bootstrap import paired_bootstrap
 from boxless.report.part import Interval
 from boxless.report.shipped import Reason, Shipped
