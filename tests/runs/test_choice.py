@@ -45,6 +45,7 @@ def evaluated(tmp_path):
                     )
                 variants[key].append({"seed": seed, "held_out_map": value})
         folder = run.folder / "evaluate"
+        folder.mkdir(parents=True)
         write_sealed(folder / PREDICTIONS, save(predictions or {"none": np.zeros(1)}))
         write_sealed(folder / METRICS, json.dumps({"variants": variants}).encode())
         return run
@@ -67,7 +68,7 @@ def test_the_best_mean_over_seeds_is_shipped_and_its_best_seed(evaluated):
     assert found.margin.mean == pytest.approx(
         found.held_out_map["hinton"] - found.held_out_map["plain"]
     )
-    assert chosen_variant(run, found).folder == "students/hinton/192px/seed-1"
+    assert chosen_variant(run, found).folder == "students/hinton/128px/seed-1"
     text = wording.shipped(found)
     assert text.startswith("ships 'hinton': ")
     assert f"on {len(run.held_out)} held-out images against" in text
