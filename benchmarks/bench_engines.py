@@ -47,7 +47,7 @@ def photographs(folder: Path, count: int) -> list[ImageRecord]:
     sources = sorted((root / "JPEGImages").glob("*.jpg"))[:count] if root else []
     records = []
     for number in range(count):
-        spec = f"scenes:v1,seed=0,size=160,split=train,index={number}"
+        spec = f"scenes:v2,seed=0,size=160,split=train,index={number}"
         pixels = load_image(str(sources[number]) if sources else spec)
         path = folder / f"{number:05d}.jpg"
         Image.fromarray(pixels).resize((640, 480)).save(path, quality=90)

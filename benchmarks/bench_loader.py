@@ -40,7 +40,7 @@ def photographs(folder: Path, limit: int) -> list[str]:
     paths = []
     for n in range(limit):
         path = folder / f"{n}.jpg"
-        scene = load_image(f"scenes:v1,seed=0,size=160,split=train,index={n}")
+        scene = load_image(f"scenes:v2,seed=0,size=160,split=train,index={n}")
         Image.fromarray(scene).resize((341, 256)).save(path, quality=92)
         paths.append(str(path))
     return paths

@@ -77,7 +77,7 @@ def images(tmp_path_factory):
     if not found:
         target = tmp_path_factory.mktemp("scenes")
         for n in range(24):
-            pixels = load_image(f"scenes:v1,seed=0,size=160,split=test,index={n}")
+            pixels = load_image(f"scenes:v2,seed=0,size=160,split=test,index={n}")
             Image.fromarray(pixels).save(target / f"{n:02}.png")
         found = sorted(target.iterdir())
     return [str(path) for path in found]

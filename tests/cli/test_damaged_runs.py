@@ -118,7 +118,7 @@ class TestDamagedRuns:
             "--repair",
         )
 
-    @pytest.mark.parametrize("file", ["predictions.safetensors", "arms.json"])
+    @pytest.mark.parametrize("file", ["predictions.safetensors", "metrics.json"])
     def test_evaluation(self, run_copy, preloaded, file):
         reopen(run_copy, "report")
         cut(run_copy / "evaluate" / file, 40)

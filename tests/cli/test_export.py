@@ -167,6 +167,19 @@ def test_bad_input(finished_run, tmp_path, app):
     assert not out.exists()
 
 
+def test_another_student_of_the_run(finished_run, tmp_path, app):
+    out = tmp_path / "plain.onnx"
+    done = app("export", finished_run, "--out", out, "--variant", "plain")
+    assert done.code == 0, done.err
+    found = package.load(out).metadata
+    assert found.provenance.variant == "plain"
+    results = json.loads((finished_run / "results.json").read_text())
+    plain = results["variants"]["plain"]["seeds"][0]["metrics"]["map"]
+    assert found.metrics.test_map == pytest.approx(plain)
+    done = app("export", finished_run, "--out", out, "--variant", "plain@7")
+    done.refused("unknown variant 'plain@7'. Did you mean 'plain'")
+
+
 def test_unfinished_runs_are_refused(tmp_path, preloaded, app):
     run = tmp_path / "run"
     assert preloaded(*train_words(run, verb="baseline")).code == 0
@@ -177,7 +190,7 @@ def test_through_the_real_command(finished_run, tmp_path):
     done = boxless("export", finished_run, "--out", tmp_path / "student.onnx")
     assert done.code == 0, done.err
     drawn = boxless(
-        "predict", tmp_path / "student.onnx", "scenes:v1,seed=0,size=64,split=test,index=0",
+        "predict", tmp_path / "student.onnx", "scenes:v2,seed=0,size=64,split=test,index=0",
         "--draw", tmp_path / "drawn", "--threshold", "0", "--format", "csv",
     )  # fmt: skip
     assert drawn.code == 0, drawn.err

@@ -216,7 +216,7 @@ def test_the_limit_answers_instead_of_pillows_warning(tmp_path, side, refused):
 
 
 def test_scenes_are_drawn():
-    path = "scenes:v1,seed=0,size=64,split=train,index=3"
+    path = "scenes:v2,seed=0,size=64,split=train,index=3"
     assert load_image(path).shape == (64, 64, 3)
     assert image_size(path) == (64, 64)
     with pytest.raises(DataError, match="expected a scene like"):

@@ -123,4 +123,4 @@ def test_rates_of_stage_1(models):
 def test_updates_of_the_plain_student_are_those_of_both_stages():
     recipe = load_recipe("coco-vgg16")
     (phase,) = phases_of(recipe, variants(recipe)[0])
-    assert updates(recipe, phase, 840) == round(10 * 840 / 32) + 20 * 840 // 28
+    assert updates(recipe, phase, 840, 840) == round(10 * 840 / 32) + 20 * 840 // 28

@@ -67,9 +67,9 @@ def test_region_weight_while_teaching(trained):
     """Section 8, row 10: trained with 1 + 10 score, teaching with 1 score."""
     for value, expected in (("trained", (10.0, 1.0)), ("released", (1.0, 0.0))):
         chosen = recipe(teaching__region_weight=value)
-        teacher = build.teaching_detector(chosen, K, trained)
+        teacher = build.teaching_teacher(chosen, K, trained)
         assert (teacher.score_scale, teacher.score_bias) == expected
-        plain = build.trained_detector(chosen, K, trained)
+        plain = build.trained_teacher(chosen, K, trained)
         assert (plain.score_scale, plain.score_bias) == (10.0, 1.0)
         assert not any(p.requires_grad for p in teacher.parameters())
 
@@ -93,7 +93,7 @@ def task(chosen, model, found, *kinds):
 def test_online_targets_are_the_teachers_predictions(trained):
     """Softened for class-aware distillation; Hinton softens them himself."""
     chosen = recipe(teaching__dropout="false")
-    teacher = build.teaching_detector(chosen, K, trained)
+    teacher = build.teaching_teacher(chosen, K, trained)
     found = lessons(chosen, teacher)
     with torch.no_grad():
         pixels = batch().pixels.float()
@@ -109,7 +109,7 @@ def test_predictions_are_kept_ones_unless_the_recipe_says_online(trained):
     kept = SimpleNamespace(targets=torch.rand(2, K), probabilities=torch.rand(2, K))
     for predictions, same in (("cache", True), ("online", False)):
         chosen = recipe(teaching__dropout="false", teaching__predictions=predictions)
-        found = lessons(chosen, build.teaching_detector(chosen, K, trained), kept)
+        found = lessons(chosen, build.teaching_teacher(chosen, K, trained), kept)
         for softened, table in ((True, kept.targets), (False, kept.probabilities)):
             given = found.predictions(batch(), softened=softened)
             assert torch.equal(given, table[batch().index]) == same
@@ -118,14 +118,14 @@ def test_predictions_are_kept_ones_unless_the_recipe_says_online(trained):
 def test_dropout_makes_online_targets_noisy(trained):
     quiet, noisy = recipe(teaching__dropout="false"), recipe()
     for chosen, same in ((quiet, True), (noisy, False)):
-        found = lessons(chosen, build.teaching_detector(chosen, K, trained))
+        found = lessons(chosen, build.teaching_teacher(chosen, K, trained))
         one, two = (found.predictions(batch(), softened=True) for _ in range(2))
         assert torch.equal(one, two) == same
 
 
 def test_class_aware_learns_from_online_targets_without_moving_the_teacher(trained):
     chosen = recipe()
-    teacher = build.teaching_detector(chosen, K, trained)
+    teacher = build.teaching_teacher(chosen, K, trained)
     model = build.student(chosen, K)
     made = task(chosen, model, lessons(chosen, teacher), Tags, ClassAware)
     made.train_mode()

@@ -174,3 +174,22 @@ def test_shards_may_differ_in_their_number_of_regions(tmp_path):
     assert found[3].tolist() == [1, 1, 1, 0, 0]
     assert found[4].tolist() == [2] * 5
     assert found[9].tolist() == [3, 0, 0, 0, 0]
+
+
+@torch.no_grad()
+def test_an_untagged_image_is_described_by_the_mean_of_the_fold_heads(tmp_path, runtime):
+    detector, folds = teacher(heads=3), FOLDS.clone()
+    folds[6:] = teacher_cache.UNSEEN
+    cache = build(tmp_path / "some", runtime, detector, folds=folds)
+    all_seen = build(tmp_path / "all", runtime, detector, folds=FOLDS)
+    (_, one, two), batch = outputs_of(detector, (0, 1, 2))
+    softened = {"class_temperature": 0.5, "region_temperature": 0.5}
+    targets = (one.image_probabilities(**softened) + two.image_probabilities(**softened)) / 2
+    torch.testing.assert_close(cache.targets[6:], targets[6:])
+    scores = (one.region_scores() + two.region_scores()) / 2
+    torch.testing.assert_close(cache.probabilities[6:], scores.sum(1)[6:])
+    torch.testing.assert_close(
+        cache.objectness[6:, : scores.shape[1]], KNOWLEDGE.objectness(scores, batch)[6:]
+    )
+    for name in ("targets", "probabilities", "objectness"):
+        assert torch.equal(getattr(cache, name)[:6], getattr(all_seen, name)[:6])

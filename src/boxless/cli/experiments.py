@@ -111,10 +111,10 @@ def run(
         dry_run: Print rows, runs, the steps still to do and their estimated time, and stop.
     """
     from boxless.cli.overrides import parse_overrides
-    from boxless.cli.train import require_training
     from boxless.experiments.learning_curve import NAME
     from boxless.experiments.planning import Request, make_runs, plan_runs
     from boxless.experiments.tables import load_table
+    from boxless.runs.start import require_training
 
     settings = parse_overrides(overrides)
     given = {"run.seeds": seeds, "data.untagged": untagged, "data.tags": tags}

@@ -44,8 +44,8 @@ def export(
             model card.
         data: Data set, where it lies elsewhere now.
     """
-    from boxless.cli.train import require_training
     from boxless.errors import ConfigError
+    from boxless.runs.start import require_training
 
     if out is None and hub is None:
         raise ConfigError("nothing to write", hint="give --out FILE, --hub FOLDER, or both")

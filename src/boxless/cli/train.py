@@ -2,18 +2,13 @@
 
 import json
 import os
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
-from boxless.errors import ConfigError, MissingExtraError
-
-if TYPE_CHECKING:
-    from boxless.runs.context import Run
-    from boxless.training.processes import Processes
+from boxless.errors import ConfigError
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 Methods = Annotated[str | None, Parameter(negative=())]
@@ -28,6 +23,8 @@ def train(
     out: Path,
     recipe: str = "auto",
     seeds: int | None = None,
+    untagged: str | None = None,
+    tags: int | None = None,
     methods: Methods = None,
     force: Force = None,
     profile: Profile = False,
@@ -53,15 +50,20 @@ def train(
 
         boxless train csv:tags.csv --recipe voc-lite0 --out runs/mine --teacher.input_size 384
 
+        boxless train csv:tags.csv --untagged photos/ --recipe voc-lite0 --out runs/few
+
     Args:
         spec: The data set: voc:DIR, coco:DIR, nus-wide:DIR, csv:FILE, list:FILE or scenes:
         overrides: Dotted settings.
         out: Run folder; everything is written below it.
         recipe: A built-in recipe or a TOML file; auto: the run folder's own, or voc-lite0.
         seeds: Students per variant.
+        untagged: Further images without tags, which distilling learns from too: a folder, a
+            pattern such as 'photos/**/*.jpg', or a data set, whose tags are not read.
+        tags: How many training images keep their tags; the others count as untagged.
         methods: Further ways to distill, compared with the recipe's own, separated by commas:
             hinton, attention, fitnets, fitnets-hinton, class-aware, hint-class-aware, regions-nms,
-            regions.
+            regions; or oracle, the plain student with the true tags of the untagged images.
         force: A step to do again with all that depends on it (may be given several times):
             proposals, maps, teacher, cache, hint, evaluate, calibrate, locate, export, report, or a
             method, such as plain or regions.
@@ -69,7 +71,17 @@ def train(
             show it in the report.
     """
     run_until(
-        "report", spec, overrides, out, recipe, seeds, force, methods=methods, profile=profile
+        "report",
+        spec,
+        overrides,
+        out,
+        recipe,
+        seeds,
+        force,
+        methods=methods,
+        untagged=untagged,
+        tags=tags,
+        profile=profile,
     )
     _show(out)
 
@@ -177,6 +189,8 @@ def run_until(
     *,
     only: bool = False,
     methods: str | None = None,
+    untagged: str | None = None,
+    tags: int | None = None,
     profile: bool = False,
 ) -> None:
     """Bring a run folder to a step.
@@ -191,49 +205,13 @@ def run_until(
         force: Steps to do again.
         only: Carry out this step alone (and what it needs), not all before it.
         methods: Names of methods to compare, separated by commas, or None for the recipe's.
+        untagged: Further images without tags, or None for the recipe's.
+        tags: Training images that keep their tags, or None for the recipe's.
         profile: Have training steps measure where their time goes.
     """
-    from boxless.files.launched import launched
-    from boxless.runs.execute import execute
-
-    def load(processes: "Processes | None" = None) -> "Run":
-        return _run(spec, tokens, out, recipe, seeds, methods, profile, processes)
-
-    if launched().count == 1:
-        run = load()
-        execute(run, until=verb or run.recipe.method, force=force or (), only=only)
-        return
-    _refuse_forced_restarts(force or [])
-    require_training()
-    from boxless.runs.follow import execute_together
-    from boxless.training.processes import joined
-
-    with joined() as processes:
-        execute_together(
-            processes,
-            lambda: load(processes),
-            until=verb,
-            force=tuple(force or ()),
-            only=only,
-        )
-
-
-def _run(
-    spec: str,
-    tokens: tuple[str, ...],
-    out: Path,
-    recipe: str,
-    seeds: int | None,
-    methods: str | None,
-    profile: bool,
-    processes: "Processes | None",
-) -> "Run":
-    """The run that the words of a command name; see `run_until`."""
     from boxless.cli.overrides import parse_overrides
-    from boxless.data.sources import load_manifest
-    from boxless.recipe.recipe_files import load_recipe
-    from boxless.runs.context import Run
-    from boxless.runs.readable import without_bad_images
+    from boxless.files.launched import launched
+    from boxless.runs.start import Order, carry_out
 
     overrides = parse_overrides(tokens)
     if seeds is not None:
@@ -241,28 +219,14 @@ def _run(
     if methods is not None:
         names = (name.strip() for name in methods.split(","))
         overrides["methods"] = json.dumps([name for name in names if name])
-    own = out / "recipe.toml"
-    if recipe == "auto":
-        recipe = str(own) if own.exists() else "voc-lite0"
-    settings = load_recipe(recipe, overrides)
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file", hint="name a folder")
-    require_training()
-    manifest = load_manifest(spec)
-    if settings.data.skip_bad:
-        manifest = without_bad_images(manifest)
-    return Run(out, spec, settings, manifest, profile, processes)
-
-
-def require_training() -> None:
-    """Fail early where a package that training needs is missing.
-
-    Raises:
-        MissingExtraError: The first one that is missing.
-    """
-    for package in ("torch", "torchvision", "timm", "accelerate"):
-        if find_spec(package) is None:
-            raise MissingExtraError(package, "train")
+    if untagged is not None:
+        overrides["data.untagged"] = json.dumps(untagged)
+    if tags is not None:
+        overrides["data.tags"] = str(tags)
+    if launched().count > 1:
+        _refuse_forced_restarts(force or [])
+    order = Order(spec, out, recipe, overrides, profile)
+    carry_out(order, until=verb, force=force or (), only=only)
 
 
 def _refuse_forced_restarts(force: list[str]) -> None:

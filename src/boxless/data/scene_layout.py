@@ -5,27 +5,35 @@ Random numbers are raw words of PCG64, whose stream NumPy keeps for ever (unlike
 ``Generator``), and all geometry is exact: the same recipe gives the same scene everywhere.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 
-from boxless.data.scene_shapes import ANGLES, HOLE, Shape, distractors, objects, turns
+from boxless.data.scene_shapes import DISTRACTORS, OBJECTS, Kind
 from boxless.types import Float64Array, TrueBox, UInt8Array
 
 SUPERSAMPLING = 4
-"""Subpixels per pixel and axis in which shapes are placed and drawn."""
+"""Subpixels per pixel and axis in which everything is placed and drawn."""
 
-CLASSES: tuple[str, ...] = tuple(objects())
+CLASSES: tuple[str, ...] = tuple(OBJECTS)
 
-SPLIT_CODES = {"train": 1, "test": 2}
+SPLIT_CODES = {"train": 1, "test": 2, "untagged": 3}
 
 # Frequencies fall by about 1 : 6 from the first to the last class.
 _WEIGHTS = (66, 48, 40, 31, 25, 20, 16, 13, 10, 8)
-# An object makes its partners likelier and its rivals rarer among the next ones.
-_PARTNERS = (("ring", "arrow"), ("star", "crescent"), ("gear", "spiral"), ("cross", "checker"))
-_RIVALS = (("ring", "gear"), ("star", "stripes"), ("zigzag", "cross"))
+# An object makes its partners likelier and its rivals rarer among the next ones; others count 2.
+_PARTNERS = ("mushroom snail", "boat bird", "kite balloon", "duck fish")
+_RIVALS = ("mushroom flower", "boat duck", "kite bird")
 _COUNT_WEIGHTS = (6, 18, 24, 22, 15, 10, 5)  # of 0, 1, … 6 objects
-_MAX_COVERED = 0.3  # share of an object's box that later things may cover
+_SMALLEST, _LARGEST = 100, 310  # diameter in 1/1000 of the side
+_MAX_COVERED = 0.25  # share of a thing's box that another one may share
+_FACTORS = {frozenset(p.split()): 6 if p in _PARTNERS else 1 for p in _PARTNERS + _RIVALS}
+_AFFINITY = [[_FACTORS.get(frozenset((a, b)), 2) for b in CLASSES] for a in CLASSES]
+_TURN = [2 * math.pi * i / 256 for i in range(256)]
+_TURNS = [(round(math.cos(a) * 4096) / 4096, round(math.sin(a) * 4096) / 4096) for a in _TURN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class Recipe:
     Attributes:
         seed: Seed of the data set, 0 or more.
         size: Side of the square image in pixels.
-        split: ``"train"`` or ``"test"``; the splits draw from different streams.
+        split: One of `SPLIT_CODES`; the splits draw from different streams.
         index: Number of the scene within its split.
     """
 
@@ -47,34 +55,59 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One shape placed in a scene.
+    """Something placed in a scene.
 
     Attributes:
-        shape: Its polygons.
+        kind: What it looks like.
         label: Class index, or -1 for a distractor.
         x: Centre in subpixels.
         y: Centre in subpixels.
         radius: Radius in subpixels.
-        angle: Direction, 0 to ``ANGLES - 1``.
-        palette: Six random colours that the painter chooses from, as 18 bytes.
-        box: Tight box in pixels, ``(x1, y1, x2, y2)``.
+        angle: Turn in 1/256 of a full one, 0 to 255.
+        mirrored: It looks to the left.
+        swatches: Numbers of its main and second colour, 0 to 7.
+        box: Tight box in whole pixels, ``(x1, y1, x2, y2)``.
     """
 
-    shape: Shape
+    kind: Kind
     label: int
     x: int
     y: int
     radius: int
     angle: int
-    palette: bytes
-    box: tuple[int, int, int, int]
+    mirrored: bool
+    swatches: tuple[int, int]
+    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+
+    def place(self, points: Float64Array) -> Float64Array:
+        """Mirror, turn, scale and move unit points.
+
+        Args:
+            points: (n, 2) points of the unit disc.
+
+        Returns:
+            (n, 2) whole subpixels as x, y.
+        """
+        cosine, sine = _TURNS[self.angle]
+        px, py = points[:, 0] * (-1 if self.mirrored else 1), points[:, 1]
+        placed = np.stack([cosine * px - sine * py, sine * px + cosine * py], axis=1)
+        return np.asarray(np.rint(placed * self.radius) + np.array((self.x, self.y)), np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything in one image, in drawing order."""
+    """Everything in one image.
+
+    Attributes:
+        recipe: Its name.
+        horizon: Row in subpixels where the sea begins.
+        shore: Row in subpixels where, about, the meadow begins.
+        things: In drawing order.
+    """
 
     recipe: Recipe
+    horizon: int
+    shore: int
     things: tuple[Thing, ...]
 
     @property
@@ -86,12 +119,7 @@ class Scene:
     @property
     def boxes(self) -> tuple[TrueBox, ...]:
         """True boxes of all objects, distractors left out."""
-        objects_only = [thing for thing in self.things if thing.label >= 0]
-        return tuple(TrueBox(t.label, _as_floats(t.box)) for t in objects_only)
-
-
-def _as_floats(box: tuple[int, int, int, int]) -> tuple[float, float, float, float]:
-    return (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+        return tuple(TrueBox(t.label, t.box) for t in self.things if t.label >= 0)
 
 
 class Draws:
@@ -111,17 +139,13 @@ class Draws:
         return int(self._source.random_raw()) % count
 
     def between(self, low: int, high: int) -> int:
-        """A number in [low, high]."""
-        return low + self.below(high - low + 1)
+        """A number in [low, high]; low if that is the larger."""
+        return low + self.below(max(high - low, 0) + 1)
 
-    def pick(self, weights: "tuple[int, ...] | list[int]") -> int:
+    def pick(self, weights: Sequence[int]) -> int:
         """An index, as often as its weight says."""
         at = self.below(sum(weights))
-        for index, weight in enumerate(weights):
-            at -= weight
-            if at < 0:
-                return index
-        return len(weights) - 1
+        return next(i for i, total in enumerate(accumulate(weights)) if at < total)
 
     def bytes(self, count: int) -> UInt8Array:
         """(count,) random bytes, the same on machines of either byte order."""
@@ -129,83 +153,47 @@ class Draws:
         return np.asarray(words).astype("<u8").view(np.uint8)[:count]
 
 
-def _affinity() -> list[list[int]]:
-    table = [[2] * len(CLASSES) for _ in CLASSES]
-    for pairs, factor in ((_PARTNERS, 6), (_RIVALS, 1)):
-        for first, second in pairs:
-            a, b = CLASSES.index(first), CLASSES.index(second)
-            table[a][b] = table[b][a] = factor
-    return table
-
-
-_AFFINITY = _affinity()
-
-
-def place(points: Float64Array, x: int, y: int, radius: int, angle: int) -> Float64Array:
-    """Turn, scale and move unit points.
-
-    Args:
-        points: (n, 2) points of the unit disc.
-        x: Centre in subpixels.
-        y: Centre in subpixels.
-        radius: Radius in subpixels.
-        angle: Direction, 0 to ``ANGLES - 1``.
-
-    Returns:
-        (n, 2) whole subpixels as x, y.
-    """
-    cosine, sine = turns()[angle]
-    px, py = points[:, 0], points[:, 1]
-    placed = np.stack([cosine * px - sine * py, sine * px + cosine * py], axis=1)
-    return np.asarray(np.rint(placed * radius) + np.array((x, y)), np.float64)
-
-
-def _tight_box(shape: Shape, x: int, y: int, radius: int, angle: int) -> tuple[int, int, int, int]:
-    outline = np.concatenate([p.points for p in shape if p.layer != HOLE])
-    corners = place(outline, x, y, radius, angle)
+def _boxed(thing: Thing) -> Thing:
+    corners = thing.place(thing.kind.outline) // SUPERSAMPLING
+    (x1, y1), (x2, y2) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
     # Pillow fills a polygon's far edge too: it ends one subpixel after its last corner.
-    x1, y1 = (int(v) // SUPERSAMPLING for v in corners.min(axis=0))
-    x2, y2 = (int(v) // SUPERSAMPLING + 1 for v in corners.max(axis=0))
-    return x1, y1, x2, y2
+    return replace(thing, box=(x1, y1, x2 + 1, y2 + 1))
 
 
-def _covered(box: tuple[int, int, int, int], by: tuple[int, int, int, int]) -> float:
-    width = min(box[2], by[2]) - max(box[0], by[0])
-    height = min(box[3], by[3]) - max(box[1], by[1])
-    whole = (box[2] - box[0]) * (box[3] - box[1])
-    return max(width, 0) * max(height, 0) / whole
+def _crowded(thing: Thing, neighbour: Thing) -> bool:
+    one, other = thing.box, neighbour.box
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return max(width, 0) * max(height, 0) > _MAX_COVERED * smaller
 
 
 def _put(
-    draws: Draws, size: int, shape: Shape, label: int, radius: int, under: list[Thing]
+    draws: Draws, edges: tuple[int, ...], kind: Kind, label: int, taken: list[Thing]
 ) -> Thing | None:
-    """Find a free place for a shape, or None after 24 tries."""
-    side = size * SUPERSAMPLING
-    margin = radius + SUPERSAMPLING
-    palette = draws.bytes(18).tobytes()
-    angle = draws.below(ANGLES)
+    """Find a place for a thing between the edges of its zone, or None after 24 tries."""
+    side = edges[-1]
+    share = _SMALLEST + (_LARGEST - _SMALLEST) * min(draws.below(1000), draws.below(1000)) // 1000
+    radius = share * side // 2000
+    main = draws.below(8)
+    swatches = (main, (main + draws.between(1, 7)) % 8)
+    angle, mirrored = draws.between(-kind.tilt, kind.tilt) % 256, draws.below(2) == 1
     for _ in range(24):
-        x, y = draws.between(margin, side - margin), draws.between(margin, side - margin)
-        box = _tight_box(shape, x, y, radius, angle)
-        inside = min(box) >= 0 and max(box) <= size  # outlines may reach past their radius
-        if inside and all(_covered(other.box, box) <= _MAX_COVERED for other in under):
-            return Thing(shape, label, x, y, radius, angle, palette, box)
+        x = draws.between(radius, side - radius)
+        y = draws.between(edges[kind.zone] + radius // 2, edges[kind.zone + 1]) - radius
+        thing = _boxed(Thing(kind, label, x, y, radius, angle, mirrored, swatches))
+        inside = min(thing.box) >= 0 and max(thing.box) <= side // SUPERSAMPLING
+        if inside and not any(_crowded(thing, other) for other in taken):
+            return thing
     return None
 
 
-def _radius(draws: Draws, size: int, low: int, high: int) -> int:
-    """Radius in subpixels; the diameter is low to high per mille of the side, often small."""
-    share = low + (high - low) * min(draws.below(1000), draws.below(1000)) // 1000
-    return share * size * SUPERSAMPLING // 2000
-
-
-def _object_labels(draws: Draws) -> list[int]:
+def _labels(draws: Draws) -> list[int]:
     labels: list[int] = []
     weights = list(_WEIGHTS)
     for _ in range(draws.pick(_COUNT_WEIGHTS)):
-        label = draws.pick(weights)
-        labels.append(label)
-        weights = [w * a for w, a in zip(weights, _AFFINITY[label], strict=True)]
+        labels.append(draws.pick(weights))
+        weights = [w * a for w, a in zip(weights, _AFFINITY[labels[-1]], strict=True)]
     return labels
 
 
@@ -216,29 +204,18 @@ def layout(recipe: Recipe) -> Scene:
         recipe: The scene.
 
     Returns:
-        The scene; distractors first and last, objects between, each at most partly covered.
+        The scene; what is farther away comes first, each thing at most partly covered.
     """
     draws = Draws(recipe, stream=0)
-    size = recipe.size
-    shapes = list(objects().values())
-    blobs = list(distractors().values())
+    side = recipe.size * SUPERSAMPLING
+    horizon = draws.between(340, 460) * side // 1000
+    shore = horizon + draws.between(190, 280) * side // 1000
+    kinds, others = list(OBJECTS.values()), list(DISTRACTORS.values())
+    wanted = [(kinds[label], label) for label in _labels(draws)]
+    wanted += [(others[draws.below(len(others))], -1) for _ in range(draws.between(3, 8))]
     things: list[Thing] = []
-
-    def add_distractors(count: int, low: int, high: int, under: list[Thing]) -> None:
-        for _ in range(count):
-            blob = blobs[draws.below(len(blobs))]
-            radius = _radius(draws, size, low, high)
-            thing = _put(draws, size, blob, -1, radius, under)
-            if thing is not None:
-                things.append(thing)
-
-    add_distractors(draws.between(3, 8), 60, 300, [])
-    placed: list[Thing] = []
-    for label in _object_labels(draws):
-        radius = _radius(draws, size, 100, 310)
-        thing = _put(draws, size, shapes[label], label, radius, placed)
-        if thing is not None:
-            placed.append(thing)
-    things += placed
-    add_distractors(draws.between(0, 2), 50, 120, placed)
-    return Scene(recipe, tuple(things))
+    for kind, label in wanted:
+        if thing := _put(draws, (0, horizon, shore, side), kind, label, things):
+            things.append(thing)
+    things.sort(key=lambda thing: (thing.kind.zone, thing.y + thing.radius))
+    return Scene(recipe, horizon, shore, tuple(things))

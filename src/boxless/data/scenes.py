@@ -1,9 +1,12 @@
 """The embedded data set ``scenes:``: drawn images that need no download.
 
-Cluttered backgrounds with up to six small objects of ten classes that differ in fine detail only.
-Colours, sizes, directions and places carry no information, so a model must look at regions. Some
+A small painted country by the sea: mushrooms and snails in the meadow, boats and ducks on the
+water, kites and balloons in the sky, up to six small objects of ten classes in each image. Colours
+and sizes carry no information and places little, so a model must look at details of regions. Some
 images hold no object; classes are imbalanced (about 1 : 6) and some like each other's company.
 """
+
+import re
 
 from boxless.data.manifest import Manifest
 from boxless.data.scene_layout import CLASSES, SPLIT_CODES, Recipe, layout
@@ -12,12 +15,20 @@ from boxless.errors import DataError, unknown_name
 from boxless.types import ImageRecord, UInt8Array
 
 PREFIX = "scenes:"
-VERSION = 1
+VERSION = 2
 """Raised whenever the same recipe would give other pixels, tags or boxes."""
 
-DEFAULTS = {"train": 600, "test": 300, "seed": 0, "size": 160}
-_LIMITS = {"train": (1, 1_000_000), "test": (1, 1_000_000), "seed": (0, 2**32 - 1)}
-_LIMITS["size"] = (48, 1024)
+_PATH = re.compile(
+    rf"{PREFIX}v{VERSION},seed=(\d{{1,10}}),size=(\d{{1,4}}),split=(\w+),index=(\d{{1,9}})"
+)
+# Default, least and largest value of each option.
+_OPTIONS = {
+    "train": (600, 1, 1_000_000),
+    "test": (300, 1, 1_000_000),
+    "untagged": (0, 0, 1_000_000),
+    "seed": (0, 0, 2**32 - 1),
+    "size": (160, 48, 1024),
+}
 
 
 def read(options: str = "") -> Manifest:
@@ -25,19 +36,18 @@ def read(options: str = "") -> Manifest:
 
     Args:
         options: What follows ``scenes:``, such as ``"train=600,test=300,seed=0,size=160"``; each
-            option may be left out. ``train`` and ``test`` count images, ``size`` is the side in
-            pixels. The test images do not depend on ``train``, nor the other way round.
+            option may be left out. ``train``, ``test`` and ``untagged`` count images, ``size`` is
+            the side in pixels. No split depends on how large another one is.
 
     Returns:
-        Manifest with splits ``train`` and ``test`` and true boxes.
+        Manifest with splits ``train``, ``test`` and ``untagged`` (if any), all with true boxes and
+        true labels: not to read those of ``untagged`` is left to its user.
 
     Raises:
         DataError: An option is unknown or out of range.
     """
-    chosen = dict(DEFAULTS)
-    for part in filter(None, (piece.strip() for piece in options.split(","))):
-        name, value = _option(part)
-        chosen[name] = value
+    chosen = {name: default for name, (default, _, _) in _OPTIONS.items()}
+    chosen |= dict(_option(part.strip()) for part in options.split(",") if part.strip())
     records = [
         _record(Recipe(chosen["seed"], chosen["size"], split, index))
         for split in SPLIT_CODES
@@ -65,7 +75,7 @@ def parse_path(path: str) -> Recipe:
     """Turn a record's path back into the recipe of its scene.
 
     Args:
-        path: ``scenes:v1,seed=0,size=160,split=train,index=17``.
+        path: ``scenes:v2,seed=0,size=160,split=train,index=17``.
 
     Returns:
         The recipe.
@@ -73,61 +83,38 @@ def parse_path(path: str) -> Recipe:
     Raises:
         DataError: The path is malformed or of another version.
     """
-    version, *options = path.removeprefix(PREFIX).split(",")
-    found = dict(option.partition("=")[::2] for option in options)
-    try:
-        recipe = Recipe(
-            seed=int(found["seed"]),
-            size=int(found["size"]),
-            split=found["split"],
-            index=int(found["index"]),
-        )
-    except (KeyError, ValueError):
-        recipe = None
-    if recipe is None or version != f"v{VERSION}" or recipe.split not in SPLIT_CODES:
+    found = _PATH.fullmatch(path)
+    _, low, high = _OPTIONS["size"]
+    if found is None or found[3] not in SPLIT_CODES or not low <= int(found[2]) <= high:
         raise DataError(
             f"expected a scene like {_path(Recipe(0, 160, 'train', 17))!r}, found {path!r}",
             hint="load the data set again with its scenes: options",
         )
-    return recipe
+    return Recipe(int(found[1]), int(found[2]), found[3], int(found[4]))
 
 
-def _path(recipe: Recipe) -> str:
-    return (
-        f"{PREFIX}v{VERSION},seed={recipe.seed},size={recipe.size},"
-        f"split={recipe.split},index={recipe.index}"
-    )
+def _path(r: Recipe) -> str:
+    return f"{PREFIX}v{VERSION},seed={r.seed},size={r.size},split={r.split},index={r.index}"
 
 
 def _record(recipe: Recipe) -> ImageRecord:
-    scene = layout(recipe)
-    return ImageRecord(
-        image_id=f"{recipe.split}-{recipe.index:05d}",
-        path=_path(recipe),
-        split=recipe.split,
-        labels=scene.labels,
-        boxes=scene.boxes,
-        source=_path(recipe),
-    )
+    scene, path, split = layout(recipe), _path(recipe), recipe.split
+    return ImageRecord(f"{split}-{recipe.index:05d}", path, split, scene.labels, scene.boxes, path)
 
 
 def _option(part: str) -> tuple[str, int]:
     name, equals, text = part.partition("=")
     name = name.strip()
     if not equals:
-        raise DataError(
-            f"expected scenes: options like 'train=600', found {part!r}",
-            hint="write for example scenes:train=600,test=300,seed=0,size=160",
-        )
-    if name not in DEFAULTS:
-        raise DataError(unknown_name("scenes: option", name, DEFAULTS))
-    low, high = _LIMITS[name]
+        raise DataError(f"expected scenes: options like 'train=600', found {part!r}")
+    if name not in _OPTIONS:
+        raise DataError(unknown_name("scenes: option", name, _OPTIONS))
+    _, low, high = _OPTIONS[name]
     try:
-        value = int(text)
+        if low <= int(text) <= high:
+            return name, int(text)
     except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise DataError(
-            f"expected scenes: {name} as a whole number from {low} to {high}, found {text!r}"
-        )
-    return name, value
+        pass
+    raise DataError(
+        f"expected scenes: {name} as a whole number from {low} to {high}, found {text!r}"
+    )

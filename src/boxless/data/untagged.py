@@ -41,7 +41,7 @@ def read_untagged(spec: str) -> tuple[ImageRecord, ...]:
         RunError: A store refuses, or cannot be reached.
     """
     if spec.partition(":")[0] in READERS:
-        return tuple(_untagged(record) for record in _of_data_set(spec))
+        return tuple(_untagged(record) for record in _of_data_set(spec).records)
     location = spec if is_url(spec) else os.path.abspath(Path(spec).expanduser())  # noqa: PTH100
     root = place(location)
     if spec and root.is_dir():
@@ -116,17 +116,42 @@ def join_untagged(tagged: Manifest, untagged: Sequence[ImageRecord]) -> Manifest
     )
 
 
-def _of_data_set(spec: str) -> tuple[ImageRecord, ...]:
-    """Records of the splits that the end of a data set's name asks for."""
+def true_tags(spec: str, classes: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Tags of "untagged" images that have some, for an oracle that shows what they are worth.
+
+    Args:
+        spec: As of `read_untagged`.
+        classes: K names, in the order in which the tags are wanted.
+
+    Returns:
+        K labels by image id; nothing where ``spec`` is no data set or lacks one of the classes.
+
+    Raises:
+        DataError: The data set has something wrong.
+    """
+    if spec.partition(":")[0] not in READERS:
+        return {}
+    manifest = _of_data_set(spec)
+    if not set(classes) <= set(manifest.classes):
+        return {}
+    order = [manifest.classes.index(name) for name in classes]
+    return {
+        f"{UNTAGGED}/{record.image_id}": tuple(record.labels[place] for place in order)
+        for record in manifest.records
+    }
+
+
+def _of_data_set(spec: str) -> Manifest:
+    """The splits that the end of a data set's name asks for."""
     asked = _SPLITS.search(spec)
     manifest = load_manifest(spec[: asked.start()] if asked else spec)
     if asked is None:
-        return manifest.records
+        return manifest
     names = asked[1].split("+")
     for name in names:
         if name not in manifest.split_names:
             raise DataError(f"{spec}: {unknown_name('split', name, manifest.split_names)}")
-    return tuple(record for record in manifest.records if record.split in names)
+    return replace(manifest, records=tuple(r for r in manifest.records if r.split in names))
 
 
 def _untagged(record: ImageRecord) -> ImageRecord:

@@ -19,7 +19,7 @@ from boxless.runs.record import NAME, StepRecord, read_record
 _NETWORK: Final = ("backbone", "input_size", "fold_norms")
 _STUDENT: Final = (*(f"student.{k}" for k in (*_NETWORK, "frozen_to")),)
 _ALIKE: Final = {
-    "teacher": tuple(f"teacher.{k}" for k in (*_NETWORK, "trainable", "folds", "regions")),
+    "teacher": tuple(f"teacher.{k}" for k in ("kind", *_NETWORK, "trainable", "folds", "regions")),
     "features": (*_STUDENT, "stage1.target", "stage1.teacher_maps"),
     "student": (*_STUDENT, "teaching.predictions"),
     "maps": tuple(f"teacher.{k}" for k in _NETWORK),
@@ -27,7 +27,8 @@ _ALIKE: Final = {
 }
 """Settings that must agree for one step's speed to tell another's, by `StepRecord.kind`."""
 _USUAL: Final = {
-    "stage1.target": "conv", "stage1.teacher_maps": "cache", "teaching.predictions": "cache"
+    "stage1.target": "conv", "stage1.teacher_maps": "cache", "teaching.predictions": "cache",
+    "teacher.kind": "wsddn",
 }  # fmt: skip
 """Of steps whose records need not say so."""
 
@@ -112,7 +113,11 @@ def _work(run: Run, item: Outlook) -> float:
     """The same of a step to come."""
     phase, record = item.step.phase, item.record
     if phase is not None:
-        return float(updates(run.recipe, phase, len(run.train)) * phase.optim.batch_size)
+        return float(
+            updates(run.recipe, phase, len(run.pool), len(run.train)) * phase.optim.batch_size
+        )
+    if record.kind == "teacher" and run.recipe.teacher.kind != "wsddn":
+        return float(len(run.train))
     if record.kind == "teacher":
         return float(run.recipe.teacher.optim.epochs * len(run.train))
     return _parts(record)

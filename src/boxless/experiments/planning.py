@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxless.data.manifest import Manifest
-from boxless.data.sources import load_manifest
 from boxless.experiments.estimate import Estimate, Timings
 from boxless.experiments.sharing import find_finished
 from boxless.experiments.tables import MAIN, PaperTable
-from boxless.methods.table import DISTILLING
+from boxless.methods.table import COMPARED
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs.context import Run
 from boxless.runs.execute import outlook
+from boxless.runs.readable import read_images
 
 Overrides = dict[str, str]
 
@@ -80,14 +80,10 @@ def make_runs(table: PaperTable, request: Request) -> dict[str, Run]:
         same = load_recipe(request.recipe, changed) == plain
         places[name] = MAIN if same else f"{table.name}-{name}"
         settings[places[name]] = changed
-    manifest = load_manifest(request.data)
-    if plain.data.skip_bad:
-        from boxless.runs.readable import without_bad_images  # noqa: PLC0415
-
-        manifest = without_bad_images(manifest)
+    manifest = read_images(request.data, plain)
     asked: dict[str, set[str]] = {place: set() for place in settings}
     for row in table.own_rows:
-        asked[places[row.run]] |= {str(row.method)} & set(DISTILLING)
+        asked[places[row.run]] |= {str(row.method)} & set(COMPARED)
     runs = {
         place: _run(request, place, changed, asked[place], manifest)
         for place, changed in settings.items()
@@ -115,7 +111,7 @@ def _run(
     before = folder / "recipe.toml"
     if before.exists():
         asked = asked | set(load_recipe(str(before)).methods)
-    names = [name for name in DISTILLING if name in asked]
+    names = [name for name in COMPARED if name in asked]
     recipe = load_recipe(request.recipe, {**changes, "methods": json.dumps(names)})
     return Run(folder, request.data, recipe, manifest)
 

@@ -130,12 +130,13 @@ def detector_loss(
     return -(terms * known).sum() / (images or 1)
 
 
-def tag_loss(logits: Tensor, labels: Tensor) -> Tensor:
+def tag_loss(logits: Tensor, labels: Tensor, *, images: float | None = None) -> Tensor:
     """Student loss on tags, L_p: sigmoid cross-entropy.
 
     Args:
         logits: (N, K).
         labels: (N, K) of 1, 0, -1.
+        images: What the sum is divided by, such as the number of images that have tags; None = N.
 
     Returns:
         Scalar.
@@ -144,4 +145,4 @@ def tag_loss(logits: Tensor, labels: Tensor) -> Tensor:
     terms = functional.binary_cross_entropy_with_logits(
         logits, labels.clamp(min=0).to(logits.dtype), reduction="none"
     )
-    return (terms * known).sum() / len(labels)
+    return (terms * known).sum() / ((len(labels) if images is None else images) or 1)

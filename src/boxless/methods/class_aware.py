@@ -21,6 +21,10 @@ class ClassAwareSettings(Section):
     soft_loss: Literal["l2", "bce"] = Field("l2", description="l2 (paper) or bce (released code)")
     soft_weight: NonNegative = Field(1.0, description="lambda")
     student_temperature: Positive = Field(5.0, description="t of p'^S, used by bce")
+    start: Literal["random", "teacher"] = Field(
+        "random",
+        description="last layer: new, or fitted to the teacher's logits in closed form",
+    )
     learn_temperature: bool = Field(False, description="one learned t per class (released code)")
     class_temperature: Positive = Field(0.5, description="t^c of p'^T")
     region_temperature: Positive = Field(0.5, description="t^d of p'^T")
@@ -36,8 +40,9 @@ class ClassAware(Transfer):
 
     @property
     def needs(self) -> Needs:
-        """p'^T."""
-        return Needs(predictions=True, along=self.teaching.along)
+        """p'^T, and what the last layer starts with."""
+        start = self.stage2.start == "teacher"
+        return Needs(predictions=True, along=self.teaching.along, start=start)
 
     def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
         """L_p' times its weight."""

@@ -46,6 +46,7 @@ class Lessons:
         images: The training images with the regions that the teacher scored.
         along: Whether predictions are asked for in every update, though kept.
         dropout: Whether it predicts with dropout.
+        tagged: How many images have tags, the first rows; None = all have.
     """
 
     size: int
@@ -56,6 +57,7 @@ class Lessons:
     images: ViewDataset | None = None
     along: bool = False
     dropout: bool = False
+    tagged: int | None = None
 
     def live(self) -> "Lessons":
         """The same for images that nothing is kept of: all is asked, without dropout."""

@@ -14,7 +14,7 @@ from boxless.methods.class_aware import ClassAware
 from boxless.methods.hint import Hint
 from boxless.methods.hinton import Hinton
 from boxless.methods.regions import Regions, RegionsByNms
-from boxless.methods.tags import Tags
+from boxless.methods.tags import Tags, TrueTags
 from boxless.methods.transfer import Transfer
 
 PLAIN: Final = "plain"
@@ -53,13 +53,17 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "hint-class-aware": Method("whole-map hint + class-aware", ((Hint,), (Tags, ClassAware))),
         "regions-nms": Method("NMS regions + class-aware", ((RegionsByNms,), (Tags, ClassAware))),
         "regions": Method("weighted regions + class-aware", ((Regions,), (Tags, ClassAware))),
+        ORACLE: Method("oracle: true tags of the untagged images too", ((TrueTags,),)),
     }
 )
 """By name, in the order of tables: the paper's rows, the option of the FitNets paper
 (``fitnets-hinton``) and the whole-map twin of ``regions`` (``hint-class-aware``)."""
 
-DISTILLING: Final = tuple(name for name in METHODS if name != PLAIN)
+DISTILLING: Final = tuple(name for name in METHODS if name not in (PLAIN, ORACLE))
 """Methods that need a teacher."""
+
+COMPARED: Final = (*DISTILLING, ORACLE)
+"""Methods that a recipe may compare with its own."""
 
 FIRST_PHASES: Final = tuple(
     dict.fromkeys(t.name for method in METHODS.values() for phase in method.features for t in phase)

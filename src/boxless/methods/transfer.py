@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a transfer needs of the teacher.
+    """What a transfer needs beside the images: of the teacher, and of the untagged images.
 
     Attributes:
         predictions: Its image probabilities.
@@ -30,6 +30,9 @@ class Needs:
         levels: Its feature maps of these levels.
         along: It sees the student's very views, which then have its input size.
         statistics: Mean and deviation of its last convolution, for the student to start with.
+        start: Its logits, for the student's last layer to start with.
+        tags: The tags of the tagged images.
+        truth: The true tags of the untagged ones.
     """
 
     predictions: bool = False
@@ -37,6 +40,14 @@ class Needs:
     levels: tuple[str, ...] = ()
     along: bool = False
     statistics: bool = False
+    start: bool = False
+    tags: bool = False
+    truth: bool = False
+
+    @property
+    def teacher(self) -> bool:
+        """Whether it needs anything of the teacher."""
+        return bool(self.predictions or self.regions or self.levels or self.along)
 
 
 @dataclass(frozen=True, slots=True)

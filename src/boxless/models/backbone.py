@@ -40,6 +40,8 @@ class Backbone(nn.Module):
         vgg_fc: ``fc6.weight`` … of a VGG, not part of the backbone, for heads to start from;
             None if there are none.
         is_vgg: Whether the network is a VGG.
+        classifier: Weight (concepts, C) and bias (concepts,) of the linear classifier of ``final``
+            that came with the weights, not part of the backbone; None if there is none.
 
     Raises:
         ConfigError: timm has no such model, or it gives no feature maps.
@@ -69,6 +71,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.net = ModuleFeatures(name) if isinstance(name, nn.Module) else _timm(name, pretrained)
+        self.classifier = _take_classifier(self.net) if pretrained else None
         self.name = type(name).__name__ if isinstance(name, nn.Module) else name
         self.vgg_fc = _take_vgg_fc(self.net)
         self.is_vgg = self.vgg_fc is not None
@@ -217,8 +220,20 @@ def _timm(name: str, pretrained: bool) -> nn.Module:
             ),
             hint="timm.list_models() names them all",
         )
-    net: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0)
+    # A classifier with random weights is of no use to anybody.
+    classes = {} if pretrained else {"num_classes": 0}
+    net: nn.Module = timm.create_model(name, pretrained=pretrained, **classes)
     return net
+
+
+def _take_classifier(net: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """Remove a timm model's classifier and return its weights, if it is one linear layer."""
+    model = cast("Any", net)
+    layer = model.get_classifier()
+    model.reset_classifier(0)
+    if not isinstance(layer, nn.Linear) or layer.bias is None:
+        return None
+    return layer.weight.detach(), layer.bias.detach()
 
 
 def displacements(

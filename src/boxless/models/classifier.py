@@ -101,8 +101,11 @@ class Classifier(PretrainedModel):
 
     def classify(self, maps: Tensor) -> Tensor:
         """Logits (N, K) of final maps (N, C, h, w)."""
-        pooled = maps.mean((2, 3)) if self.head_kind == "gap" else self.neck(maps)
-        return cast("Tensor", self.fc(self.dropout(pooled)))
+        return cast("Tensor", self.fc(self.dropout(self.vectors(maps))))
+
+    def vectors(self, maps: Tensor) -> Tensor:
+        """What the last layer sees, before dropout, of final maps (N, C, h, w)."""
+        return maps.mean((2, 3)) if self.head_kind == "gap" else cast("Tensor", self.neck(maps))
 
     def evidence(self, maps: Tensor) -> Tensor:
         """The logits of each class, cell by cell: what a whole map of that cell would give.

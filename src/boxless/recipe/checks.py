@@ -2,9 +2,10 @@
 
 from boxless.errors import unknown_name
 from boxless.methods.hint import Hint
-from boxless.methods.table import DISTILLING, METHODS, PLAIN
+from boxless.methods.table import COMPARED, DISTILLING, METHODS, ORACLE, PLAIN
 from boxless.methods.teaching import Teaching
 from boxless.recipe.sections import (
+    DataConfig,
     ProposalsConfig,
     Stage1Config,
     Stage2Config,
@@ -13,19 +14,30 @@ from boxless.recipe.sections import (
 )
 
 
-def check_methods(own: str, compared: tuple[str, ...]) -> None:
+def check_methods(own: str, compared: tuple[str, ...], data: DataConfig) -> None:
     """Refuse unknown methods, methods named twice, and the plain student, which is always trained.
 
     Args:
         own: The recipe's own method.
         compared: Those compared with it.
+        data: Whether there is anything that an oracle would know.
     """
-    for setting, names in (("method", (own,)), ("methods", compared)):
+    for setting, names, known in (
+        ("method", (own,), DISTILLING),
+        ("methods", compared, COMPARED),
+    ):
         for name in names:
             if name == PLAIN:
                 raise ValueError(f"{setting}: {PLAIN!r} is trained in every run; leave it out")
-            if name not in DISTILLING:
-                raise ValueError(f"{setting}: {unknown_name('method', name, DISTILLING)}")
+            if name == ORACLE and name not in known:
+                raise ValueError(f"{setting}: {ORACLE!r} distils nothing; name it in `methods`")
+            if name not in known:
+                raise ValueError(f"{setting}: {unknown_name('method', name, known)}")
+    if ORACLE in compared and not data.pools:
+        raise ValueError(
+            f"methods: {ORACLE!r} learns the true tags of untagged images, and there are none: set"
+            " data.tags, or data.untagged to a data set that has tags"
+        )
     if len(set(compared)) < len(compared):
         raise ValueError(f"methods: one is named twice: {', '.join(compared)}")
 

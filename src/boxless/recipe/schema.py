@@ -33,6 +33,7 @@ from boxless.recipe.sections import (
     StudentConfig,
     TeacherConfig,
 )
+from boxless.recipe.teacher_checks import check_teacher_file
 
 
 class Recipe(Section):
@@ -57,11 +58,12 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sections_fit(self) -> "Recipe":
-        check_methods(self.method, self.methods)
+        check_methods(self.method, self.methods, self.data)
         check_regions(self.proposals, self.teacher, self.stage1)
         check_feature_transfer(self.teacher, self.student, self.stage1)
         check_teaching(self.teacher, self.student, self.teaching, self.stage1.target)
         check_temperature(self.stage2)
+        check_teacher_file(self.teacher, self.distilling, self)
         check_budget(self.distilling, self.stage1, self.stage2)
         return self
 

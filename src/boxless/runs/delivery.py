@@ -102,12 +102,12 @@ def deliver(
             nothing is written then.
     """
     variant = chosen_variant(run, shipped)
-    model, size = best_student(run, variant), variant.input_size
+    model = best_student(run, variant)
     about = student_metadata(run, model, variant)
     with tempfile.TemporaryDirectory(prefix="boxless-") as name:
         exact = Path(name) / "float32.onnx"
         exact.write_bytes(onnx_bytes(model, about))
-        difference = parity(run, model, exact, size)
+        difference = parity(run, model, exact, variant)
         require_parity(difference, PARITY_LIMIT)
         if precision == "float32":
             content = exact.read_bytes()
@@ -124,7 +124,7 @@ def deliver(
         content = with_metadata(_loaded(small), facts)
         tested = [m.test_map if m else None for m in (about.metrics, facts.metrics)]
         old = Figures(exact.stat().st_size, first, difference, before, tested[0])
-        new = Figures(len(content), second, parity(run, model, small, size), after, tested[1])
+        new = Figures(len(content), second, parity(run, model, small, variant), after, tested[1])
         write_atomically(out, content)
         return Delivery(shipped, old, new, how, judge.name)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
 from boxless.files.atomic import write_atomically
 from boxless.files.lock import held
+from boxless.methods.table import ORACLE
 from boxless.recipe.recipe_files import dotted
 from boxless.runs.context import Run
 from boxless.runs.leak_check import refuse_leaks
@@ -62,7 +63,7 @@ def execute(
     steps = [step for step in steps if step.name in chosen]
     todo = [s for s in steps if s.name in redo or not _is_done(run, wanted, s)]
     if any(step.verb not in AFTER_TRAINING for step in todo):
-        refuse_leaks(run)
+        _look_at_images(run, console)
     _check_networks(run, todo)
     for name in redo:  # also what lies beyond `until`: it was made from what goes now
         with held(run.folder / name):
@@ -118,6 +119,20 @@ def _check_splits(run: Run, until: str) -> None:
     _ = run.train
     if VERBS.index(until) >= VERBS.index("evaluate"):
         _ = run.test
+
+
+def _look_at_images(run: Run, console: Console) -> None:
+    """Refuse images that nothing may be learned from, and say how the others are dealt out."""
+    refuse_leaks(run.manifest, allow=run.recipe.run.leaks == "allow")
+    tagged, untagged, held_out = len(run.train), len(run.pool) - len(run.train), run.held_out
+    if ORACLE in run.recipe.methods:
+        _ = run.oracle
+    for note in run.manifest.notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    if untagged:
+        apart = f"{len(held_out) if held_out else 0:,} more with tags are held out"
+        told = f"trained on: {tagged:,} tagged and {untagged:,} untagged images; {apart}"
+        console.print(told, highlight=False, soft_wrap=True)
 
 
 def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: Console) -> None:

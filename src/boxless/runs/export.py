@@ -19,7 +19,6 @@ from boxless.runs.onnx_graph import ExportedStudent, onnx_bytes
 from boxless.runs.student_facts import student_metadata
 from boxless.runs.variant import Variant
 from boxless.training.batches import whole_batches
-from boxless.training.files import WEIGHTS
 from boxless.types import Float32Array
 
 NAME = "student.onnx"
@@ -35,7 +34,7 @@ def export_student(run: Run, folder: Path) -> dict[str, Any]:
     model = best_student(run, variant)
     about = student_metadata(run, model, variant)
     write_atomically(folder / NAME, onnx_bytes(model, about))
-    difference = parity(run, model, folder / NAME, variant.input_size)
+    difference = parity(run, model, folder / NAME, variant)
     require_parity(difference, PARITY_LIMIT)
     return {
         "shipped": found.model_dump(mode="json"),
@@ -47,18 +46,17 @@ def export_student(run: Run, folder: Path) -> dict[str, Any]:
 
 def best_student(run: Run, variant: Variant) -> Classifier:
     """A trained student, on the CPU."""
-    weights = run.folder / variant.folder / WEIGHTS
-    return build.trained_student(run.recipe, len(run.classes), weights, variant.input_size)
+    return build.trained_student(run.recipe, len(run.classes), variant, run.folder)
 
 
-def parity(run: Run, model: Classifier, path: Path, size: int = 0) -> float:
+def parity(run: Run, model: Classifier, path: Path, variant: Variant) -> float:
     """Largest difference between the file's and PyTorch's probabilities on test images.
 
     PyTorch's images come the way that training takes, the file's the way that prediction takes.
     """
     predictor = Predictor.load(path)
     part = run.test.without(run.test.image_ids[PARITY_IMAGES:])
-    wanted = torch_probabilities(run, model, part, predictor.metadata.temperatures, size)
+    wanted = torch_probabilities(run, model, part, predictor.metadata.temperatures, variant)
     squares = [predictor.prepare(run.images(record.path)).pixels for record in part.records]
     # Batches of an odd size, so that a batch size frozen into the graph would show.
     starts = range(0, len(squares), ODD_BATCH)
@@ -82,11 +80,11 @@ def require_parity(difference: float, limit: float) -> None:
 
 @torch.no_grad()
 def torch_probabilities(
-    run: Run, model: Classifier, part: Manifest, temperatures: Sequence[float], size: int = 0
+    run: Run, model: Classifier, part: Manifest, temperatures: Sequence[float], variant: Variant
 ) -> Float32Array:
     """Probabilities (M, K) of the student in PyTorch, float32 on the CPU."""
     graph = ExportedStudent(model.cpu(), temperatures).eval()
-    side = build.student_view(run.recipe, size)
+    side = build.student_view(run.recipe, variant)
     batches = whole_batches(run.dataset(part), size=side, batch_size=ODD_BATCH)
     rows = [graph(model.backbone.normalize(batch.pixels.float()))[0] for batch in batches]
     return np.asarray(torch.cat(rows).numpy(), np.float32)

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from boxless.data.sources import load_manifest
 from boxless.errors import RunError
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs.context import Run
-from boxless.runs.readable import without_bad_images
+from boxless.runs.readable import read_images
 from boxless.runs.record import read_record
 
 RECIPE = "recipe.toml"
@@ -38,9 +37,7 @@ def open_run(folder: Path, *, data: str | None = None) -> Run:
         )
     spec = data or spec_of(path)
     recipe = load_recipe(str(path))
-    manifest = load_manifest(spec)
-    if recipe.data.skip_bad:
-        manifest = without_bad_images(manifest)
+    manifest = read_images(spec, recipe)
     if record.inputs.get("data") != manifest.fingerprint:
         raise RunError(
             f"{spec} is not what {folder} was trained on: its images or labels differ",

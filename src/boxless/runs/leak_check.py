@@ -1,35 +1,46 @@
 """Refuse to train on what will be tested on."""
 
+import json
+from pathlib import Path
+
 from rich.console import Console
 
 from boxless.data.leaks import shared_images
+from boxless.data.manifest import Manifest
+from boxless.data.near_duplicates import refuse_near_duplicates
+from boxless.data.untagged import UNTAGGED
 from boxless.errors import DataError
-from boxless.runs.context import Run
+from boxless.files.atomic import write_atomically
+from boxless.recipe.schema import Recipe
+from boxless.types import ImageRecord
 
 SHOWN = 3
+FOUND = "leaks.json"
+"""File of the run folder that remembers which untagged images are left out."""
 
 
-def refuse_leaks(run: Run) -> None:
+def refuse_leaks(manifest: Manifest, *, allow: bool) -> None:
     """Compare the images of train with those of every other split, byte by byte.
 
     Args:
-        run: The run; with ``run.leaks = "allow"`` it is warned instead.
+        manifest: The data set.
+        allow: Warn instead.
 
     Raises:
-        DataError: Images stand in both, and the run does not allow it.
+        DataError: Images stand in both.
     """
-    train = run.manifest.split("train").records
-    for name in run.manifest.split_names:
-        if name == "train":
+    train = manifest.split("train").records
+    for name in manifest.split_names:
+        if name in ("train", UNTAGGED):  # of untagged images no file is taken twice
             continue
-        pairs = shared_images(train, run.manifest.split(name).records)
+        pairs = shared_images(train, manifest.split(name).records)
         if not pairs:
             continue
         shown = "".join(
             f"\n  {one.path} ({one.source}) and {two.path}" for one, two in pairs[:SHOWN]
         )
         told = f"in 'train' and in {name!r} with the very same bytes: {len(pairs):,} image(s)"
-        if run.recipe.run.leaks == "allow":
+        if allow:
             Console(stderr=True).print(f"warning: {told}{shown}", markup=False, soft_wrap=True)
             continue
         raise DataError(
@@ -37,3 +48,44 @@ def refuse_leaks(run: Run) -> None:
             hint="figures on them would tell nothing: take them out of one split (`boxless data"
             " check` lists them all), or accept it with --run.leaks allow",
         )
+
+
+def left_out(
+    untagged: tuple[ImageRecord, ...],
+    apart: tuple[ImageRecord, ...],
+    *,
+    recipe: Recipe,
+    folder: Path,
+    fingerprint: str,
+) -> frozenset[str]:
+    """Ids of untagged images that show the same picture as one that nothing may be learned from.
+
+    Looked for once a run folder: what was found is kept there.
+
+    Args:
+        untagged: Untagged images that do not belong to the data set itself.
+        apart: Test and held-out images.
+        recipe: Says what to do about them.
+        folder: The run folder, which need not exist yet.
+        fingerprint: Of the data set.
+
+    Raises:
+        DataError: There are some, and ``run.leaks`` is "refuse".
+    """
+    leaks, data = recipe.run.leaks, recipe.data
+    if not untagged or leaks == "allow":
+        return frozenset()
+    question = [fingerprint, leaks, data.held_out, data.seed, data.limit]
+    path = folder / FOUND
+    if path.exists():
+        known = json.loads(path.read_text("utf-8"))
+        if known["question"] == question:
+            return frozenset(known["left_out"])
+    kept, note = refuse_near_duplicates(untagged, apart, drop=leaks == "drop")
+    if note:
+        Console(stderr=True).print(note, markup=False, soft_wrap=True)
+    ids = {record.image_id for record in untagged} - {record.image_id for record in kept}
+    if folder.is_dir():
+        told = {"question": question, "left_out": sorted(ids)}
+        write_atomically(path, json.dumps(told, indent=1).encode())
+    return frozenset(ids)

@@ -19,7 +19,7 @@ def kept_levels(recipe: Recipe, step: str) -> tuple[str, ...]:
         recipe: All settings.
         step: `MAPS` or `MORE_MAPS`.
     """
-    if recipe.stage1.along:
+    if recipe.stage1.along or recipe.teacher.kind == "file":
         return ()
     own = _levels(recipe, (recipe.method,))
     main: tuple[str, ...] = ()

@@ -18,10 +18,10 @@ from boxless.inference.location import LocationSettings
 from boxless.methods.table import PLAIN
 from boxless.metrics.answer_bootstrap import paired_answer_bootstrap
 from boxless.models.classifier import Classifier
-from boxless.models.detector import Detector
 from boxless.recipe.schema import Recipe
 from boxless.report.results import TEACHER
 from boxless.runs import build
+from boxless.runs.build import TrainedTeacher
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, prediction_key, student_of
 from boxless.runs.looking import Answers, look, references
@@ -78,16 +78,17 @@ def shown_keys(recipe: Recipe) -> tuple[str, ...]:
     return (TEACHER, PLAIN, recipe.method)
 
 
-def _models(run: Run) -> Iterator[tuple[str, int, Classifier | Detector, int]]:
+def _models(run: Run) -> Iterator[tuple[str, int, Classifier | TrainedTeacher, int]]:
     """Key, seed, network and side of its input, one after the other."""
     recipe = run.recipe
-    if recipe.teacher.head == "pooled_linear":
+    kind = recipe.teacher.kind
+    if kind == "class_maps" or (kind == "wsddn" and recipe.teacher.head == "pooled_linear"):
         weights = run.folder / "teacher" / WEIGHTS
-        teacher = build.trained_detector(recipe, len(run.classes), weights)
+        teacher = build.trained_teacher(recipe, len(run.classes), weights)
         run.runtime.place(teacher)
         yield TEACHER, recipe.run.seed, teacher, recipe.teacher.input_size
     for variant in variants(recipe):
-        size = build.student_view(recipe, variant.input_size)
+        size = build.student_view(recipe, variant)
         yield variant.key(recipe), variant.seed, student_of(run, variant), size
 
 
@@ -96,7 +97,9 @@ def _reference_images(run: Run) -> Manifest:
     return part.without(part.image_ids[BACKGROUND_IMAGES:])
 
 
-def settings_of(model: Classifier | Detector, size: int, maps: Float32Array) -> LocationSettings:
+def settings_of(
+    model: Classifier | TrainedTeacher, size: int, maps: Float32Array
+) -> LocationSettings:
     """How boxes are made of a model's class maps.
 
     Args:
@@ -111,11 +114,11 @@ def settings_of(model: Classifier | Detector, size: int, maps: Float32Array) -> 
 
 @torch.no_grad()
 def class_maps(
-    run: Run, model: Classifier | Detector, part: Manifest, size: int, bar: StepProgress
+    run: Run, model: Classifier | TrainedTeacher, part: Manifest, size: int, bar: StepProgress
 ) -> Float32Array:
     """Class maps (M, K, h, w) of a part of the images.
 
-    A student's are `Classifier.evidence`; the teacher's are its class logits M^c of single cells.
+    All are called `evidence`; a detector's are its class logits M^c of single cells.
     """
     rows = []
     for batch in whole_batches(run.dataset(part), size=size, batch_size=PREDICT_BATCH):
@@ -124,8 +127,7 @@ def class_maps(
             if isinstance(model, Classifier):
                 maps = model.evidence(model.final_maps(inputs))
             else:
-                cells = model.backbone(inputs, (model.level,))[model.level].permute(0, 2, 3, 1)
-                maps = model.heads[0](cells)[0].permute(0, 3, 1, 2)
+                maps = model.evidence(model.backbone(inputs, (model.level,))[model.level])
         rows.append(maps.float().cpu().numpy())
         bar.advance(len(batch.index))
     return np.concatenate(rows)
@@ -169,14 +171,14 @@ def load_location(folder: Path, key: str, seed: int) -> LocationSettings:
     )
 
 
-def map_shift(model: Classifier | Detector, size: int) -> float:
+def map_shift(model: Classifier | TrainedTeacher, size: int) -> float:
     """How far a model's class maps are displaced, see `LocationSettings.shift`.
 
     Args:
         model: The student, or the teacher.
         size: Side of its input.
     """
-    level = model.level if isinstance(model, Detector) else "final"
+    level = "final" if isinstance(model, Classifier) else model.level
     inner = model.resize_to if isinstance(model, Classifier) else 0
     return model.backbone.displacement(level) / (inner or size)
 

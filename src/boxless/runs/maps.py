@@ -38,7 +38,7 @@ MOMENT_BATCH = 32
 
 
 def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]:
-    """Compute the teacher's feature maps of all training images once.
+    """Compute the teacher's feature maps of all training images once, tagged or not.
 
     Args:
         run: The run.
@@ -52,13 +52,13 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
         RunError: The disk has no room for them.
     """
     damaged = remove_damaged(folder, "*.safetensors")
-    dataset, trunk = run.dataset(run.train), _trunk(run)
+    dataset, trunk = run.dataset(run.pool), _trunk(run)
     size = run.recipe.teacher.input_size
     with run.engine() as engine:
         work = MapShards(trunk, size, levels, runtime_of(run, engine))
         if engine is None or not engine.elsewhere:
             _announce(run, folder, work)
-        with StepProgress("teacher maps", len(run.train)) as bar:
+        with StepProgress("teacher maps", len(run.pool)) as bar:
             build_map_store(dataset, folder, work, engine=engine, advance=bar.advance)
     if run.recipe.stage1.match_statistics:
         run.runtime.place(trunk)
@@ -94,8 +94,8 @@ def match_statistics(run: Run, trunk: Backbone, size: int, step: str) -> None:
 
 def _moments(run: Run, trunk: Backbone, size: int) -> tuple[Tensor, Tensor]:
     """Mean and deviation of the final convolution's channels over the first training images."""
-    rows = range(min(MOMENT_IMAGES, len(run.train)))
-    dataset = run.dataset(run.train)
+    rows = range(min(MOMENT_IMAGES, len(run.pool)))
+    dataset = run.dataset(run.pool)
     batches = whole_batches(dataset, size=size, batch_size=MOMENT_BATCH, rows=rows)
     device = run.runtime.device
     inputs = (trunk.normalize(batch.pixels.to(device).float()) for batch in batches)
@@ -122,7 +122,7 @@ def maps_for(run: Run, levels: tuple[str, ...]) -> LevelMaps | None:
 
 
 def _store(run: Run, step: str) -> MapStore:
-    return MapStore(run.folder / step, len(run.train))
+    return MapStore(run.folder / step, len(run.pool))
 
 
 def _trunk(run: Run) -> Backbone:
@@ -131,15 +131,15 @@ def _trunk(run: Run) -> Backbone:
     if recipe.teacher.trainable == "head":
         return build.backbone(recipe.teacher).eval()
     weights = run.folder / "teacher" / WEIGHTS
-    return build.trained_detector(recipe, len(run.classes), weights).backbone
+    return build.trained_teacher(recipe, len(run.classes), weights).backbone
 
 
 def _announce(run: Run, folder: Path, work: MapShards) -> None:
     """Say what the maps will take, after a look at two, and refuse where there is no room."""
-    rows = tuple(range(min(FEW, len(run.train))))
-    few = Shard(rows, run.dataset(run.train).part(rows))
+    rows = tuple(range(min(FEW, len(run.pool))))
+    few = Shard(rows, run.dataset(run.pool).part(rows))
     each = sum(found.nbytes for found in work.maps(few).values()) // len(rows)
-    images = len(run.train)
+    images = len(run.pool)
     told = f"{images:,} images x {decimal(each)} = {decimal(images * each)} in {folder}"
     done = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     left = max(0, images * each - done)

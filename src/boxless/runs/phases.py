@@ -53,6 +53,26 @@ class Phase:
         return any(transfer.needs.along for transfer in self.transfers)
 
     @property
+    def pooled(self) -> bool:
+        """Whether untagged images are trained on too: where the teacher is asked about them."""
+        return any(transfer.needs.teacher for transfer in self.transfers)
+
+    @property
+    def tags(self) -> bool:
+        """Whether tags are learned."""
+        return any(transfer.needs.tags for transfer in self.transfers)
+
+    @property
+    def truth(self) -> bool:
+        """Whether the true tags of the untagged images are learned."""
+        return any(transfer.needs.truth for transfer in self.transfers)
+
+    @property
+    def start_head(self) -> bool:
+        """Whether the student's last layer starts with the teacher's logits."""
+        return any(transfer.needs.start for transfer in self.transfers)
+
+    @property
     def statistics(self) -> bool:
         """Whether the student starts with the teacher's statistics."""
         return any(transfer.needs.statistics for transfer in self.transfers)
@@ -99,15 +119,19 @@ def _optim(recipe: Recipe, variant: Variant, *, last: bool) -> OptimConfig:
     return own or recipe.stage2.optim
 
 
-def updates(recipe: Recipe, phase: Phase, images: int) -> int:
+def updates(recipe: Recipe, phase: Phase, images: int, tagged: int) -> int:
     """Updates of a phase: every method has as many as the recipe's own, all phases together.
 
     Args:
         recipe: All settings.
         phase: The phase.
-        images: Number of training images.
+        images: Number of training images, the untagged ones among them.
+        tagged: Number of those that have tags: passes over them are the epochs of a plain student
+            with an optimizer of its own.
     """
-    if not phase.last or phase.optim is recipe.baseline.optim:
+    if phase.optim is recipe.baseline.optim:
+        return phase.optim.updates(tagged)
+    if not phase.last:
         return phase.optim.updates(images)
     before = len(METHODS[phase.variant.method].features) * recipe.stage1.optim.updates(images)
     own = len(METHODS[recipe.method].features) * recipe.stage1.optim.updates(images)

@@ -1,8 +1,10 @@
 """The steps of a run: which sections each reads, which steps it needs, and what it does."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from boxless.methods.section import Read
 from boxless.methods.table import FIRST_PHASES, METHODS
 from boxless.recipe.schema import Recipe
 from boxless.runs.context import Run
@@ -63,13 +65,17 @@ def _shared_steps(run: Run) -> list[Step]:
         recipe.stage1.objectness,
         recipe.stage2.only("class_temperature", "region_temperature"),
         recipe.teaching.only("region_weight"),
+        *_untagged(recipe),
     )
     proposals = Step("proposals", "proposals", _proposal_settings(recipe), (), _proposals)
     maps = [_maps_step(recipe, name) for name in (MAPS, MORE_MAPS) if kept_levels(recipe, name)]
     kept = tuple(step.name for step in maps if step.name == MAPS)
     needs = ("proposals", *(kept if frozen else ()))
-    training = Step("teacher", "teacher", teacher, needs, _teacher, trains=True)
+    updates = recipe.teacher.kind == "wsddn"  # the other teachers are one process's work
+    training = Step("teacher", "teacher", teacher, needs, _teacher, trains=updates)
     keeping = Step("cache", "cache", cache, ("teacher", *kept), _cache)
+    if recipe.teacher.kind == "file":  # which looks at no region
+        return [replace(training, needs=()), keeping]
     return [proposals, *((*maps, training) if frozen else (training, *maps)), keeping]
 
 
@@ -82,12 +88,17 @@ def _proposal_settings(recipe: Recipe) -> Settings:
     return settings_of(recipe, config.only(*names), recipe.data.only("skip_bad"))
 
 
+def _untagged(recipe: Recipe) -> list[Read]:
+    """What decides which untagged images are left out, where there are some to look at."""
+    return [recipe.run.only("leaks")] if recipe.data.untagged else []
+
+
 def _maps_step(recipe: Recipe, name: str) -> Step:
     teacher = recipe.teacher
     network = ("backbone", "weights", "input_size", "fold_norms", "pixel_scheme")
     moments, precision = recipe.stage1.only("match_statistics"), recipe.run.only("precision")
-    settings = settings_of(recipe, recipe.data, teacher.only(*network), moments, precision)
-    settings |= {"levels": list(kept_levels(recipe, name))}
+    reads = [recipe.data, teacher.only(*network), moments, precision, *_untagged(recipe)]
+    settings = settings_of(recipe, *reads) | {"levels": list(kept_levels(recipe, name))}
 
     def action(run: Run, folder: Path) -> dict[str, Any]:
         from boxless.runs.maps import keep_maps  # noqa: PLC0415
@@ -100,7 +111,10 @@ def _maps_step(recipe: Recipe, name: str) -> Step:
 def _phase_step(recipe: Recipe, phase: Phase) -> Step:
     """The one way that any phase of any method becomes a step."""
     computing = recipe.run.only("precision", "compile")
-    reads = (recipe.data, recipe.student, computing, phase.optim, *phase.reads)
+    reads = [recipe.data, recipe.student, computing, phase.optim, *phase.reads]
+    reads += _untagged(recipe)
+    if recipe.data.pools and phase.pooled and phase.tags:
+        reads.append(recipe.stage2.only("tagged_share"))
     settings = settings_of(recipe, *reads)
     settings |= {"student.input_size": phase.variant.input_size, "seed": phase.variant.seed}
     settings |= budget_settings(recipe, phase)

@@ -1,11 +1,30 @@
-"""Leave unreadable images out, loudly, when the user asked for it."""
+"""Read a run's images: the data set, and the untagged ones beside it."""
 
 from rich.console import Console
 
 from boxless.data.images import find_bad_images
 from boxless.data.manifest import Manifest
+from boxless.data.sources import load_manifest
+from boxless.data.untagged import join_untagged, read_untagged
+from boxless.recipe.schema import Recipe
 
 SHOWN = 5
+
+
+def read_images(spec: str, recipe: Recipe) -> Manifest:
+    """The data set of a run, its untagged images in a split of their own.
+
+    Args:
+        spec: The data set.
+        recipe: Says where untagged images are, and whether unreadable ones are left out.
+
+    Raises:
+        DataError: An image, a table or a folder has something wrong.
+    """
+    config, manifest = recipe.data, load_manifest(spec)
+    if config.untagged:
+        manifest = join_untagged(manifest, read_untagged(config.untagged))
+    return without_bad_images(manifest) if config.skip_bad else manifest
 
 
 def without_bad_images(manifest: Manifest) -> Manifest:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from boxless import __version__
-from boxless.methods.table import PLAIN
+from boxless.methods.table import ORACLE, PLAIN
 from boxless.metrics.bootstrap import Interval, paired_bootstrap
 from boxless.metrics.calibration import load_entries
 from boxless.report.gallery import GalleryItem
@@ -44,6 +44,8 @@ def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
     """
     found = load_summaries(run.folder / "evaluate")
     predictions = load_predictions(run.folder / "evaluate")
+    gain = _gain(run, run.recipe.method, found, predictions)
+    gains = {key: _gain(run, key, found, predictions) for key in run.recipe.distilling[1:]}
     results = parse_results(
         {
             "schema": 2,
@@ -53,10 +55,9 @@ def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
             "data": _data(run),
             "method": run.recipe.method,
             "variants": _variants(run, found),
-            "gain": _gain(run, run.recipe.method, found, predictions),
-            "gains": {
-                key: _gain(run, key, found, predictions) for key in run.recipe.distilling[1:]
-            },
+            "gain": gain,
+            "gains": gains,
+            "oracle_share": _oracle_share(gain, gains),
             "shipped": _facts(run, "export").get("shipped"),
             "steps": _steps(run, steps),
             "environment": environment() | torch_environment(),
@@ -76,7 +77,7 @@ def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
 
 
 def _data(run: Run) -> dict[str, Any]:
-    held_out = run.held_out
+    held_out, untagged = run.held_out, len(run.pool) - len(run.train)
     return {
         "spec": run.spec,
         "name": run.manifest.name,
@@ -86,6 +87,7 @@ def _data(run: Run) -> dict[str, Any]:
             "train": len(run.train),
             "held_out": len(held_out) if held_out else 0,
             "test": len(run.test),
+            **({"untagged": untagged} if untagged else {}),
         },
         "train_positives": (run.train.labels == 1).sum(0).tolist(),
     }
@@ -169,6 +171,12 @@ def _gain(
     }
 
 
+def _oracle_share(gain: dict[str, Any], gains: dict[str, dict[str, Any]]) -> float | None:
+    """Part of the oracle's gain that the run's own method reaches; None where it gains nothing."""
+    most = gains.get(ORACLE, {"map": {"mean": 0.0}})["map"]["mean"]
+    return float(gain["map"]["mean"] / most) if most > 0 else None
+
+
 def _steps(run: Run, steps: Sequence[str]) -> list[dict[str, Any]]:
     rows = []
     for name in steps:
@@ -189,7 +197,7 @@ def _curves(run: Run) -> dict[str, list[dict[str, float]]]:
     folders = {"teacher": "teacher"}
     for students in by_key(run.recipe).values():
         for phase in phases_of(run.recipe, students[0]):
-            usual = phase.variant.input_size == run.recipe.student.input_size
+            usual = phase.variant.key(run.recipe) == phase.variant.method
             name = phase.verb if phase.last else f"{phase.verb}, first phase"
             folders |= {name: phase.folder} if usual else {}
     found = {name: read_events(run.folder / folder) for name, folder in folders.items()}

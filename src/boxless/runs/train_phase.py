@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from boxless.data.manifest import Manifest
 from boxless.methods.lessons import Lessons
 from boxless.methods.student_task import StudentTask
 from boxless.models.classifier import Classifier
@@ -18,6 +19,7 @@ from boxless.runs.teacher_check import suspicious_loss, warn
 from boxless.training.batches import PREDICT_BATCH, Batch, ViewDataset, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import CHECKPOINT, WEIGHTS
+from boxless.training.head_start import start_head
 from boxless.training.loop import seed_everything, train
 from boxless.training.teacher_cache import TeacherCache
 
@@ -32,20 +34,32 @@ def train_phase(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
     """
     recipe, seed = run.recipe, phase.variant.seed
     seed_everything(seed)
-    model = build.student(recipe, len(run.classes), phase.variant.input_size)
+    model = build.student(recipe, len(run.classes), phase.variant)
     if phase.start is not None:
         build.start_from(model, run.folder / phase.start / WEIGHTS)
     run.runtime.place(model)
     task = phase_task(run, phase, model)
     run.runtime.place(task.module)
-    dataset, size = run.dataset(run.train, regions=regions_of(run, phase)), view_size(run, phase)
+    images, size = _images(run, phase), view_size(run, phase)
+    dataset, tagged = run.dataset(images, regions=regions_of(run, phase)), _tagged(run, phase)
     if not (folder / CHECKPOINT).exists():  # which holds what has been learned since
         _start(run, phase, model, task, dataset)
     watched = phase.optim.schedule == "plateau"
     progress = train(
         task,
-        build.stream(dataset, phase.optim, sizes=(size,), seed=seed, workers=recipe.run.workers),
-        replace(build.optim_settings(phase.optim), updates=updates(recipe, phase, len(run.train))),
+        build.stream(
+            dataset,
+            phase.optim,
+            sizes=(size,),
+            seed=seed,
+            workers=recipe.run.workers,
+            tagged=tagged or 0,
+            tagged_share=recipe.stage2.tagged_share if tagged else 0,
+        ),
+        replace(
+            build.optim_settings(phase.optim),
+            updates=updates(recipe, phase, len(run.pool), len(run.train)),
+        ),
         folder=folder,
         runtime=run.runtime,
         title=f"{phase.verb} seed {seed}",
@@ -54,6 +68,19 @@ def train_phase(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
     )
     trained = {"parameters": build.parameters(model)}
     return progress.facts | trained | {"images": progress.update * phase.optim.batch_size}
+
+
+def _images(run: Run, phase: Phase) -> Manifest:
+    """What the phase is trained on."""
+    if phase.truth:
+        return run.oracle
+    return run.pool if phase.pooled else run.train
+
+
+def _tagged(run: Run, phase: Phase) -> int | None:
+    """How many of its images have tags, where tags are learned and not all have some."""
+    mixed = phase.pooled and phase.tags and len(run.pool) > len(run.train)
+    return len(run.train) if mixed else None
 
 
 def phase_task(run: Run, phase: Phase, model: Classifier) -> StudentTask:
@@ -73,15 +100,16 @@ def _lessons(run: Run, phase: Phase) -> Lessons:
         build.knowledge(recipe),
         along=recipe.teaching.along,
         dropout=recipe.teaching.dropout,
+        tagged=_tagged(run, phase),
     )
     if phase.levels or phase.regions or phase.along:
         weights = run.folder / "teacher" / WEIGHTS
-        teacher = build.teaching_detector(recipe, len(run.classes), weights)
+        teacher = build.teaching_teacher(recipe, len(run.classes), weights)
         run.runtime.place(teacher)
         lessons = replace(lessons, teacher=teacher, maps=maps_for(run, phase.levels))
     if phase.predictions or phase.regions:
-        images = run.dataset(run.train, regions=recipe.teacher.regions)
-        kept = TeacherCache(run.folder / "cache", len(run.train))
+        images = run.dataset(run.pool, regions=recipe.teacher.regions)
+        kept = TeacherCache(run.folder / "cache", len(run.pool))
         lessons = replace(lessons, kept=kept, images=images)
     return lessons
 
@@ -96,8 +124,8 @@ def view_size(run: Run, phase: Phase) -> int:
     """Side of the views: the teacher's where it sees them too, else the student's."""
     if phase.along:
         return run.recipe.teacher.input_size
-    size = phase.variant.input_size
-    return build.student_view(run.recipe, size) if phase.last else size
+    variant = phase.variant
+    return build.student_view(run.recipe, variant) if phase.last else variant.input_size
 
 
 def _start(
@@ -112,6 +140,10 @@ def _start(
     if phase.statistics:
         kept = map_steps(recipe, phase.levels)[0]
         match_statistics(run, model.backbone, phase.variant.input_size, kept)
+    if phase.start_head and run.leads:
+        cache = TeacherCache(run.folder / "cache", len(run.pool))
+        with StepProgress("fit of the last layer", len(dataset)) as bar:
+            start_head(model, _counted(run, dataset, size, bar), cache.probabilities)
     if task.fitted and run.leads:
         with StepProgress("fit of Psi", len(dataset)) as bar:
             task.start_adapters(_counted(run, dataset, size, bar))

@@ -2,6 +2,8 @@
 
 The images form one endless stream, shuffled anew for every pass; update u takes the positions
 ``[u * batch_size, (u + 1) * batch_size)``, so a batch may straddle two passes (as in the original).
+Where some images are untagged there may be two such streams, and every batch takes the same number
+from each.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -205,6 +207,8 @@ class BatchStream:
         mirror: Flip with probability 1/2.
         crop: Largest part of the area cut off.
         workers: Loading processes; 0 = this one.
+        tagged: Images that have tags, the first rows; looked at where there is a `quota`.
+        quota: Tagged images per batch, drawn from a stream of their own; 0 = all images form one.
         rank: Number of this process among those that train together.
         processes: How many there are; each gets every so many-th image of a batch.
     """
@@ -216,6 +220,8 @@ class BatchStream:
     mirror: bool = True
     crop: float = 0.0
     workers: int = 0
+    tagged: int = 0
+    quota: int = 0
     rank: int = 0
     processes: int = 1
 
@@ -238,10 +244,24 @@ class BatchStream:
         return max(1, round(epochs * len(self.dataset) / self.batch_size))
 
     def images(self, update: int) -> list[tuple[int, int]]:
-        """Pass and row of every image of one update, of all processes."""
-        count, first = len(self.dataset), update * self.batch_size
-        passes = (divmod(place, count) for place in range(first, first + self.batch_size))
-        return [(epoch, int(_order(self.seed, epoch, count)[place])) for epoch, place in passes]
+        """Pass and row of every image of one update, of all processes; tagged ones first."""
+        count = len(self.dataset)
+        if self.quota == 0:
+            return self._drawn(update, self.batch_size, range(count), stream=0)
+        tagged = self._drawn(update, self.quota, range(self.tagged), stream=0)
+        rest = range(self.tagged, count)
+        return tagged + self._drawn(update, self.batch_size - self.quota, rest, stream=2)
+
+    def _drawn(
+        self, update: int, number: int, rows: range, *, stream: int
+    ) -> list[tuple[int, int]]:
+        """Pass and row of an update's part of the endless, shuffled stream of some rows."""
+        places = range(update * number, (update + 1) * number)
+        passes = (divmod(place, len(rows)) for place in places)
+        return [
+            (epoch, rows[int(_order(self.seed, stream, epoch, len(rows))[place])])
+            for epoch, place in passes
+        ]
 
     def plan(self, update: int) -> list[Sample]:
         """The samples of one update, of this process."""
@@ -333,17 +353,17 @@ class _Answering(Dataset[Any]):
         return faults[0] if faults else self.dataset.collate(items)
 
 
-def _order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The shuffled rows of one pass (kept for the pass that is under way)."""
-    key = (seed, epoch, count)
+def _order(seed: int, stream: int, epoch: int, count: int) -> np.ndarray:
+    """The shuffled rows of one pass of a stream (kept for the passes that are under way)."""
+    key = (seed, stream, epoch, count)
     if key not in _ORDERS:
         if len(_ORDERS) > 4:
             _ORDERS.clear()
-        _ORDERS[key] = np.random.default_rng([seed, 0, epoch]).permutation(count)
+        _ORDERS[key] = np.random.default_rng([seed, stream, epoch]).permutation(count)
     return _ORDERS[key]
 
 
-_ORDERS: dict[tuple[int, int, int], np.ndarray] = {}
+_ORDERS: dict[tuple[int, int, int, int], np.ndarray] = {}
 
 
 def _pad(arrays: Sequence[Float32Array], count: int) -> Tensor:

@@ -2,10 +2,11 @@
 
 Kept for every image: p'^T (the soft targets), p^T, and s' of its regions. Distillation then never
 runs the teacher again. With cross-fitting each image is described by the head that was trained
-without it. Killed and started again, finished shards are kept.
+without it, an untagged one by the mean of all such heads. Killed and started again, finished shards
+are kept.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,15 +16,18 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from boxless.errors import StoreError
 from boxless.files.engine import Engine
 from boxless.files.seals import repair_hint, require_whole
-from boxless.models.detector import Detector, DetectorOutput
+from boxless.models.protocols import Answer, CrossFitted
 from boxless.training.batches import Batch, ViewDataset
 from boxless.training.map_store import SHARD, MapStore, require_finite
 from boxless.training.sharded import RuntimeOf, Shard, write_shards
+
+UNSEEN = -1
+"""Fold of an image that no head was trained on."""
 
 ObjectnessOf = Callable[[Tensor, Batch], Tensor]
 """Region scores (N, R, K) and their batch -> s' (N, R)."""
@@ -54,15 +58,15 @@ class KnowledgeShards:
     """Computes the content of one shard.
 
     Attributes:
-        detector: The trained teacher, in evaluation mode.
+        teacher: The trained teacher, in evaluation mode.
         size: Input side of the teacher in pixels.
         maps: Maps of the teacher's backbone, or None to compute them from the pixels.
-        folds: (M,) fold of each image, or None without cross-fitting.
+        folds: (M,) fold of each image or `UNSEEN`, or None without cross-fitting.
         knowledge: Temperatures and objectness.
         runtime: Device and precision of the process that computes.
     """
 
-    detector: Detector
+    teacher: CrossFitted
     size: int
     maps: MapStore | None
     folds: Tensor | None
@@ -73,18 +77,37 @@ class KnowledgeShards:
     def __call__(self, shard: Shard) -> bytes:
         """What the teacher knows of its images, as a safetensors file."""
         runtime = self.runtime()
-        detector = cast("Detector", runtime.place(self.detector))
+        teacher = cast("CrossFitted", runtime.place(cast("nn.Module", self.teacher)))
         # With kept maps the pixels are not looked at.
         batch = shard.batch(self.size if self.maps is None else 1)
         placed = batch.to(runtime.device)
         with runtime.autocast():
-            outputs = _score(detector, placed, self.maps, self.size)
-        chosen = outputs[0] if self.folds is None else _unseen(outputs, self.folds[batch.index])
-        found = _describe(chosen, outputs[0], placed, self.knowledge)
+            outputs = _score(teacher, placed, self.maps, self.size)
+        found = self._describe(outputs, placed)
         kept = {k: v.float().cpu() for k, v in found.items()}
         require_finite(kept, "the teacher's output")
         content: bytes = save(kept)
         return content
+
+    def _describe(self, outputs: Sequence[Answer], batch: Batch) -> dict[str, Tensor]:
+        """What is kept of one batch, tensors with N rows; by head 0 without cross-fitting."""
+        knowledge = self.knowledge
+        heads = outputs[:1] if self.folds is None else outputs[1:]
+        folds = torch.zeros_like(batch.index) if self.folds is None else self.folds[batch.index]
+        scores = _unseen([head.region_scores() for head in heads], folds)
+        targets = [
+            head.image_probabilities(
+                class_temperature=knowledge.class_temperature,
+                region_temperature=knowledge.region_temperature,
+            )
+            for head in heads
+        ]
+        return {
+            "targets": _unseen(targets, folds),
+            "probabilities": scores.sum(1).clamp(max=1),
+            "seen": outputs[0].image_probabilities(),
+            "objectness": knowledge.objectness(scores, batch),
+        }
 
 
 def build_teacher_cache(
@@ -110,42 +133,22 @@ def build_teacher_cache(
 
 
 def _score(
-    detector: Detector, batch: Batch, maps: MapStore | None, size: int
-) -> list[DetectorOutput]:
-    """Outputs of all heads."""
-    heads = tuple(range(len(detector.heads)))
+    teacher: CrossFitted, batch: Batch, maps: MapStore | None, size: int
+) -> Sequence[Answer]:
+    """What every head says."""
+    heads = tuple(range(len(teacher.heads)))
     if maps is None:
-        pixels = batch.pixels.float()
-        return detector(pixels, batch.boxes, batch.scores, batch.mask, heads)  # type: ignore[no-any-return]
-    level = maps.batch(batch, (detector.level,))[detector.level]
-    pooled = detector.pooled(level, batch.boxes, batch.scores, view_size=size)
-    return detector.describe(pooled, batch.mask, heads)
+        return teacher(batch.pixels.float(), batch.boxes, batch.scores, batch.mask, heads)
+    level = maps.batch(batch, (teacher.level,))[teacher.level]
+    return teacher.read(level, batch.boxes, batch.scores, batch.mask, view_size=size, heads=heads)
 
 
-def _describe(
-    chosen: DetectorOutput, whole: DetectorOutput, batch: Batch, knowledge: Knowledge
-) -> dict[str, Tensor]:
-    """What is kept of one batch, tensors with N rows."""
-    region_scores = chosen.region_scores()
-    return {
-        "targets": chosen.image_probabilities(
-            class_temperature=knowledge.class_temperature,
-            region_temperature=knowledge.region_temperature,
-        ),
-        "probabilities": region_scores.sum(1).clamp(max=1),
-        "seen": whole.image_probabilities(),
-        "objectness": knowledge.objectness(region_scores, batch),
-    }
-
-
-def _unseen(outputs: list[DetectorOutput], folds: Tensor) -> DetectorOutput:
-    """Per image the output of the head that was trained without its fold."""
-    rows = torch.arange(len(folds))
-
-    def pick(name: str) -> Tensor:
-        return torch.stack([getattr(o, name) for o in outputs[1:]])[folds, rows]
-
-    return DetectorOutput(pick("class_logits"), pick("region_logits"), outputs[0].mask)
+def _unseen(values: list[Tensor], folds: Tensor) -> Tensor:
+    """Per image the value (N, ...) of the head trained without its fold; `UNSEEN`: their mean."""
+    stacked, folds = torch.stack(values), folds.to(values[0].device)
+    own = stacked[folds.clamp(min=0), torch.arange(len(folds), device=folds.device)]
+    seen = (folds != UNSEEN).view(-1, *[1] * (own.ndim - 1))
+    return torch.where(seen, own, stacked.mean(0))
 
 
 class TeacherCache:

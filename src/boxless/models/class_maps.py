@@ -1,0 +1,272 @@
+"""The teacher for few tags: linear class maps on a frozen backbone.
+
+An image is described by up to three parts, and a class by one linear layer on them:
+
+* ``means``: the map's features, their mean over the cells;
+* ``peaks``: the same features, their maximum over the cells, for what is small;
+* ``concepts``: the square root of the probabilities that the backbone's own ImageNet classifier
+  gives each *cell*, their mean over the cells.
+
+So every cell has evidence for every class, ``(W_means + W_peaks) f(c) + W_concepts q(c) + b``: a
+class activation map (Zhou et al., CVPR 2016). A region is scored by how much more of it, of the
+features alone, it has than the ring around it: concepts say what is there, and less well where. The
+layer is an L2-regularized logistic regression fitted to convergence
+(`boxless.training.class_map_fit`); no box and no pixel is trained on. Why: docs/decisions/0011.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from boxless.errors import ConfigError
+from boxless.models.backbone import Backbone, displacements
+from boxless.models.protocols import Images
+
+Part = Literal["means", "peaks", "concepts"]
+PARTS: Final[tuple[Part, ...]] = ("means", "peaks", "concepts")
+
+RING: Final = 0.5
+"""Width of the ring around a region, in its own sides."""
+AREA_POWER: Final = 0.35
+"""Contrast times area to this power: 0 prefers parts, 1 whole images. Both were chosen by CorLoc on
+300 training images of VOC 2007 (docs/decisions/0011)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMapOutput:
+    """What class maps say of one batch.
+
+    Attributes:
+        logits: (N, K) of whole images.
+        region_logits: (N, R, K), how well a region fits the class's map.
+        mask: (N, R) bool, False for padding.
+    """
+
+    logits: Tensor
+    region_logits: Tensor
+    mask: Tensor
+
+    def image_probabilities(
+        self, *, class_temperature: float = 1, region_temperature: float = 1
+    ) -> Tensor:
+        """(N, K) in [0, 1], ``sigmoid(logits / class_temperature)``."""
+        del region_temperature  # what an image shows does not depend on its regions
+        return (self.logits / class_temperature).sigmoid()
+
+    def region_scores(
+        self, *, class_temperature: float = 1, region_temperature: float = 1
+    ) -> Tensor:
+        """(N, R, K) in [0, 1]: an image's probabilities, dealt out to its regions."""
+        missing = ~self.mask[..., None]
+        least = torch.finfo(self.region_logits.dtype).min
+        shares = (self.region_logits / region_temperature).masked_fill(missing, least).softmax(1)
+        whole = self.image_probabilities(class_temperature=class_temperature)
+        return (whole[:, None] * shares).masked_fill(missing, 0)
+
+
+class ClassMaps(nn.Module):
+    """Linear class maps on a frozen backbone.
+
+    Args:
+        backbone: Feature extractor, with the classifier that came with its weights where `parts`
+            has ``concepts``.
+        classes: K.
+        heads: Number of layers; 0 is *the* teacher, 1 + f has not seen fold f.
+        level: Level that is looked at.
+        parts: What describes an image; see the module's text.
+        sharpness: How much a class prefers its best region, in standard deviations.
+
+    Raises:
+        ConfigError: `parts` has ``concepts``, and the backbone's weights bring no classifier of the
+            level's channels.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        classes: int,
+        *,
+        heads: int = 1,
+        level: str = "final",
+        parts: tuple[Part, ...] = PARTS,
+        sharpness: float = 2.0,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.level, self.sharpness = backbone, level, sharpness
+        channels = backbone.channels(level)
+        classifier = backbone.classifier
+        if "concepts" in parts and (classifier is None or classifier[0].shape[1] != channels):
+            raise ConfigError(
+                f"class maps with 'concepts' read level {level!r} with the classifier that comes"
+                f" with the backbone's weights; {backbone.name!r} has none for its {channels}"
+                " channels",
+                hint="use weights = 'wheel' or 'imagenet' with level = 'final', or leave 'concepts'"
+                " out of teacher.parts",
+            )
+        self.parts = tuple(part for part in PARTS if part in parts)
+        concepts = 0 if classifier is None else len(classifier[0])
+        self.widths = {p: concepts if p == "concepts" else channels for p in self.parts}
+        width = sum(self.widths.values())
+        self.heads = nn.ModuleList(nn.Linear(width, classes) for _ in range(heads))
+
+    def channels(self, level: str) -> int:
+        """See `Backbone.channels`."""
+        return self.backbone.channels(level)
+
+    def displacement(self, level: str) -> float:
+        """See `Backbone.displacement`."""
+        return self.backbone.displacement(level)
+
+    def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
+        """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255."""
+        found: dict[str, Tensor] = self.backbone(self.backbone.normalize(pixels), levels)
+        return found
+
+    def noisy(self, *, on: bool) -> None:
+        """Evaluation mode; there is no dropout."""
+        del on
+        self.eval()
+
+    def answer(self, images: Images) -> ClassMapOutput:
+        """What head 0 says of a batch of images."""
+        (output,) = self(images.pixels.float(), images.boxes, images.scores, images.mask)
+        return cast("ClassMapOutput", output)
+
+    def forward(
+        self,
+        pixels: Tensor,
+        boxes: Tensor,
+        scores: Tensor,
+        mask: Tensor,
+        heads: tuple[int, ...] = (0,),
+    ) -> list[ClassMapOutput]:
+        """What some heads say of a batch; arguments as those of `Detector.forward`."""
+        maps = self.maps(pixels, (self.level,))[self.level]
+        return self.read(maps, boxes, scores, mask, view_size=int(pixels.shape[-1]), heads=heads)
+
+    def read(
+        self,
+        maps: Tensor,
+        boxes: Tensor,
+        scores: Tensor,
+        mask: Tensor,
+        *,
+        view_size: int,
+        heads: tuple[int, ...] = (0,),
+    ) -> list[ClassMapOutput]:
+        """What some heads say of maps (N, C, h, w); see `Detector.read`."""
+        del scores  # of the proposer, which knows no class
+        maps = maps.float()
+        concepts = self.concepts(maps)
+        vectors = self._vectors(maps, concepts)
+        moved = boxes - displacements(self.backbone, self.level, view_size, like=boxes)
+        outputs = []
+        for head in heads:
+            where = None if len(self.parts) > 1 else concepts  # unless there is nothing else
+            contrast = region_contrast(self._evidence(maps, where, head), moved)
+            outputs.append(
+                ClassMapOutput(
+                    self._layer(head)(vectors), self.sharpness * _standard(contrast, mask), mask
+                )
+            )
+        return outputs
+
+    def vectors(self, maps: Tensor) -> Tensor:
+        """What describes images (N, D), of maps (N, C, h, w)."""
+        maps = maps.float()
+        return self._vectors(maps, self.concepts(maps))
+
+    def evidence(self, maps: Tensor, head: int = 0) -> Tensor:
+        """Class maps (N, K, h, w), of maps (N, C, h, w)."""
+        maps = maps.float()
+        return self._evidence(maps, self.concepts(maps), head)
+
+    def concepts(self, maps: Tensor) -> Tensor | None:
+        """Square roots (N, concepts, h, w) of each cell's ImageNet probabilities; None unused."""
+        if "concepts" not in self.parts:
+            return None
+        weight, bias = cast("tuple[Tensor, Tensor]", self.backbone.classifier)
+        logits = functional.conv2d(maps, weight.to(maps)[..., None, None], bias.to(maps))
+        return logits.softmax(1).sqrt()
+
+    def _vectors(self, maps: Tensor, concepts: Tensor | None) -> Tensor:
+        found = {"means": maps.mean((2, 3)), "peaks": maps.amax((2, 3))}
+        if concepts is not None:
+            found["concepts"] = concepts.mean((2, 3))
+        return torch.cat([found[part] for part in self.parts], 1)
+
+    def _evidence(self, maps: Tensor, concepts: Tensor | None, head: int) -> Tensor:
+        layer = self._layer(head)
+        pieces = dict(
+            zip(self.parts, torch.split(layer.weight, list(self.widths.values()), 1), strict=True)
+        )
+        total = layer.bias[None, :, None, None]
+        features = [pieces[part] for part in self.parts if part != "concepts"]
+        if features:
+            total = total + functional.conv2d(maps, torch.stack(features).sum(0)[..., None, None])
+        if concepts is not None:
+            total = total + functional.conv2d(concepts, pieces["concepts"][..., None, None])
+        return total
+
+    def _layer(self, head: int) -> nn.Linear:
+        return cast("nn.Linear", self.heads[head])
+
+
+def region_contrast(maps: Tensor, boxes: Tensor) -> Tensor:
+    """How much more evidence a region has than the ring around it, favoring larger regions.
+
+    Args:
+        maps: (N, K, h, w) class maps.
+        boxes: (N, R, 4) unit boxes.
+
+    Returns:
+        (N, R, K), (mean inside - mean in the ring) * area^`AREA_POWER`; 0 where there is no ring.
+    """
+    sides = boxes[..., 2:] - boxes[..., :2]
+    margin = RING * sides
+    wide = torch.cat([boxes[..., :2] - margin, boxes[..., 2:] + margin], -1).clamp(0, 1)
+    inner, outer = box_sums(maps, boxes.clamp(0, 1)), box_sums(maps, wide)
+    area = _area(boxes.clamp(0, 1))[..., None]
+    ring = _area(wide)[..., None] - area
+    inside = inner / area.clamp(min=1e-6)
+    around = torch.where(ring > 0.02 * area, (outer - inner) / ring.clamp(min=1e-6), inside)
+    return (inside - around) * area.clamp(min=0) ** AREA_POWER
+
+
+def box_sums(maps: Tensor, boxes: Tensor) -> Tensor:
+    """Integrals of maps over boxes, the picture's area being 1; cells are constant.
+
+    Args:
+        maps: (N, K, h, w).
+        boxes: (N, R, 4) unit boxes within the picture.
+
+    Returns:
+        (N, R, K).
+    """
+    rows = _overlaps(boxes[..., 1], boxes[..., 3], int(maps.shape[-2]))
+    columns = _overlaps(boxes[..., 0], boxes[..., 2], int(maps.shape[-1]))
+    weights = (rows[..., :, None] * columns[..., None, :]).flatten(2)
+    return torch.bmm(weights, maps.flatten(2).transpose(1, 2))
+
+
+def _overlaps(low: Tensor, high: Tensor, cells: int) -> Tensor:
+    """Lengths (N, R, cells) that intervals share with the cells of an axis."""
+    edges = torch.arange(cells, device=low.device, dtype=low.dtype) / cells
+    upper = torch.minimum(high[..., None], edges + 1 / cells)
+    return (upper - torch.maximum(low[..., None], edges)).clamp(min=0)
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2:] - boxes[..., :2]).prod(-1)
+
+
+def _standard(scores: Tensor, mask: Tensor) -> Tensor:
+    """Scores (N, R, K) by their standard deviation over an image's regions."""
+    valid = mask[..., None].to(scores)
+    count = valid.sum(1, keepdim=True).clamp(min=1)
+    mean = (scores * valid).sum(1, keepdim=True) / count
+    spread = ((scores - mean).square() * valid).sum(1, keepdim=True).div(count).sqrt()
+    return (scores - mean) / spread.clamp(min=1e-6)

@@ -1,0 +1,100 @@
+"""Who is trained on with tags, who without them, and who is set apart."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from boxless.data.few_tags import keep_tags
+from boxless.data.manifest import Manifest
+from boxless.data.untagged import UNTAGGED
+from boxless.errors import DataError
+from boxless.recipe.sections import DataConfig
+from boxless.types import UNKNOWN, ImageRecord
+
+HELD_OUT = "val"
+"""Split that is the held-out part, where the data set has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A data set, dealt out.
+
+    Attributes:
+        train: Images that are trained on with their tags.
+        held_out: Images with tags that are never trained on; None = there are none.
+        lost: Training images that become untagged, with the tags that they had.
+        found: Images that never had any: those of `DataConfig.untagged`.
+    """
+
+    train: Manifest
+    held_out: Manifest | None
+    lost: tuple[ImageRecord, ...]
+    found: tuple[ImageRecord, ...]
+
+    def pool(self, left_out: frozenset[str] = frozenset()) -> Manifest:
+        """Images with tags, then those without, all of whose tags are unknown.
+
+        Args:
+            left_out: Ids of untagged images that are not to be trained on.
+        """
+        others = [r for r in (*self.lost, *self.found) if r.image_id not in left_out]
+        unknown = (UNKNOWN,) * len(self.train.classes)
+        hidden = (replace(record, labels=unknown, boxes=None) for record in others)
+        return replace(self.train, records=(*self.train.records, *hidden))
+
+    def oracle(self, pool: Manifest, elsewhere: Mapping[str, tuple[int, ...]]) -> Manifest:
+        """The pool with the true tags of its untagged images.
+
+        Args:
+            pool: Of `pool`.
+            elsewhere: Tags of `found` by id.
+
+        Raises:
+            DataError: There are no untagged images, or the tags of one are not known.
+        """
+        known = {record.image_id: record.labels for record in self.lost} | dict(elsewhere)
+        hidden = pool.records[len(self.train) :]
+        without = [r for r in hidden if set(known.get(r.image_id, ())) <= {UNKNOWN}]
+        if without or not hidden:
+            first = f", first {without[0].path}" if without else ""
+            raise DataError(
+                "the method 'oracle' learns the true tags of the untagged images; expected some,"
+                f" found {len(hidden):,} images, {len(without):,} of them without true tags{first}",
+                hint="name a data set with the same classes as untagged images, such as"
+                " --untagged voc:DIR, or leave 'oracle' out of --methods",
+            )
+        told = (replace(record, labels=known[record.image_id]) for record in hidden)
+        return replace(pool, records=(*self.train.records, *told))
+
+
+def split_parts(manifest: Manifest, config: DataConfig, spec: str) -> Parts:
+    """Deal a data set out: the held-out part first, from what is left the images with tags.
+
+    So the held-out part does not shrink with `DataConfig.tags`: its tags come on top.
+
+    Args:
+        manifest: The data set, joined with its untagged images.
+        config: Sizes and seeds.
+        spec: The data set as the user named it.
+
+    Raises:
+        DataError: There is no split ``train``, or it has fewer images than are to keep their tags.
+    """
+    if "train" not in manifest.split_names:
+        raise DataError(
+            f"{spec} has no split named 'train', only {manifest.split_names}",
+            hint="add a split column (csv:) or ImageSets/Main/train.txt (voc:)",
+        )
+    train = manifest.split("train")
+    if config.limit and config.limit < len(train):
+        train = train.without(train.image_ids[config.limit :])
+    held_out: Manifest | None = None
+    if HELD_OUT in manifest.split_names and config.held_out:
+        held_out = manifest.split(HELD_OUT)
+    elif config.held_out:
+        train, held_out = train.holdout(config.held_out, seed=config.seed)
+    lost: tuple[ImageRecord, ...] = ()
+    if config.tags:
+        train, lost = keep_tags(train, config.tags, seed=config.tags_seed)
+    known = config.untagged and UNTAGGED in manifest.split_names
+    found = manifest.split(UNTAGGED).records if known else ()
+    return Parts(train, held_out, lost, found)

@@ -1,0 +1,145 @@
+"""Start a run, or go on with it: what ``boxless train`` and `boxless.train` share."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boxless.errors import ConfigError, MissingExtraError
+from boxless.files.launched import launched
+from boxless.recipe.recipe_files import load_recipe
+from boxless.runs.context import Run
+from boxless.runs.execute import execute
+from boxless.runs.readable import read_images
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from boxless.training.processes import Processes
+
+DEFAULT_RECIPE = "voc-lite0"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a user asked for.
+
+    Attributes:
+        spec: Data set.
+        out: Run folder.
+        recipe: Name, path or ``auto``: the run folder's own, or `DEFAULT_RECIPE`.
+        overrides: Dotted setting -> text of its TOML value.
+        profile: Have training steps measure where their time goes.
+    """
+
+    spec: str
+    out: Path
+    recipe: str = "auto"
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    profile: bool = False
+
+    def open(self, processes: "Processes | None" = None) -> Run:
+        """The run, with its images read.
+
+        Args:
+            processes: Those that train together; None = this one alone.
+
+        Raises:
+            ConfigError: A setting is wrong, or the folder is a file.
+            DataError: The data set has something wrong.
+            MissingExtraError: A package that training needs is missing.
+        """
+        name, own = self.recipe, self.out / "recipe.toml"
+        if name == "auto":
+            name = str(own) if own.exists() else DEFAULT_RECIPE
+        recipe = load_recipe(name, dict(self.overrides))
+        if self.out.exists() and not self.out.is_dir():
+            raise ConfigError(f"--out {self.out} is a file", hint="name a folder")
+        require_training()
+        manifest = read_images(self.spec, recipe)
+        return Run(self.out, self.spec, recipe, manifest, self.profile, processes)
+
+
+def carry_out(
+    order: Order, *, until: str = "", force: Sequence[str] = (), only: bool = False
+) -> Run | None:
+    """Bring a run to a step, with the other processes of this launch if there are some.
+
+    Args:
+        order: What was asked for.
+        until: Last verb; "" for the run's own method.
+        force: Verbs whose results are thrown away.
+        only: Carry out `until` and what it needs, not every step before it.
+
+    Returns:
+        The run; None where several processes train together.
+
+    Raises:
+        BoxlessError: As of `Order.open` and `boxless.runs.execute.execute`.
+    """
+    if launched().count == 1:
+        run = order.open()
+        execute(run, until=until or run.recipe.method, force=force, only=only)
+        return run
+    require_training()
+    from boxless.runs.follow import execute_together  # noqa: PLC0415  (imports torch)
+    from boxless.training.processes import joined  # noqa: PLC0415
+
+    with joined() as processes:
+        execute_together(
+            processes, lambda: order.open(processes), until=until, force=tuple(force), only=only
+        )
+    return None
+
+
+def train(
+    spec: str,
+    *,
+    out: str | Path,
+    recipe: str | Path,
+    teacher: "nn.Module | None" = None,
+    settings: Mapping[str, Any],
+) -> Run:
+    """See `boxless.train`, whose settings are nested or dotted here."""
+    table = None
+    if teacher is not None:
+        from boxless.runs.module_teacher import module_file, write_module_file  # noqa: PLC0415
+
+        table = module_file(teacher, Path(out))
+        settings = {**settings, "teacher.kind": "file", "teacher.file": table}
+    texts = {key: toml_value(value) for key, value in _dotted(settings).items()}
+    order = Order(spec, Path(out), str(recipe), texts)
+    if teacher is not None and table is not None:
+        write_module_file(order.open(), teacher, table)
+    return carry_out(order, until="report") or order.open()
+
+
+def toml_value(value: object) -> str:
+    """A setting as a recipe writes it: JSON's notation is TOML's for what settings hold."""
+    if isinstance(value, str | Path):
+        return json.dumps(str(value))
+    if isinstance(value, Sequence):
+        return json.dumps(list(value))
+    return json.dumps(value, default=str)
+
+
+def require_training() -> None:
+    """Fail early where a package that training needs is missing.
+
+    Raises:
+        MissingExtraError: The first one that is missing.
+    """
+    for package in ("torch", "torchvision", "timm", "accelerate"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "train")
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings with dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = isinstance(value, Mapping)
+        found |= _dotted(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return found

@@ -1,0 +1,96 @@
+"""Fitting class maps: unseen images, the chosen penalty, heads on raw features."""
+
+import pytest
+import torch
+
+from boxless.errors import DataError
+from boxless.models.backbone import Backbone
+from boxless.models.class_maps import ClassMaps
+from boxless.models.logistic import fit_logistic, rotate
+from boxless.training.class_map_fit import cross_validate, fit_class_maps
+
+M, K = 60, 3
+RIDGES = (0.01, 0.1, 1.0)
+FOLDS = torch.arange(M) % 3
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return Backbone("test_resnet").eval()
+
+
+def made(width=40, noise=1.0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    vectors = torch.rand(M, width, generator=generator)
+    truth = torch.randn(width, K, generator=generator)
+    scores = (vectors - 0.5) @ truth + noise * torch.randn(M, K, generator=generator)
+    return vectors, (scores > 0.5).to(torch.int8)
+
+
+def model_of(backbone, heads):
+    return ClassMaps(backbone, K, heads=heads, parts=("means", "peaks"))
+
+
+def wide(model, vectors):
+    """Vectors as wide as the model's: the first columns tell, the rest are constant."""
+    whole = torch.ones(M, sum(model.widths.values()))
+    whole[:, : vectors.shape[1]] = vectors
+    return whole
+
+
+def test_heads_say_what_was_fitted(backbone):
+    vectors, labels = made()
+    model = model_of(backbone, 4)
+    given = wide(model, vectors)
+    found = fit_class_maps(model, given, labels, FOLDS, RIDGES)
+    assert found.ridge in RIDGES
+    assert found.losses[found.ridge] == min(found.losses.values())
+    unseen = torch.stack([model.heads[1 + int(f)](v) for f, v in zip(FOLDS, given, strict=True)])
+    torch.testing.assert_close(unseen.double(), found.logits, atol=1e-3, rtol=1e-3)
+    known = torch.nn.functional.binary_cross_entropy_with_logits(found.logits, labels.double())
+    assert float(known) == pytest.approx(found.losses[found.ridge])
+    seen = model.heads[0](given).double()
+    better = torch.nn.functional.binary_cross_entropy_with_logits(seen.detach(), labels.double())
+    assert float(better) < float(known)
+
+
+def test_a_head_does_not_depend_on_the_tags_of_its_fold(backbone):
+    vectors, labels = made()
+    first, second = model_of(backbone, 4), model_of(backbone, 4)
+    fit_class_maps(first, wide(first, vectors), labels, FOLDS, (0.1,))
+    changed = labels.clone()
+    changed[FOLDS == 1] = 1 - changed[FOLDS == 1]
+    fit_class_maps(second, wide(second, vectors), changed, FOLDS, (0.1,))
+    assert torch.equal(first.heads[2].weight, second.heads[2].weight)
+    assert not torch.allclose(first.heads[0].weight, second.heads[0].weight, atol=1e-3)
+
+
+def test_noise_asks_for_a_stronger_penalty():
+    strong = []
+    for noise in (0.05, 6.0):
+        vectors, labels = made(noise=noise)
+        centered = (vectors - vectors.mean(0)).double()
+        strong.append(cross_validate(rotate(centered)[0], labels, FOLDS, (0.01, 0.1, 1, 10)).ridge)
+    assert strong[0] < strong[1]
+
+
+def test_the_scale_of_a_part_does_not_matter(backbone):
+    vectors, labels = made()
+    found = []
+    for scale in (1.0, 1000.0):
+        model = model_of(backbone, 1)
+        given = wide(model, vectors)
+        given[:, : model.widths["means"]] *= scale
+        found.append(fit_class_maps(model, given, labels, FOLDS, RIDGES))
+    torch.testing.assert_close(found[0].logits, found[1].logits, atol=1e-5, rtol=1e-4)
+
+
+def test_cross_validation_is_a_fit_without_each_fold():
+    vectors, labels = made()
+    rotated, _ = rotate((vectors - vectors.mean(0)).double())
+    found = cross_validate(rotated, labels, FOLDS, RIDGES)
+    seen = FOLDS != 2
+    own = fit_logistic(rotated[seen], labels[seen], ridge=found.ridge)
+    torch.testing.assert_close(found.fits[2], own, atol=1e-6, rtol=1e-6)
+    with pytest.raises(DataError, match="no label"):
+        cross_validate(rotated, torch.full_like(labels, -1), FOLDS, RIDGES)
