@@ -1,5 +1,6 @@
 """``boxless experiments``: the paper's tables and the learning curve, one command each."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,7 +119,7 @@ def run(
 
     settings = parse_overrides(overrides)
     given = {"run.seeds": seeds, "data.untagged": untagged, "data.tags": tags}
-    settings |= {key: str(value) for key, value in given.items() if value is not None}
+    settings |= {key: json.dumps(value) for key, value in given.items() if value is not None}
     _require_folders(out, reuse or ())
     request = Request(data, recipe, settings, out, tuple(reuse or ()))
     grid = _grid(request, counts, draws, oracle=oracle) if experiment == NAME else None
