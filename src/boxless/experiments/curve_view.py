@@ -60,7 +60,7 @@ def _tags(curve: Curve, value: float | None) -> str:
 
 def _share(point: Point) -> str:
     if point.share is None:
-        return "no clear headroom"
+        return "unclear"
     return _spread(point.share, lambda value: f"{100 * (value or 0.0):.0f}")
 
 
@@ -85,13 +85,16 @@ def notes(curve: Curve) -> str:
     runs = f"{curve.draws} draw{'s' * (curve.draws > 1)} of the tagged images"
     seeds = f"{len(curve.seeds)} seed{'s' * (len(curve.seeds) > 1)} of each"
     pool = f" and the images of {curve.untagged}" if curve.untagged else ""
+    oracle = " Unclear: the oracle's own gain is not clear of zero." * (
+        ORACLE in curve.points[0].map
+    )
     few = " With so few draws the intervals are rough." if curve.draws < 5 else ""
     return (
         f"{curve.data}, recipe {curve.recipe}, {curve.test_images:,} test images; mean over {runs},"
         f" {seeds}, with 95 % intervals paired over images, draws and seeds. The other training"
         f" images{pool} are untagged; held-out images come on top of the tags. Plain needs: tags"
         " with which the plain student's curve, linear over log(tags), reaches the distilled"
-        f" student's mAP; beyond the numbers tried nothing is extrapolated.{few}"
+        f" student's mAP; beyond the numbers tried nothing is extrapolated.{oracle}{few}"
     )
 
 

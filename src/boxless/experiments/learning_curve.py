@@ -40,17 +40,23 @@ class Grid:
         draws: Draws of those images.
         method: The recipe's own method.
         oracle: Whether the oracle is trained, too.
+        untagged: Whether there are untagged images beside the training images.
     """
 
     counts: tuple[int, ...]
     draws: int
     method: str
     oracle: bool = True
+    untagged: bool = False
 
     @property
     def methods(self) -> tuple[str, ...]:
         """What is drawn, in the order of tables."""
         return (TEACHER, PLAIN, self.method, *([ORACLE] if self.oracle else []))
+
+    def trained(self, method: str, count: int) -> str:
+        """What stands for a method: where all images have tags, plain is the oracle."""
+        return PLAIN if method == ORACLE and not (count or self.untagged) else method
 
     def names(self, count: int) -> list[str]:
         """Names of the runs with a number of tags, one a draw."""
@@ -59,14 +65,12 @@ class Grid:
     def table(self) -> PaperTable:
         """The runs and rows as a table; those with all tags are one run."""
         runs: dict[str, dict[str, Any]] = {}
+        rows: list[TableRow] = []
         for count in self.counts:
+            methods = dict.fromkeys(self.trained(method, count) for method in self.methods)
             for draw, name in enumerate(self.names(count)):
                 runs[name] = {"data.tags": count} | ({"data.tags_seed": draw} if count else {})
-        rows = [
-            TableRow(name=f"{method}, {name}", method=method, run=name)
-            for name in runs
-            for method in self.methods
-        ]
+                rows += [TableRow(name=f"{m}, {name}", method=m, run=name) for m in methods]
         title = "mAP against the number of tags"
         return PaperTable(name=NAME, title=title, source="none", runs=runs, rows=tuple(rows))
 
@@ -171,11 +175,12 @@ def make_curve(grid: Grid, runs: Mapping[str, Run]) -> Curve:
         runs: Run behind each of the names of `Grid.table`.
     """
     first = next(iter(runs.values()))
-    places = [distinct({name: runs[name] for name in grid.names(c)}) for c in grid.counts]
+    places = {c: distinct({name: runs[name] for name in grid.names(c)}) for c in grid.counts}
     curves = {
-        method: np.stack([_resampled(some, method) for some in places]) for method in grid.methods
+        method: np.stack([_resampled(places[c], grid.trained(method, c)) for c in grid.counts])
+        for method in grid.methods
     }
-    tags = [len(some[0].train) for some in places]
+    tags = [len(some[0].train) for some in places.values()]
     return Curve(
         created=now(),
         data=first.spec,

@@ -204,7 +204,7 @@ def rich_table(title: str, heading: Sequence[str], rows: Sequence[Sequence[str]]
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
-        collapse_padding=True,
+        padding=(0, 1, 0, 0),
     )
     for place, name in enumerate(heading):
         if place:
