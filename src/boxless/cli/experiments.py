@@ -165,7 +165,9 @@ def _grid(request: "Request", counts: str, draws: int, *, oracle: bool) -> "Grid
             f"the learning curve tries several numbers of tags, found --tags {given['data.tags']}",
             hint="name them with --counts 100,200,400",
         )
-    own = {name: given[name] for name in ("method", "data.untagged") if name in given}
+    own: dict[str, str] = {
+        name: given[name] for name in ("method", "data.untagged") if name in given
+    }
     found = load_recipe(request.recipe, own)
     return Grid(parse_counts(counts), draws, found.method, oracle, bool(found.data.untagged))
 
