@@ -1,11 +1,12 @@
 """Options behind the path of a data set, as in ``coco:DIR,year=2014,unlabelled=keep``."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from boxless.errors import DataError, unknown_name
+from boxless.files.paths import is_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,24 @@ class Options:
         """The value of an option that may be anything; None where it was not given."""
         return self.values.get(name)
 
+    def names(self, name: str, known: Iterable[str] = ()) -> list[str]:
+        """The value of an option that lists names, parted by commas or ``+``.
+
+        Args:
+            name: The option.
+            known: Names that may hold such marks themselves.
+
+        Returns:
+            The names; none where the option was not given.
+        """
+        value = self.values.get(name, "")
+        whole = frozenset(known)
+        if value in whole:
+            return [value]
+        parts = [part.strip() for part in value.split(",")]
+        found = [[part] if part in whole else part.split("+") for part in parts if part]
+        return [name for group in found for name in group]
+
 
 def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path, Options]:
     """Take a path and the options behind it apart.
@@ -81,9 +100,20 @@ def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path,
     Raises:
         DataError: An option is unknown, without a value or given twice.
     """
+    location, options = cut_options(prefix, rest, known)
+    path = Path(os.path.abspath(Path(location).expanduser()))  # noqa: PTH100 - keeps symlinks
+    return path, options
+
+
+def cut_options(prefix: str, rest: str, known: Collection[str]) -> tuple[str, Options]:
+    """As `split_options`, with the location as it was written: it may be a URL."""
     location, parts = _cut(rest)
     values: dict[str, str] = {}
+    name = ""
     for part in parts:
+        if name and "=" not in part:  # a comma in a value
+            values[name] += f",{part}"
+            continue
         name, equals, value = part.partition("=")
         if not equals:
             raise DataError(
@@ -95,8 +125,7 @@ def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path,
         if name in values:
             raise DataError(f"expected {prefix}: {name} once, found it twice in {rest!r}")
         values[name] = value
-    path = Path(os.path.abspath(Path(location).expanduser()))  # noqa: PTH100 - keeps symlinks
-    return path, Options(prefix, values)
+    return location, Options(prefix, values)
 
 
 def _cut(rest: str) -> tuple[str, list[str]]:
@@ -104,7 +133,7 @@ def _cut(rest: str) -> tuple[str, list[str]]:
     parts = rest.split(",")
     for count in range(len(parts), 0, -1):
         location = ",".join(parts[:count])
-        if Path(location).expanduser().exists():
+        if not is_url(location) and Path(location).expanduser().exists():
             return location, parts[count:]
     first = next((n for n, part in enumerate(parts[1:], start=1) if "=" in part), len(parts))
     return ",".join(parts[:first]), parts[first:]

@@ -1,0 +1,311 @@
+"""Which column of a table is what: the image, its tags, its split, a class, or none of these.
+
+Known names decide, then what the cells hold, and the user's options before both. Where two readings
+are left the table is refused with both of them.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from boxless.data.cells import Cell, is_null, truth
+from boxless.data.options import Options
+from boxless.data.sheet import Sheet
+from boxless.data.splits import split_name
+from boxless.errors import DataError, unknown_name
+from boxless.types import ABSENT, PRESENT
+
+ESCAPE = "class:"
+"""Before the name of a column that is a class whatever it is called, as ``class:split``."""
+
+PATHS = (
+    "path", "file_path", "image_path", "img_path", "file_name", "image_name", "img_name", "file",
+    "image", "img", "images", "photo", "picture", "image_file", "image_index", "image_id", "img_id",
+    "full_path", "rel_path", "name", "id",
+)  # fmt: skip
+"""Names of the column that names the image, the first found wins."""
+
+_TAGS = frozenset(
+    ("labels", "label", "tags", "tag", "classes", "class", "classname", "classnames", "labelname")
+    + ("labelnames", "categories", "category", "categoryname", "keywords", "keyword", "target")
+    + ("targets", "annotation", "annotations", "findinglabels", "choice", "choices", "objects")
+)
+_NUMBERED_TAG = re.compile(r"(label|tag|class|category)\d+")
+_SPLITS = frozenset(
+    ("split", "set", "subset", "partition", "fold", "phase", "usage", "datasplit", "datasetsplit")
+    + ("dataset", "part", "stage", "mode", "splitname", "kfold", "folds", "group")
+)
+_SPLIT_FLAGS = {
+    "isvalid": ("val", "train"), "isval": ("val", "train"), "isvalidation": ("val", "train"),
+    "valid": ("val", "train"), "validation": ("val", "train"), "istest": ("test", "train"),
+    "istrain": ("train", "test"), "istraining": ("train", "test"),
+}  # fmt: skip
+_METADATA = frozenset(
+    ("index", "idx", "level0", "rowid", "rownumber", "row", "id", "uid", "uuid", "key", "imageid")
+    + ("imgid", "labelid", "classid", "categoryid", "annotationid", "patientid", "patient", "source")
+    + ("studyid", "userid", "width", "height", "imagewidth", "imageheight", "imgwidth", "imgheight")
+    + ("w", "h", "depth", "channels", "filesize", "bytes", "md5", "sha1", "sha256", "hash", "phash")
+    + ("url", "uri", "link", "license", "author", "photographer", "annotator", "labeler", "user")
+    + ("timestamp", "created", "createdat", "updated", "updatedat", "modified", "latitude", "lat")
+    + ("longitude", "lon", "lng", "confidence", "score", "weight", "age", "sex", "gender", "bbox")
+    + ("xmin", "ymin", "xmax", "ymax", "x1", "y1", "x2", "y2", "x", "y", "iscrowd", "verified")
+    + ("reviewed", "difficult", "truncated", "occluded", "leadtime", "annotationsid", "isduplicate")
+    + ("frontallateral", "appa", "viewposition", "patientage", "patientgender", "patientsex", "area")
+)
+_UNNAMED = re.compile(r"unnamed\d+(level\d+)?|column\d+")
+_OPEN_IMAGES = ("confidence", "value", "present", "presence")
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """What the columns of a table are.
+
+    Attributes:
+        path: Names the image.
+        tags: Hold names of classes; none where columns stand for classes.
+        classes: Columns that stand for one class each; none where there are tags.
+        split: Says which part an image belongs to, or None.
+        flags: Columns that say yes or no to one part, such as ``is_valid``.
+        unknown: Holds names of classes that are unknown in an image, or None.
+        verdict: Says by 1 or 0 whether the tag of a row is true, or None.
+        left_out: The others.
+    """
+
+    path: str
+    tags: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    split: str | None = None
+    flags: tuple[str, ...] = ()
+    unknown: str | None = None
+    verdict: str | None = None
+    left_out: tuple[str, ...] = ()
+
+    def split_of(self, sheet: Sheet, row: Sequence[Cell]) -> str:
+        """The part a row says it belongs to; "" where there is no such column."""
+        if self.split is not None:
+            return str(row[sheet.header.index(self.split)])
+        if not self.flags:
+            return ""
+        told = [
+            _SPLIT_FLAGS[plain(name)][0 if truth(row[sheet.header.index(name)]) == PRESENT else 1]
+            for name in self.flags
+        ]
+        return next((part for part in told if part != "train"), "train")
+
+
+def plain(name: str) -> str:
+    """A column's name without case and marks."""
+    return "".join(char for char in name.casefold() if char.isalnum())
+
+
+def is_class_name(name: str) -> bool:
+    """Whether a column of this name is taken as a class, if it holds 1 and 0."""
+    taken = {plain(known) for known in PATHS} | _TAGS | _SPLITS | _SPLIT_FLAGS.keys() | _METADATA
+    word = plain(name)
+    odd = name != name.strip() or name.startswith(ESCAPE) or not word or "unknown" in word
+    return not (odd or word in taken or _UNNAMED.fullmatch(word) or _NUMBERED_TAG.fullmatch(word))
+
+
+def find_roles(sheet: Sheet, options: Options, fixed: Sequence[str] = ()) -> Roles:
+    """Find out what each column is.
+
+    Args:
+        sheet: The table.
+        options: What the user said: ``path=``, ``labels=``, ``split=``, ``classes=``, ``ignore=``.
+        fixed: Names of classes from a list beside the table.
+
+    Raises:
+        DataError: There is no image or no class, or two readings are plausible.
+    """
+    return _Finder(sheet, options, fixed).roles()
+
+
+class _Finder:
+    """Takes columns off the header, one role after the other."""
+
+    def __init__(self, sheet: Sheet, options: Options, fixed: Sequence[str]) -> None:
+        self.sheet, self.options = sheet, options
+        self.named = frozenset((*options.names("classes", sheet.header), *fixed))
+        ignored = options.names("ignore", sheet.header)
+        self.left = [name for name in sheet.header if name not in ignored]
+
+    def roles(self) -> Roles:
+        path = self._path()
+        tags = self._asked("labels") or self._tags()
+        split, flags = self._split()
+        unknown = self._take_first(("unknown", "unknownlabels", "unknowntags")) if tags else None
+        verdict = self._verdict() if tags else None
+        classes = [name for name in self.left if self._is_class(name)]
+        if tags and classes:
+            raise self._error(
+                f"expected either a column of tags or one column a class, found "
+                f"{', '.join(map(repr, tags))} and {', '.join(classes[:8])}",
+                f"say which: labels={tags[0]} with ignore={'+'.join(classes[:3])}, or "
+                f"ignore={tags[0]}",
+            )
+        if not tags and not classes:
+            raise self._no_classes()
+        used = {path, *tags, *classes, split, *flags, unknown, verdict}
+        left_out = tuple(name for name in self.sheet.header if name not in used)
+        return Roles(
+            path, tuple(tags), tuple(classes), split, tuple(flags), unknown, verdict, left_out
+        )
+
+    def _path(self) -> str:
+        asked = self._asked("path")
+        if asked:
+            return asked[0]
+        words = [plain(name) for name in PATHS]
+        found = [name for name in self.left if plain(name) in words and name not in self.named]
+        if not found:
+            raise self._error(
+                f"expected a column 'path', found {', '.join(self.sheet.header[:8])}",
+                "write path,labels[,split] or path[,split],CLASS,CLASS,… into the first line, or "
+                "name the column: path=NAME",
+            )
+        best = min(found, key=lambda name: words.index(plain(name)))
+        self.left.remove(best)
+        return best
+
+    def _tags(self) -> list[str]:
+        found = [
+            name
+            for name in self.left
+            if (plain(name) in _TAGS or _NUMBERED_TAG.fullmatch(plain(name)))
+            and name not in self.named
+        ]
+        if all(_NUMBERED_TAG.fullmatch(plain(name)) for name in found) and found:
+            columns = [self._cells(name) for name in found]
+            if all(truth(cell) is not None for cells in columns for cell in cells):
+                return []  # classes that are numbered
+        elif len(found) > 1 and (texts := [name for name in found if not self._numbers(name)]):
+            found = texts[:1] if len(texts) == 1 or self._alike(texts) else texts
+        if len(found) > 1 and not all(_NUMBERED_TAG.fullmatch(plain(name)) for name in found):
+            raise self._error(
+                f"{' and '.join(map(repr, found))} may both hold the tags",
+                f"say which: labels={found[0]} or labels={found[1]}, or both: "
+                f"labels={'+'.join(found)}",
+            )
+        if len(found) == 1 and self._only_truth(found[0]):
+            raise self._error(
+                f"column {found[0]!r} holds 1 and 0 only: one class of that name, or classes named "
+                "'0' and '1'",
+                f"say which: classes={found[0]} or labels={found[0]}",
+            )
+        for name in found:
+            self.left.remove(name)
+        return found
+
+    def _split(self) -> tuple[str | None, list[str]]:
+        asked = self._asked("split")
+        if asked:
+            name = asked[0]
+            return (None, asked) if plain(name) in _SPLIT_FLAGS else (name, [])
+        named = [n for n in self.left if plain(n) in _SPLITS and n not in self.named]
+        flags = [n for n in self.left if plain(n) in _SPLIT_FLAGS and n not in self.named]
+        flags = [name for name in flags if self._only_truth(name)]
+        exact = [name for name in named if plain(name) == "split"]
+        speaking = exact or [name for name in named if self._says_splits(name)]
+        if len(speaking) > 1 or (speaking and flags):
+            both = [*speaking, *flags][:2]
+            raise self._error(
+                f"{both[0]!r} and {both[1]!r} may both be the split",
+                f"say which: split={both[0]} or split={both[1]}",
+            )
+        if not speaking and not flags and named:
+            raise self._unclear_split(named[0])
+        for name in (*speaking, *flags):
+            self.left.remove(name)
+        return (speaking[0] if speaking else None), flags
+
+    def _says_splits(self, name: str) -> bool:
+        words = {str(cell) for cell in self._cells(name)}
+        asked = {
+            value
+            for part in ("train", "val", "test")
+            for value in self.options.names(part, words)
+        }
+        known = [word for word in words if split_name(word) is not None or word in asked]
+        return 2 * len(known) >= len(words) > 0
+
+    def _unclear_split(self, name: str) -> DataError:
+        cells = self._cells(name)
+        values = sorted({str(cell) for cell in cells})
+        if self._only_truth(name):
+            return self._error(
+                f"column {name!r} holds 1 and 0 only: a split, or a class of that name",
+                f"say which: split={name},test=1 or classes=… with {name!r} among them, or "
+                f"ignore={name}",
+            )
+        return self._error(
+            f"column {name!r} may be the split, but none of its values says train or test: "
+            f"{', '.join(values[:8])}",
+            f"say which rows test: split={name},test={values[-1] if values else 'VALUE'}; or leave "
+            f"the column out: ignore={name}",
+        )
+
+    def _verdict(self) -> str | None:
+        """A column by which rows take their own tag back, as Open Images writes them."""
+        for name in self.left:
+            if plain(name) in _OPEN_IMAGES and self._only_truth(name):
+                if any(truth(cell) == ABSENT for cell in self._cells(name)):
+                    self.left.remove(name)
+                    return name
+        return None
+
+    def _is_class(self, name: str) -> bool:
+        if name.startswith(ESCAPE) or name in self.named:
+            return True
+        if self.options.text("classes") is not None or self._is_metadata(name):
+            return False
+        cells = self._cells(name)
+        right = sum(truth(cell) is not None for cell in cells)
+        return bool(cells) and 2 * right >= len(cells)
+
+    def _is_metadata(self, name: str) -> bool:
+        word = plain(name)
+        if _UNNAMED.fullmatch(word) or not word:
+            return True
+        return word in _METADATA or word in {plain(known) for known in PATHS[:-2]}
+
+    def _no_classes(self) -> DataError:
+        texts = [n for n in self.left if not self._is_metadata(n) and not self._numbers(n)]
+        hint = f"if a column holds the tags, name it: labels={texts[0]}" if texts else ""
+        return self._error(
+            "expected a column 'labels' or one column a class, found none among "
+            f"{', '.join(self.sheet.header[:8])}",
+            hint or "write path,labels[,split] into the first line",
+        )
+
+    def _asked(self, option: str) -> list[str]:
+        names = self.options.names(option, self.sheet.header)
+        for name in names:
+            if name not in self.left:
+                raise DataError(
+                    f"{self.sheet.file}: {unknown_name('column', name, self.sheet.header)}"
+                )
+            self.left.remove(name)
+        return names
+
+    def _take_first(self, words: Sequence[str]) -> str | None:
+        name = next((name for name in self.left if plain(name) in words), None)
+        if name is not None:
+            self.left.remove(name)
+        return name
+
+    def _cells(self, name: str) -> list[Cell]:
+        return [cell for cell in self.sheet.column(name) if not is_null(cell)]
+
+    def _only_truth(self, name: str) -> bool:
+        cells = self._cells(name)
+        return bool(cells) and all(truth(cell) is not None for cell in cells)
+
+    def _numbers(self, name: str) -> bool:
+        return all(str(cell).replace(".", "", 1).lstrip("+-").isdecimal() for cell in self._cells(name))
+
+    def _alike(self, names: Sequence[str]) -> bool:
+        first = self.sheet.column(names[0])
+        return all(self.sheet.column(name) == first for name in names[1:])
+
+    def _error(self, message: str, hint: str) -> DataError:
+        return DataError(f"{self.sheet.file}:1: {message}", hint=hint)
