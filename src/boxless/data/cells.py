@@ -179,8 +179,10 @@ def find_dialect(cells: Iterable[Cell], where: str, asked: str | None = None) ->
     plain = [cell.strip() for cell in counts if listed(cell) is None]
     lists = len(plain) < len(counts)
     notes = tuple(f"{count} cells say {word!r}: no tag" for word, count in words.items())
-    bracketed = bool(plain) and any("," in cell for cell in plain) and all(
-        cell[:1] + cell[-1:] in _BRACKETS for cell in plain
+    bracketed = (
+        bool(plain)
+        and any("," in cell for cell in plain)
+        and all(cell[:1] + cell[-1:] in _BRACKETS for cell in plain)
     )
     if bracketed:
         return TagDialect(",", bracketed=True, lists=True, notes=notes)
@@ -232,9 +234,12 @@ def _refuse_vectors(cells: Iterable[Cell], where: str) -> None:
     """Refuse lists of zeros and ones: they are no names, and do not tell which classes they mean."""
     lists = [cell if isinstance(cell, tuple) else listed(cell) for cell in cells]
     vectors = [found for found in lists if found and {"0", "1"}.issuperset(found)]
-    if vectors and len(vectors) == len(lists) and {len(found) for found in lists} == {
-        len(vectors[0])
-    } and len(vectors[0]) > 1:
+    if (
+        vectors
+        and len(vectors) == len(lists)
+        and {len(found) for found in lists} == {len(vectors[0])}
+        and len(vectors[0]) > 1
+    ):
         raise DataError(
             f"{where}: expected names of classes, found lists of {len(vectors[0])} zeros and ones",
             hint="write one column per class, named as the class, or lists of names",

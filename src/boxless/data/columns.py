@@ -42,17 +42,27 @@ _SPLIT_FLAGS = {
 }  # fmt: skip
 _METADATA = frozenset(
     ("index", "idx", "level0", "rowid", "rownumber", "row", "id", "uid", "uuid", "key", "imageid")
-    + ("imgid", "labelid", "classid", "categoryid", "annotationid", "patientid", "patient", "source")
+    + (
+        "imgid",
+        "labelid",
+        "classid",
+        "categoryid",
+        "annotationid",
+        "patientid",
+        "patient",
+        "source",
+    )
     + ("studyid", "userid", "width", "height", "imagewidth", "imageheight", "imgwidth", "imgheight")
-    + ("w", "h", "depth", "channels", "filesize", "bytes", "md5", "sha1", "sha256", "hash", "phash")
+    + ("depth", "channels", "filesize", "bytes", "md5", "sha1", "sha256", "hash", "phash")
     + ("url", "uri", "link", "license", "author", "photographer", "annotator", "labeler", "user")
     + ("timestamp", "created", "createdat", "updated", "updatedat", "modified", "latitude", "lat")
     + ("longitude", "lon", "lng", "confidence", "score", "weight", "age", "sex", "gender", "bbox")
-    + ("xmin", "ymin", "xmax", "ymax", "x1", "y1", "x2", "y2", "x", "y", "iscrowd", "verified")
+    + ("xmin", "ymin", "xmax", "ymax", "iscrowd", "verified", "isverified", "isreviewed")
     + ("reviewed", "difficult", "truncated", "occluded", "leadtime", "annotationsid", "isduplicate")
-    + ("frontallateral", "appa", "viewposition", "patientage", "patientgender", "patientsex", "area")
+    + ("frontallateral", "appa", "viewposition", "patientage", "patientgender", "patientsex")
 )
 _UNNAMED = re.compile(r"unnamed\d+(level\d+)?|column\d+")
+_PLAIN_TRUTH = {"0", "1", "-1", "0.0", "1.0", "-1.0", "true", "false", "yes", "no"}
 _OPEN_IMAGES = ("confidence", "value", "present", "presence")
 
 
@@ -161,7 +171,7 @@ class _Finder:
             raise self._error(
                 f"expected a column 'path', found {', '.join(self.sheet.header[:8])}",
                 "write path,labels[,split] or path[,split],CLASS,CLASS,… into the first line, or "
-                "name the column: path=NAME",
+                "name the column that names the images: path=COLUMN",
             )
         best = min(found, key=lambda name: words.index(plain(name)))
         self.left.remove(best)
@@ -186,7 +196,8 @@ class _Finder:
                 f"say which: labels={found[0]} or labels={found[1]}, or both: "
                 f"labels={'+'.join(found)}",
             )
-        if len(found) == 1 and self._only_truth(found[0]):
+        words = {str(cell).strip().lower() for cell in self._cells(found[0])} if found else set()
+        if len(found) == 1 and words and words <= _PLAIN_TRUTH:
             raise self._error(
                 f"column {found[0]!r} holds 1 and 0 only: one class of that name, or classes named "
                 "'0' and '1'",
@@ -221,9 +232,7 @@ class _Finder:
     def _says_splits(self, name: str) -> bool:
         words = {str(cell) for cell in self._cells(name)}
         asked = {
-            value
-            for part in ("train", "val", "test")
-            for value in self.options.names(part, words)
+            value for part in ("train", "val", "test") for value in self.options.names(part, words)
         }
         known = [word for word in words if split_name(word) is not None or word in asked]
         return 2 * len(known) >= len(words) > 0
@@ -301,7 +310,9 @@ class _Finder:
         return bool(cells) and all(truth(cell) is not None for cell in cells)
 
     def _numbers(self, name: str) -> bool:
-        return all(str(cell).replace(".", "", 1).lstrip("+-").isdecimal() for cell in self._cells(name))
+        return all(
+            str(cell).replace(".", "", 1).lstrip("+-").isdecimal() for cell in self._cells(name)
+        )
 
     def _alike(self, names: Sequence[str]) -> bool:
         first = self.sheet.column(names[0])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from boxless.data import csv, scenes
+from boxless.data import scenes, table
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError
 from boxless.files.atomic import write_atomically
@@ -57,7 +57,7 @@ def convert(
             if on_done is not None:
                 on_done()
         paths.append(portable(path, folder))
-    csv.write(manifest, out, paths)
+    table.write(manifest, out, paths)
 
 
 def portable(path: str, folder: Path) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from boxless.data.text import read_class_names
 from boxless.errors import DataError, unknown_name
-from boxless.files.paths import is_url
+from boxless.files.paths import AnyPath, is_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,26 @@ class Options:
         """The value of an option that may be anything; None where it was not given."""
         return self.values.get(name)
 
+    def changed(self, **values: str | None) -> "Options":
+        """The options with other values; None takes one away."""
+        both = {**self.values, **values}
+        return Options(self.prefix, {k: v for k, v in both.items() if v is not None})
+
+    def with_class_file(self, folder: AnyPath) -> "Options":
+        """The options with ``classes=FILE`` read: one name a line.
+
+        Args:
+            folder: Where the file may lie, besides where the user is.
+
+        Raises:
+            DataError: The file cannot be read or names a class twice.
+        """
+        asked = self.values.get("classes")
+        for place in (folder / asked, Path(asked).expanduser()) if asked else ():
+            if place.is_file():
+                return self.changed(classes="\n".join((*read_class_names(place), "")))
+        return self
+
     def names(self, name: str, known: Iterable[str] = ()) -> list[str]:
         """The value of an option that lists names, parted by commas or ``+``.
 
@@ -76,6 +97,8 @@ class Options:
             The names; none where the option was not given.
         """
         value = self.values.get(name, "")
+        if "\n" in value:  # of a file
+            return value.split("\n")[:-1]
         whole = frozenset(known)
         if value in whole:
             return [value]

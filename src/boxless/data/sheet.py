@@ -206,9 +206,13 @@ def _parquet_rows(file: AnyPath) -> Iterator[tuple[int, Mapping[str, Any]]]:
         raise DataError(f"{file}: no Parquet file, or a damaged one ({reason})") from error
     names = _hugging_face_names(table.schema.metadata or {})
     for number, row in enumerate(table.to_pylist(), start=1):
-        yield number, {
-            key: _named(value, names[key]) if key in names else value for key, value in row.items()
-        }
+        yield (
+            number,
+            {
+                key: _named(value, names[key]) if key in names else value
+                for key, value in row.items()
+            },
+        )
 
 
 def _hugging_face_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from boxless.data import authors_list, coco, collage, csv, nus_wide, scenes, voc
+from boxless.data import authors_list, coco, collage, nus_wide, scenes, table, voc
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError, unknown_name
 from boxless.files.paths import is_url
@@ -17,7 +17,7 @@ READERS: dict[str, Callable[[str], Manifest]] = {
     "voc": voc.read,
     "coco": coco.read,
     "nus-wide": nus_wide.read,
-    "csv": csv.read,
+    "csv": table.read,
     "list": authors_list.read,
     "scenes": scenes.read,
     "collage": _read_collage,
