@@ -7,7 +7,7 @@ from pathlib import Path
 
 from boxless.data.text import read_class_names
 from boxless.errors import DataError, unknown_name
-from boxless.files.paths import AnyPath, is_url
+from boxless.files.paths import AnyPath, is_url, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,28 @@ class Options:
             DataError: The file cannot be read or names a class twice.
         """
         asked = self.values.get("classes")
-        for place in (folder / asked, Path(asked).expanduser()) if asked else ():
-            if place.is_file():
-                return self.changed(classes="\n".join((*read_class_names(place), "")))
+        for path in (folder / asked, Path(asked).expanduser()) if asked else ():
+            if path.is_file():
+                return self.changed(classes="\n".join((*read_class_names(path), "")))
         return self
+
+    def part_files(self, folder: AnyPath) -> "tuple[dict[str, AnyPath], Options]":
+        """Files that ``val=`` and ``test=`` name, by part, and the options without these.
+
+        Args:
+            folder: Where the files may lie, besides where the user is.
+        """
+        files: dict[str, AnyPath] = {}
+        for part in ("val", "test"):
+            asked = self.values.get(part)
+            if not asked:
+                continue
+            beside = place(asked) if is_url(asked) else folder / asked
+            here = Path(os.path.abspath(Path(asked).expanduser()))  # noqa: PTH100 - keeps symlinks
+            found = next((path for path in (beside, here) if path.is_file()), None)
+            if found is not None:
+                files[part] = found
+        return files, self.changed(**dict.fromkeys(files, None))
 
     def names(self, name: str, known: Iterable[str] = ()) -> list[str]:
         """The value of an option that lists names, parted by commas or ``+``.

@@ -56,13 +56,8 @@ def read(location: str) -> Manifest:
     """
     where, options = cut_options("csv", location, OPTIONS)
     file = _absolute(place(where))
-    files = {"": file}
-    for part in ("val", "test"):
-        beside = _file_option(options.text(part), file)
-        if beside is not None:
-            files[part] = beside
-            options = options.changed(**{part: None})
-    return read_files(files, options, location)
+    others, options = options.part_files(file.parent)
+    return read_files({"": file, **others}, options, location)
 
 
 def read_files(files: Mapping[str, AnyPath], options: Options, location: str) -> Manifest:
@@ -319,16 +314,6 @@ def _absolute(file: AnyPath) -> AnyPath:
     if isinstance(file, Path):
         return Path(os.path.abspath(file.expanduser()))  # noqa: PTH100 - keeps symlinks
     return file
-
-
-def _file_option(value: str | None, table: AnyPath) -> AnyPath | None:
-    """The table that ``test=FILE`` names; None where the value is a name of a split."""
-    if not value:
-        return None
-    if is_url(value):
-        return place(value)
-    found = (table.with_name(value), _absolute(Path(value)))
-    return next((path for path in found if path.is_file()), None)
 
 
 def _record(sheet: Sheet, roles: Roles, row: Row, places: _Places) -> ImageRecord:
