@@ -226,8 +226,10 @@ def _classes(
     root: Path, objects: Mapping[str, Sequence[VocObject]], annotated: Mapping[str, Path]
 ) -> tuple[tuple[str, ...], list[str]]:
     """Classes of a folder, and what to tell about them."""
-    used = {item.name for items in objects.values() for item in items}
     main = root / "ImageSets" / "Main"
+    stems = [path.stem for path in main.glob("*.txt")] if main.is_dir() else []
+    tagged = {s.removesuffix(f"_{name}") for name in stems for s in stems if s.endswith(f"_{name}")}
+    used = tagged | {item.name for items in objects.values() for item in items}
     listed = root / "classes.txt"
     if listed.exists():
         classes = read_class_names(listed)
@@ -235,9 +237,7 @@ def _classes(
         names = (text.partition(":")[0] for _, text in numbered_lines(root / "labelmap.txt"))
         classes = tuple(n for n in names if n[:1] != "#" and (n != "background" or n in used))
         listed = root / "labelmap.txt"
-    elif any(main.glob(f"{name}_*.txt") for name in CLASSES) or (
-        used <= set(CLASSES) and _EDITION.fullmatch(root.name)
-    ):
+    elif tagged >= set(CLASSES) or (used <= set(CLASSES) and _EDITION.fullmatch(root.name)):
         classes = CLASSES
     elif not used:
         raise DataError(
