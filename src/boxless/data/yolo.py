@@ -1,0 +1,212 @@
+"""Read ``yolo:PATH``: images and a text file of boxes for each, as Ultralytics and darknet use them.
+
+``data.yaml`` names the classes and the folders of images; ``labels`` stands in the place of
+``images`` on the way to the text files. A line is a class number and a box or polygon, as shares of
+the image. Format: https://docs.ultralytics.com/datasets/detect/.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from boxless.data.image_folder import SUFFIXES, list_images
+from boxless.data.images import image_size
+from boxless.data.manifest import Manifest
+from boxless.data.options import split_options
+from boxless.data.settle import OPTIONS as COMMON
+from boxless.data.settle import settle
+from boxless.data.tagged import Box, TaggedImage, draft_of
+from boxless.data.text import numbered_lines
+from boxless.errors import DataError, MissingExtraError
+from boxless.types import PRESENT
+
+OPTIONS = COMMON
+_PARTS = ("train", "val", "valid", "test")
+_CLASS_FILES = ("classes.txt", "obj.names", "data/obj.names")
+
+
+def read(location: str) -> Manifest:
+    """Read a data set in YOLO's form.
+
+    An image without a text file has no tag. Boxes are in pixels; images that cannot be opened have
+    none.
+
+    Args:
+        location: ``DIR[,OPTION=VALUE…]`` or its ``data.yaml``; without one, the folder holds
+            ``classes.txt`` or ``obj.names``. Options as of `boxless.data.settle.settle`.
+
+    Returns:
+        Manifest; an image's id is its path from the folder.
+
+    Raises:
+        DataError: Something is missing or malformed; the message says ``file:line``.
+        MissingExtraError: The package that reads YAML is not installed.
+    """
+    path, options = split_options("yolo", location, OPTIONS)
+    root = path if path.is_dir() else path.parent
+    notes: list[str] = []
+    settings = _settings(path)
+    if settings is not None:
+        classes = _names(settings, path)
+        parts = {part: _part_images(root, settings, part, notes) for part in _PARTS}
+    else:
+        classes = _listed_names(root)
+        listing = list_images(root)
+        parts = {"": list(listing.images)}
+        notes += listing.notes
+    images = [
+        _image(file, root, part, classes) for part, files in parts.items() for file in files
+    ]
+    if not images:
+        raise DataError(f"{path}: names no image that is there")
+    draft = draft_of(root.name, images, classes=classes, notes=dict.fromkeys(notes) and notes)
+    return settle(draft, options.with_class_file(root), location=location, check_files=False)
+
+
+def _settings(path: Path) -> Mapping[str, Any] | None:
+    """What data.yaml says; None where a folder has none."""
+    file = path
+    if path.is_dir():
+        found = sorted((*path.glob("*.yaml"), *path.glob("*.yml")), key=lambda f: f.stem != "data")
+        if not found:
+            return None
+        file = found[0]
+    try:
+        import yaml  # noqa: PLC0415 - not everybody has it
+    except ImportError as error:
+        raise MissingExtraError("pyyaml", "train") from error
+    try:
+        settings = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DataError(f"{file}: cannot be read as YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(settings, dict) or "names" not in settings:
+        raise DataError(f"{file}: expected 'names' of the classes, found none")
+    return settings
+
+
+def _names(settings: Mapping[str, Any], path: Path) -> list[str]:
+    names = settings["names"]
+    if isinstance(names, dict):
+        size = max((key for key in names if isinstance(key, int)), default=-1) + 1
+        names = [names.get(number, f"class-{number}") for number in range(size)]
+    if not isinstance(names, list) or not names:
+        raise DataError(f"{path}: expected 'names' as a list of classes, found {names!r}")
+    return [str(name) for name in names]
+
+
+def _listed_names(root: Path) -> list[str]:
+    for name in _CLASS_FILES:
+        if (root / name).is_file():
+            return [text for _, text in numbered_lines(root / name)]
+    raise DataError(
+        f"expected data.yaml, classes.txt or obj.names in {root}, found none",
+        hint="name the classes in one of them: a line says a number only",
+    )
+
+
+def _part_images(
+    root: Path, settings: Mapping[str, Any], part: str, notes: list[str]
+) -> list[Path]:
+    """Images of a part: folders, or text files that list them."""
+    if part == "valid" and settings.get("val"):
+        return []
+    told = settings.get(part) or []
+    found: list[Path] = []
+    for text in told if isinstance(told, list) else [told]:
+        place = _located(root, str(settings.get("path") or ""), str(text))
+        if place is None:
+            if part != "test":
+                notes.append(f"{part}: there is no {text}")
+        elif place.is_dir():
+            listing = list_images(place)
+            found += listing.images
+            notes += listing.notes
+        else:
+            found += _listed_images(place, root)
+    return found
+
+
+def _located(root: Path, base: str, text: str) -> Path | None:
+    """Where a folder of data.yaml is: programs write paths that held on another machine."""
+    inner = text.replace("\\", "/")
+    while inner.startswith("../"):
+        inner = inner.removeprefix("../")
+    tails = [inner.lstrip("/").split("/", skip)[-1] for skip in range(inner.count("/") + 1)]
+    places = [root / base / text, root / text, *(root / tail for tail in tails)]
+    return next((place for place in places if place.exists()), None)
+
+
+def _listed_images(file: Path, root: Path) -> Iterator[Path]:
+    for _, text in numbered_lines(file):
+        place = _located(root, str(file.parent.relative_to(root)) if root in file.parents else "", text)
+        yield place if place is not None else file.parent / text
+
+
+def _image(file: Path, root: Path, split: str, classes: Sequence[str]) -> TaggedImage:
+    labels = _label_file(file)
+    shapes = list(_shapes(labels, classes)) if labels is not None else []
+    inside = root in file.parents
+    return TaggedImage(
+        file.relative_to(root).as_posix() if inside else str(file),
+        str(file),
+        split or _own_split(file, root),
+        {name: PRESENT for name, _ in shapes},
+        str(labels or file),
+        _in_pixels(file, shapes),
+    )
+
+
+def _own_split(file: Path, root: Path) -> str:
+    """A folder train, val or test on the way to an image, where no file tells the split."""
+    inner = file.relative_to(root).parts[:-1] if root in file.parents else ()
+    return next((part for part in inner if part in _PARTS), "")
+
+
+def _label_file(image: Path) -> Path | None:
+    parts = list(image.with_suffix(".txt").parts)
+    places = [Path(*parts)]
+    for at in (n for n in reversed(range(len(parts))) if parts[n] == "images"):
+        places.insert(0, Path(*parts[:at], "labels", *parts[at + 1 :]))
+    return next((place for place in places if place.is_file()), None)
+
+
+def _shapes(file: Path, classes: Sequence[str]) -> Iterator[tuple[str, Sequence[float]]]:
+    """Class and numbers of each line."""
+    for number, text in numbered_lines(file):
+        first, *rest = text.split()
+        try:
+            index, numbers = int(float(first)), [float(word) for word in rest]
+        except (ValueError, OverflowError):
+            raise DataError(
+                f"{file}:{number}: expected a class number and a box, found {text[:60]!r}"
+            ) from None
+        if not 0 <= index < len(classes):
+            raise DataError(
+                f"{file}:{number}: expected a class from 0 to {len(classes) - 1}, found {index}",
+                hint="'names' in data.yaml (or classes.txt) lacks classes",
+            )
+        yield classes[index], numbers
+
+
+def _in_pixels(
+    file: Path, shapes: Sequence[tuple[str, Sequence[float]]]
+) -> list[tuple[str, Box]] | None:
+    if not any(len(numbers) >= 4 for _, numbers in shapes):
+        return []
+    try:
+        width, height = image_size(str(file))
+    except DataError:
+        return None  # `data check` names the file
+    boxes = []
+    for name, numbers in shapes:
+        if len(numbers) in (4, 5):
+            x, y, w, h = numbers[:4]
+            corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+        elif len(numbers) >= 6:
+            corners = (min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2]))
+        else:
+            continue
+        left, top, right, bottom = (min(max(value, 0.0), 1.0) for value in corners)
+        if right > left and bottom > top:
+            boxes.append((name, (left * width, top * height, right * width, bottom * height)))
+    return boxes
