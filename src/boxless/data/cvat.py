@@ -59,7 +59,9 @@ def read(location: str) -> Manifest:
         spec=f"cvat:{location},outside=allow",
     )
     labels = [name for item in root.iterfind("meta//labels/label/name") if (name := item.text)]
-    images = [_image(item, f"{file}: image {item.get('name')}", places) for item in root.iter("image")]
+    images = [
+        _image(item, f"{file}: image {item.get('name')}", places) for item in root.iter("image")
+    ]
     draft = draft_of(folder.name, images, classes=labels, notes=places.notes)
     return settle(draft, options.with_class_file(folder), location=location)
 
@@ -92,9 +94,13 @@ def _around(shape: Element) -> Box | None:
     """The box of a shape; None for a tag, and for shapes that have none."""
     try:
         if shape.tag == "box":
-            x1, y1, x2, y2 = (float(shape.get(side, "nan")) for side in ("xtl", "ytl", "xbr", "ybr"))
+            x1, y1, x2, y2 = (
+                float(shape.get(side, "nan")) for side in ("xtl", "ytl", "xbr", "ybr")
+            )
         else:
-            points = [tuple(map(float, p.split(","))) for p in shape.get("points", "").split(";") if p]
+            points = [
+                tuple(map(float, p.split(","))) for p in shape.get("points", "").split(";") if p
+            ]
             xs, ys = zip(*points, strict=True)
             x1, y1, x2, y2 = min(xs), min(ys), max(xs), max(ys)
     except ValueError:

@@ -127,7 +127,9 @@ def _labels_in(target: Any, classes: Sequence[str], source: str) -> Labels:
         return [(name, box) for name, _ in _labels_in(target.get("label"), classes, source)]
     if isinstance(target, int) and not isinstance(target, bool) and classes:
         if not 0 <= target < len(classes):
-            raise DataError(f"{source}: expected a class from 0 to {len(classes) - 1}, found {target}")
+            raise DataError(
+                f"{source}: expected a class from 0 to {len(classes) - 1}, found {target}"
+            )
         return [(classes[target], None)]
     return [(str(target), None)]
 

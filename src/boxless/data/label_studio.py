@@ -116,7 +116,9 @@ def _shapes(item: Any) -> list[tuple[str, Box | None]]:
     """Names of one result of the full export."""
     if not isinstance(item, dict) or not isinstance(item.get("value"), dict):
         return []
-    return _flat_shapes({**item["value"], **{k: v for k, v in item.items() if k.startswith("orig")}})
+    return _flat_shapes(
+        {**item["value"], **{k: v for k, v in item.items() if k.startswith("orig")}}
+    )
 
 
 def _flat_shapes(item: Any) -> list[tuple[str, Box | None]]:
@@ -133,8 +135,8 @@ def _flat_shapes(item: Any) -> list[tuple[str, Box | None]]:
 def _box(item: Mapping[str, Any]) -> Box | None:
     """Per cent of the image to pixels."""
     try:
-        x, y, w, h = (float(item[key]) / 100 for key in ("x", "y", "width", "height"))
-        width, height = float(item["original_width"]), float(item["original_height"])
+        x, y, w, h = (float(item[key]) for key in ("x", "y", "width", "height"))
+        width, height = (float(item[f"original_{side}"]) / 100 for side in ("width", "height"))
     except (KeyError, TypeError, ValueError):
         return None
     return (x * width, y * height, (x + w) * width, (y + h) * height) if w > 0 < h else None

@@ -60,13 +60,16 @@ def read(location: str) -> Manifest:
     return read_files({"": file, **others}, options, location)
 
 
-def read_files(files: Mapping[str, AnyPath], options: Options, location: str) -> Manifest:
+def read_files(
+    files: Mapping[str, AnyPath], options: Options, location: str, *, base: AnyPath | None = None
+) -> Manifest:
     """Read tables of one data set.
 
     Args:
         files: Table of each split, the first one's name may be "" where there are others.
         options: As of `read`, without tables.
         location: What the user wrote, for messages.
+        base: Folder that ids are relative to, by default the first table's.
     """
     paths = frozenset((*PATHS, *(path.replace("_", "") for path in PATHS)))
     paths |= {name.lower() for name in options.names("path")}
@@ -81,7 +84,7 @@ def read_files(files: Mapping[str, AnyPath], options: Options, location: str) ->
     roles = find_roles(sheet, options, fixed)
     reader = _TagReader if roles.tags else _ColumnReader
     found = reader(sheet, roles, options, fixed)
-    places = _Places(sheet, roles, options)
+    places = _Places(sheet, roles, options, base or first.parent)
     records: dict[str, ImageRecord] = {}
     repeated = 0
     for row in sheet.rows:
@@ -249,8 +252,9 @@ class _ColumnReader:
 class _Places:
     """Where the images of a table lie."""
 
-    def __init__(self, sheet: Sheet, roles: Roles, options: Options) -> None:
+    def __init__(self, sheet: Sheet, roles: Roles, options: Options, base: AnyPath) -> None:
         self.notes: list[str] = []
+        self._base = base
         self._listings = FolderListings()
         self._root = options.text("root")
         self._folders: dict[AnyPath, AnyPath] = {}
@@ -264,13 +268,13 @@ class _Places:
         """Where an image lies that a table names, and its id."""
         folder = self._folders[table.parent]
         if is_url(written):
-            return written, written.removeprefix(f"{table.parent}/")
+            return written, written.removeprefix(f"{self._base}/")
         if isinstance(folder, RemotePath):
             inner = posixpath.normpath(written)
             return str(folder.joined(inner)), inner
         path = self._completed(_joined(folder, written))
         # text, not paths: those keep every name they ever saw
-        inside = os.path.join(table.parent, "")  # noqa: PTH118
+        inside = os.path.join(self._base, "")  # noqa: PTH118
         if path.startswith(inside):
             return path, path.removeprefix(inside).replace(os.sep, "/")
         return path, Path(written).as_posix()

@@ -54,9 +54,7 @@ def read(location: str) -> Manifest:
         listing = list_images(root)
         parts = {"": list(listing.images)}
         notes += listing.notes
-    images = [
-        _image(file, root, part, classes) for part, files in parts.items() for file in files
-    ]
+    images = [_image(file, root, part, classes) for part, files in parts.items() for file in files]
     if not images:
         raise DataError(f"{path}: names no image that is there")
     draft = draft_of(root.name, images, classes=classes, notes=dict.fromkeys(notes) and notes)
@@ -78,7 +76,9 @@ def _settings(path: Path) -> Mapping[str, Any] | None:
     try:
         settings = yaml.safe_load(file.read_text("utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DataError(f"{file}: cannot be read as YAML ({' '.join(str(error).split())})") from error
+        raise DataError(
+            f"{file}: cannot be read as YAML ({' '.join(str(error).split())})"
+        ) from error
     if not isinstance(settings, dict) or "names" not in settings:
         raise DataError(f"{file}: expected 'names' of the classes, found none")
     return settings
@@ -138,7 +138,9 @@ def _located(root: Path, base: str, text: str) -> Path | None:
 
 def _listed_images(file: Path, root: Path) -> Iterator[Path]:
     for _, text in numbered_lines(file):
-        place = _located(root, str(file.parent.relative_to(root)) if root in file.parents else "", text)
+        place = _located(
+            root, str(file.parent.relative_to(root)) if root in file.parents else "", text
+        )
         yield place if place is not None else file.parent / text
 
 
