@@ -53,7 +53,9 @@ class TestCvat:
         assert load_manifest(f"cvat:{task}/annotations.xml").records == found.records
 
     def test_a_task_without_subsets_is_split_by_hash(self, task):
-        images = "".join(f'<image id="{n}" name="{n}.png"><tag label="cat"/></image>' for n in range(40))
+        images = "".join(
+            f'<image id="{n}" name="{n}.png"><tag label="cat"/></image>' for n in range(40)
+        )
         for n in range(40):
             save_image(task / "images" / f"{n}.png", seed=n)
         (task / "annotations.xml").write_text(f"<annotations>{images}</annotations>")
@@ -247,7 +249,9 @@ class TestFiftyOne:
     )  # fmt: skip
     def test_classifications(self, root, target):
         labels = {str(n): target for n in range(11)} | {"11": None}
-        found = load_manifest(self.write(root, "labels.json", {"classes": ["cat", "dog"], "labels": labels}))
+        found = load_manifest(
+            self.write(root, "labels.json", {"classes": ["cat", "dog"], "labels": labels})
+        )
         assert found.classes == ("cat", "dog")
         assert tags_of(found)["3"] == {"dog"}
         assert tags_of(found)["11"] == set()
@@ -257,7 +261,9 @@ class TestFiftyOne:
     def test_several_labels_and_boxes(self, root):
         labels = {f"{n}.png": [{"label": 0, "bounding_box": [0.25, 0.5, 0.5, 0.25]}, {"label": "dog"}]
                   for n in range(12)}  # fmt: skip
-        found = load_manifest(self.write(root, "labels.json", {"classes": ["cat"], "labels": labels}))
+        found = load_manifest(
+            self.write(root, "labels.json", {"classes": ["cat"], "labels": labels})
+        )
         assert tags_of(found)["3.png"] == {"cat", "dog"}
         assert found.records[3].boxes == (TrueBox(0, (10.0, 10.0, 30.0, 15.0)),)
 

@@ -118,7 +118,10 @@ class TestHuggingFace:
     def test_a_table_beside_the_images(self, tmp_path, name):
         fill(tmp_path, *(f"{n}.png" for n in range(40)), "other.png")
         if name.endswith("csv"):
-            lines = ["file_name,label", *(f"{n}.png,{'cat' if n % 2 else 'dog'}" for n in range(40))]
+            lines = [
+                "file_name,label",
+                *(f"{n}.png,{'cat' if n % 2 else 'dog'}" for n in range(40)),
+            ]
         else:
             label = ['["cat"]', '["dog", "cat"]']
             lines = [f'{{"file_name": "{n}.png", "labels": {label[n % 2]}}}' for n in range(40)]
@@ -131,7 +134,9 @@ class TestHuggingFace:
     def test_a_table_for_each_split(self, tmp_path):
         for split in ("train", "validation", "test"):
             fill(tmp_path / split, "a.png", "b.png")
-            (tmp_path / split / "metadata.csv").write_text("file_name,label\na.png,cat\nb.png,dog\n")
+            (tmp_path / split / "metadata.csv").write_text(
+                "file_name,label\na.png,cat\nb.png,dog\n"
+            )
         found = read(tmp_path)
         assert found.split_names == ("test", "train", "val")
         assert found.records[0].path == f"{tmp_path}/test/a.png"
@@ -142,8 +147,12 @@ class TestHuggingFace:
         from pyarrow import parquet
 
         fill(tmp_path, "a.png", "b.png")
-        table = pa.table({"file_name": ["a.png", "b.png"], "label": [1, 0], "split": ["train", "test"]})
-        names = '{"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}'
+        table = pa.table(
+            {"file_name": ["a.png", "b.png"], "label": [1, 0], "split": ["train", "test"]}
+        )
+        names = (
+            '{"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}'
+        )
         table = table.replace_schema_metadata({"huggingface": names})
         parquet.write_table(table, tmp_path / "metadata.parquet")
         assert tags_of(read(tmp_path)) == {"a.png": {"dog"}, "b.png": {"cat"}}
