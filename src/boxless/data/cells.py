@@ -21,8 +21,11 @@ Cell = str | tuple[str, ...]
 """A text, or a list that needs no reading (JSON lines and Parquet have such)."""
 
 NULLS = frozenset(
-    ("", "nan", "none", "null", "nil", "n/a", "na", "<na>", "#n/a", "-", "--", "nat", "[]", "()")
-    + ("{}", "set()", "[nan]", "[none]", '[""]', "['']")
+    (
+        *("", "nan", "none", "null", "nil", "n/a", "na", "<na>", "#n/a", "-", "--", "nat", "[]"),
+        *("()", "{}", "set()", "[nan]", "[none]", '[""]', "['']", "untagged", "unlabeled"),
+        *("unlabelled", "no label", "no labels", "no tag", "no tags"),
+    )
 )
 """Cells that say nothing, in lower case."""
 
@@ -32,7 +35,7 @@ SEPARATORS = {
 }  # fmt: skip
 """Names of separators, for options; ``none`` leaves a cell whole."""
 
-_STRONG = ("\n", "\t", ";", "|", ",")
+_STRONG = ("\n", "\t", ";", "|", "；", "，", "、", ",")  # the wide ones of East Asia too
 _WEAK = ("/", "+", "&", " ")
 _TRUTH = {
     **dict.fromkeys(("true", "yes", "y", "t", "x", "✓", "✔"), PRESENT),
@@ -67,7 +70,7 @@ def truth(cell: Cell) -> int | None:
     if word in _TRUTH:
         return _TRUTH[word]
     try:
-        value = float(word)
+        value = float(word.replace(",", "."))  # "1,0" stands between semicolons
     except ValueError:
         return None
     return int(value) if value in (1, 0, -1) else None
@@ -84,10 +87,8 @@ def names_in(value: Any) -> list[str]:
         if all(truth(str(item)) is not None for item in value.values()):
             return [str(name) for name, item in value.items() if truth(str(item)) == PRESENT]
         raise DataError(f"expected names of classes, found the fields {', '.join(map(str, value))}")
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set):
         return [name for item in value for name in names_in(item)]
-    if isinstance(value, set | frozenset):
-        return sorted(name for item in value for name in names_in(item))
     if isinstance(value, float) and value.is_integer():
         return [str(int(value))]
     return [str(value)]
@@ -113,7 +114,7 @@ def listed(text: str) -> tuple[str, ...] | None:
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
             continue
         if isinstance(value, list | tuple | set | dict):
-            return tuple(names_in(value))
+            return tuple(sorted(names_in(value)) if isinstance(value, set) else names_in(value))
     return None
 
 
@@ -143,13 +144,18 @@ class TagDialect:
         if found is None:
             text = cell.strip()[1:-1] if self.bracketed else cell
             pieces = text.split(self.separator) if self.separator else [text]
-            found = tuple(piece.strip() for piece in pieces)
+            found = tuple(_unquoted(piece.strip()) for piece in pieces)
         return tuple(dict.fromkeys(name for name in found if not is_null(name)))
 
     def __str__(self) -> str:
         if self.separator:
             return f"split at {spelled(self.separator)}"
         return "lists" if self.lists else "one name a cell"
+
+
+def _unquoted(name: str) -> str:
+    quoted = len(name) > 2 and name[0] == name[-1] and name[0] in "'\""
+    return name[1:-1].strip() if quoted else name
 
 
 def spelled(separator: str) -> str:
@@ -215,9 +221,9 @@ def _refuse_other_readings(
             if 2 * len(back) >= len(holders):
                 raise _two_readings(min(back), mark, separator, where)
     commas = {cell for cell in plain if "," in cell}
-    if separator == "," and len(commas) > 2 and all(", " in cell for cell in commas):
-        if not _coming_back(commas, ",", set(plain)):  # names such as "tench, Tinca tinca"
-            raise _two_readings(min(commas), ",", "", where)
+    with_blanks = separator == "," and len(commas) > 2 and all(", " in cell for cell in commas)
+    if with_blanks and not _coming_back(commas, ",", set(plain)):  # as "tench, Tinca tinca"
+        raise _two_readings(min(commas), ",", "", where)
 
 
 def _coming_back(texts: Iterable[str], mark: str, others: Collection[str]) -> list[str]:
@@ -232,16 +238,12 @@ def _part_set(text: str, mark: str) -> frozenset[str]:
 
 def _refuse_vectors(cells: Iterable[Cell], where: str) -> None:
     """Refuse lists of zeros and ones: they are no names, and do not tell which classes they mean."""
-    lists = [cell if isinstance(cell, tuple) else listed(cell) for cell in cells]
-    vectors = [found for found in lists if found and {"0", "1"}.issuperset(found)]
-    if (
-        vectors
-        and len(vectors) == len(lists)
-        and {len(found) for found in lists} == {len(vectors[0])}
-        and len(vectors[0]) > 1
-    ):
+    lists = [cell if isinstance(cell, tuple) else listed(cell) or () for cell in cells]
+    sizes = {len(found) for found in lists}
+    numbers = all({"0", "1"}.issuperset(found) for found in lists)
+    if lists and numbers and len(sizes) == 1 and max(sizes) > 1:
         raise DataError(
-            f"{where}: expected names of classes, found lists of {len(vectors[0])} zeros and ones",
+            f"{where}: expected names of classes, found lists of {max(sizes)} zeros and ones",
             hint="write one column per class, named as the class, or lists of names",
         )
 

@@ -5,10 +5,12 @@ are left the table is refused with both of them.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from boxless.data.cells import Cell, is_null, truth
+from boxless.data.image_folder import SUFFIXES
 from boxless.data.options import Options
 from boxless.data.sheet import Sheet
 from boxless.data.splits import split_name
@@ -20,46 +22,49 @@ ESCAPE = "class:"
 
 PATHS = (
     "path", "file_path", "image_path", "img_path", "file_name", "image_name", "img_name", "file",
-    "image", "img", "images", "photo", "picture", "image_file", "image_index", "image_id", "img_id",
+    "image", "img", "images", "photo", "picture", "image_file", "fname", "image_index", "image_id", "img_id",
     "full_path", "rel_path", "name", "id",
 )  # fmt: skip
 """Names of the column that names the image, the first found wins."""
 
 _TAGS = frozenset(
-    ("labels", "label", "tags", "tag", "classes", "class", "classname", "classnames", "labelname")
-    + ("labelnames", "categories", "category", "categoryname", "keywords", "keyword", "target")
-    + ("targets", "annotation", "annotations", "findinglabels", "choice", "choices", "objects")
+    (
+        *("labels", "label", "tags", "tag", "classes", "class", "classname", "classnames"),
+        *("labelname", "labelnames", "categories", "category", "categoryname", "keywords"),
+        *("keyword", "target", "targets", "annotation", "annotations", "findinglabels"),
+        *("choice", "choices", "objects"),
+    )
 )
 _NUMBERED_TAG = re.compile(r"(label|tag|class|category)\d+")
 _SPLITS = frozenset(
-    ("split", "set", "subset", "partition", "fold", "phase", "usage", "datasplit", "datasetsplit")
-    + ("dataset", "part", "stage", "mode", "splitname", "kfold", "folds", "group")
+    (
+        *("split", "set", "subset", "partition", "fold", "phase", "usage", "datasplit"),
+        *("datasetsplit", "dataset", "part", "stage", "mode", "splitname", "kfold"),
+        *("folds", "group"),
+    )
 )
 _SPLIT_FLAGS = {
-    "isvalid": ("val", "train"), "isval": ("val", "train"), "isvalidation": ("val", "train"),
-    "valid": ("val", "train"), "validation": ("val", "train"), "istest": ("test", "train"),
-    "istrain": ("train", "test"), "istraining": ("train", "test"),
-}  # fmt: skip
+    **dict.fromkeys(("isvalid", "isval", "isvalidation", "valid", "validation", "val"), "val"),
+    **dict.fromkeys(("istest", "test"), "test"),
+    **dict.fromkeys(("istrain", "istraining"), "train"),
+}
 _METADATA = frozenset(
-    ("index", "idx", "level0", "rowid", "rownumber", "row", "id", "uid", "uuid", "key", "imageid")
-    + (
-        "imgid",
-        "labelid",
-        "classid",
-        "categoryid",
-        "annotationid",
-        "patientid",
-        "patient",
-        "source",
+    (
+        *("index", "idx", "level0", "indexlevel0", "rowid", "rownumber", "row", "number"),
+        *("no", "nr", "num", "sno", "serial", "id", "uid", "uuid", "key", "imageid"),
+        *("imgid", "labelid", "classid", "categoryid", "annotationid", "annotationsid"),
+        *("patientid", "patient", "studyid", "userid", "width", "height", "imagewidth"),
+        *("imageheight", "imgwidth", "imgheight", "depth", "channels", "filesize", "bytes"),
+        *("md5", "sha1", "sha256", "hash", "phash", "url", "uri", "link", "license"),
+        *("author", "photographer", "annotator", "labeler", "user", "source", "timestamp"),
+        *("created", "createdat", "updated", "updatedat", "modified", "latitude", "lat"),
+        *("longitude", "lon", "lng", "confidence", "score", "weight", "age", "sex"),
+        *("gender", "bbox", "xmin", "ymin", "xmax", "ymax", "iscrowd", "verified"),
+        *("isverified", "reviewed", "isreviewed", "difficult", "truncated", "occluded"),
+        *("leadtime", "isduplicate", "frontallateral", "appa", "viewposition"),
+        *("patientage", "patientgender", "patientsex", "count", "numlabels", "nlabels"),
+        *("numtags", "ntags", "numobjects", "nobjects", "numboxes", "nboxes"),
     )
-    + ("studyid", "userid", "width", "height", "imagewidth", "imageheight", "imgwidth", "imgheight")
-    + ("depth", "channels", "filesize", "bytes", "md5", "sha1", "sha256", "hash", "phash")
-    + ("url", "uri", "link", "license", "author", "photographer", "annotator", "labeler", "user")
-    + ("timestamp", "created", "createdat", "updated", "updatedat", "modified", "latitude", "lat")
-    + ("longitude", "lon", "lng", "confidence", "score", "weight", "age", "sex", "gender", "bbox")
-    + ("xmin", "ymin", "xmax", "ymax", "iscrowd", "verified", "isverified", "isreviewed")
-    + ("reviewed", "difficult", "truncated", "occluded", "leadtime", "annotationsid", "isduplicate")
-    + ("frontallateral", "appa", "viewposition", "patientage", "patientgender", "patientsex")
 )
 _UNNAMED = re.compile(r"unnamed\d+(level\d+)?|column\d+")
 _PLAIN_TRUTH = {"0", "1", "-1", "0.0", "1.0", "-1.0", "true", "false", "yes", "no"}
@@ -96,11 +101,16 @@ class Roles:
             return str(row[sheet.header.index(self.split)])
         if not self.flags:
             return ""
-        told = [
-            _SPLIT_FLAGS[plain(name)][0 if truth(row[sheet.header.index(name)]) == PRESENT else 1]
+        told = {
+            _SPLIT_FLAGS.get(plain(name), "train"): truth(row[sheet.header.index(name)]) == PRESENT
             for name in self.flags
-        ]
-        return next((part for part in told if part != "train"), "train")
+        }
+        return next((part for part, yes in told.items() if yes), _rest(told))
+
+
+def _rest(flags: Collection[str]) -> str:
+    """The part of a row that all flags deny."""
+    return next(part for part in ("train", "test", "val") if part not in flags)
 
 
 def plain(name: str) -> str:
@@ -168,8 +178,10 @@ class _Finder:
         words = [plain(name) for name in PATHS]
         found = [name for name in self.left if plain(name) in words and name not in self.named]
         if not found:
+            bare = any(Path(name).suffix.lower() in SUFFIXES for name in self.sheet.header)
             raise self._error(
-                f"expected a column 'path', found {', '.join(self.sheet.header[:8])}",
+                f"expected a {'header with a ' * bare}column 'path', found "
+                f"{', '.join(self.sheet.header[:8])}",
                 "write path,labels[,split] or path[,split],CLASS,CLASS,… into the first line, or "
                 "name the column that names the images: path=COLUMN",
             )
@@ -189,7 +201,8 @@ class _Finder:
             if all(truth(cell) is not None for cells in columns for cell in cells):
                 return []  # classes that are numbered
         elif len(found) > 1 and (texts := [name for name in found if not self._numbers(name)]):
-            found = texts[:1] if len(texts) == 1 or self._alike(texts) else texts
+            self.left = [name for name in self.left if name in texts or name not in found]
+            found = texts
         if len(found) > 1 and not all(_NUMBERED_TAG.fullmatch(plain(name)) for name in found):
             raise self._error(
                 f"{' and '.join(map(repr, found))} may both hold the tags",
@@ -215,8 +228,11 @@ class _Finder:
         named = [n for n in self.left if plain(n) in _SPLITS and n not in self.named]
         flags = [n for n in self.left if plain(n) in _SPLIT_FLAGS and n not in self.named]
         flags = [name for name in flags if self._only_truth(name)]
-        exact = [name for name in named if plain(name) == "split"]
-        speaking = exact or [name for name in named if self._says_splits(name)]
+        if flags:  # a column "train" alone may be a class
+            flags += [
+                name for name in self.left if plain(name) == "train" and name not in self.named
+            ]
+        speaking = [name for name in named if self._says_splits(name)]
         if len(speaking) > 1 or (speaking and flags):
             both = [*speaking, *flags][:2]
             raise self._error(
@@ -235,14 +251,15 @@ class _Finder:
             value for part in ("train", "val", "test") for value in self.options.names(part, words)
         }
         known = [word for word in words if split_name(word) is not None or word in asked]
-        return 2 * len(known) >= len(words) > 0
+        exact = plain(name) == "split" and (known or not words)
+        return bool(exact or (known and 2 * len(known) >= len(words)))
 
     def _unclear_split(self, name: str) -> DataError:
         cells = self._cells(name)
         values = sorted({str(cell) for cell in cells})
         if self._only_truth(name):
             return self._error(
-                f"column {name!r} holds 1 and 0 only: a split, or a class of that name",
+                f"column {name!r} holds 1 and 0 only: the split, or a class of that name",
                 f"say which: split={name},test=1 or classes=… with {name!r} among them, or "
                 f"ignore={name}",
             )
@@ -256,10 +273,10 @@ class _Finder:
     def _verdict(self) -> str | None:
         """A column by which rows take their own tag back, as Open Images writes them."""
         for name in self.left:
-            if plain(name) in _OPEN_IMAGES and self._only_truth(name):
-                if any(truth(cell) == ABSENT for cell in self._cells(name)):
-                    self.left.remove(name)
-                    return name
+            verdicts = {truth(cell) for cell in self._cells(name)}
+            if plain(name) in _OPEN_IMAGES and None not in verdicts and ABSENT in verdicts:
+                self.left.remove(name)
+                return name
         return None
 
     def _is_class(self, name: str) -> bool:
@@ -313,10 +330,6 @@ class _Finder:
         return all(
             str(cell).replace(".", "", 1).lstrip("+-").isdecimal() for cell in self._cells(name)
         )
-
-    def _alike(self, names: Sequence[str]) -> bool:
-        first = self.sheet.column(names[0])
-        return all(self.sheet.column(name) == first for name in names[1:])
 
     def _error(self, message: str, hint: str) -> DataError:
         return DataError(f"{self.sheet.file}:1: {message}", hint=hint)

@@ -58,6 +58,11 @@ FORMATS = {
 }
 """One line of help for each prefix."""
 
+_ALIASES = {
+    **dict.fromkeys(("table", "tsv", "json", "jsonl", "parquet"), "csv"),
+    **dict.fromkeys(("imagefolder", "image-folder", "hf", "huggingface"), "folder"),
+    **{"labelstudio": "label-studio", "pascal": "voc", "ultralytics": "yolo"},
+}
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
 _MARKS = (
     ("ImageSets/Main", "voc"),
@@ -92,6 +97,7 @@ def load_manifest(spec: str) -> Manifest:
         DataError: The prefix is unknown, or the reader found something wrong.
     """
     prefix, colon, rest = spec.partition(":")
+    prefix = _ALIASES.get(prefix, prefix)
     if colon and prefix in READERS:
         if not rest and prefix != "scenes":
             raise DataError(f"expected a path after '{prefix}:'", hint=_formats())

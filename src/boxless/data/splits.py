@@ -13,9 +13,9 @@ TEST_PERCENT = 20
 """Share of the images that become the test split where a data set has no splits."""
 
 _NAMES = {
-    **dict.fromkeys(("train", "training", "trn", "trainval", "trainset"), "train"),
+    **dict.fromkeys(("train", "training", "trn", "trainval", "trainset", "trainingset"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "development"), "val"),
-    **dict.fromkeys(("eval", "evaluation", "valset", "holdout", "heldout"), "val"),
+    **dict.fromkeys(("eval", "evaluation", "valset", "validationset", "holdout", "heldout"), "val"),
     **dict.fromkeys(("test", "testing", "tst", "testset"), "test"),
 }
 
@@ -54,19 +54,18 @@ def settle_splits(
         if meaning != name and name
     ]
     settled = [replace(r, split=meanings[r.split]) if r.split else r for r in records]
-    parts = {record.split for record in settled}
+    parts = Counter(record.split for record in settled)
+    notes += [
+        f"split {name!r} is neither trained on nor evaluated ({count} images)"
+        for name, count in parts.items()
+        if name not in ("", "train", "val", "test")
+    ]
     if "train" in parts and "val" in parts and "test" not in parts and drawn is None:
         notes.append("no test images: the split val is the test part")
         settled = [replace(r, split="test") if r.split == "val" else r for r in settled]
     if "" in parts or drawn is not None:
         percent = _percent(drawn, options.prefix) if drawn else TEST_PERCENT
-        settled = [_drawn(record, percent) for record in settled]
-        count = Counter(record.split for record in settled)
-        if not count["train"] or not count["test"]:
-            raise DataError(
-                f"{records[0].source}: {len(records)} images are too few to split by themselves",
-                hint="say which are for testing; in a table by a column 'split' with train or test",
-            )
+        settled = _drawn(settled, percent)
         notes.append(
             f"no split in the data: {100 - percent} % train and {percent} % test, by a hash of the "
             "path"
@@ -101,9 +100,26 @@ def _percent(text: str, prefix: str) -> int:
     return int(number)
 
 
-def _drawn(record: ImageRecord, percent: int) -> ImageRecord:
-    if record.split not in ("", "train"):
-        return record
-    digest = hashlib.blake2b(record.image_id.encode("utf-8", "surrogatepass"), digest_size=8)
-    test = int.from_bytes(digest.digest(), "big") % 100 < percent
-    return replace(record, split="test" if test else "train")
+def _drawn(records: Sequence[ImageRecord], percent: int) -> list[ImageRecord]:
+    """Draw the test part by a hash of the ids; at least one image where there are two."""
+    hashes = {r.image_id: _hash(r.image_id) for r in records if r.split in ("", "train")}
+    if len(hashes) < 2:
+        raise DataError(
+            f"{records[0].source}: {len(records)} images are too few to split by themselves",
+            hint="say which are for testing; in a table by a column 'split' with train or test",
+        )
+    test = {image_id for image_id, value in hashes.items() if value % 100 < percent}
+    if len(test) in (0, len(hashes)):
+        order = sorted(hashes, key=hashes.__getitem__)
+        test = set(order[: max(1, len(order) * percent // 100)])
+    return [
+        replace(record, split="test" if record.image_id in test else "train")
+        if record.image_id in hashes
+        else record
+        for record in records
+    ]
+
+
+def _hash(text: str) -> int:
+    data = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
