@@ -18,9 +18,9 @@ from safetensors.numpy import save
 
 from boxless.data.authors_list import read as read_list
 from boxless.data.coco_json import read_instances
-from boxless.data.table import read as read_csv
 from boxless.data.images import ImageLimits, decode_image
 from boxless.data.nus_wide_lists import read_flat
+from boxless.data.table import read as read_csv
 from boxless.data.voc_xml import read_objects
 from boxless.errors import BoxlessError
 from boxless.files.seals import damage, sealed

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from conftest import save_image
 
 from boxless.data.sources import load_manifest
 from boxless.errors import DataError
 from boxless.types import TrueBox
+from conftest import save_image
 
 
 def tags_of(manifest):
@@ -87,7 +87,10 @@ class TestCvat:
 
 
 class TestYolo:
-    YAML = "path: /somewhere/else\ntrain: ../train/images\nval: valid/images\nnames:\n  0: cat\n  1: dog\n"
+    YAML = (
+        "path: /somewhere/else\ntrain: ../train/images\nval: valid/images\n"
+        "names:\n  0: cat\n  1: dog\n"
+    )
 
     @pytest.fixture
     def root(self, tmp_path):
@@ -135,7 +138,7 @@ class TestYolo:
         (tmp_path / "obj.names").write_text("cat\ndog\n")
         found = load_manifest(f"yolo:{tmp_path}")
         assert found.classes == ("cat", "dog")
-        assert {labels for labels in (r.labels for r in found.records)} == {(0, 1)}
+        assert {record.labels for record in found.records} == {(0, 1)}
 
     @pytest.mark.parametrize(
         ("line", "told"),
@@ -222,7 +225,8 @@ class TestLabelStudio:
 
     @pytest.mark.parametrize(
         ("content", "told"),
-        [("{}", "expected a list of tasks"), ("[", "broken JSON"), ("[1]", "expected a list of tasks"),
+        [("{}", "expected a list of tasks"), ("[", "broken JSON"),
+         ("[1]", "expected a list of tasks"),
          ("[]", "expected images with annotations"),
          ('[{"id": 1, "annotations": [{"result": []}]}]', "expected the image in data.image")],
     )  # fmt: skip
@@ -259,8 +263,8 @@ class TestFiftyOne:
         assert found.fingerprint
 
     def test_several_labels_and_boxes(self, root):
-        labels = {f"{n}.png": [{"label": 0, "bounding_box": [0.25, 0.5, 0.5, 0.25]}, {"label": "dog"}]
-                  for n in range(12)}  # fmt: skip
+        boxed = {"label": 0, "bounding_box": [0.25, 0.5, 0.5, 0.25]}
+        labels = {f"{n}.png": [boxed, {"label": "dog"}] for n in range(12)}
         found = load_manifest(
             self.write(root, "labels.json", {"classes": ["cat"], "labels": labels})
         )

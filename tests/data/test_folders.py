@@ -2,10 +2,10 @@ import os
 import shutil
 
 import pytest
-from conftest import save_image
 
 from boxless.data.sources import load_manifest
 from boxless.errors import DataError
+from conftest import save_image
 
 
 def read(root, *options):
@@ -109,7 +109,7 @@ def test_nothing_to_read(tmp_path):
     fill(tmp_path, "1.png", "2.png")
     with pytest.raises(DataError, match="expected a folder for each class, or a table"):
         read(tmp_path)
-    with pytest.raises(DataError, match="expected a folder of images at .*no, found nothing"):
+    with pytest.raises(DataError, match=r"expected a folder of images at .*no, found nothing"):
         read(tmp_path / "no")
 
 

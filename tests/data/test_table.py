@@ -148,8 +148,9 @@ def test_written_table_reads_back(tmp_path):
     assert [p.name for p in file.parent.iterdir()] == ["out.csv"]
 
 
-ODD = ("cat", "split", "path", "labels", "id", "is_valid", "Unnamed: 0", " blanks ", "a\nb", "class:x",
-       "[/b]", "[red]dog", "\u732b", "caf\u00e9, noir", 'odd "quote"', "cat\u200b", "unknown")  # fmt: skip
+ODD = ("cat", "split", "path", "labels", "id", "is_valid", "Unnamed: 0", " blanks ", "a\nb",
+       "class:x", "[/b]", "[red]dog", "\u732b", "caf\u00e9, noir", 'odd "quote"', "cat\u200b",
+       "unknown")  # fmt: skip
 
 
 def test_every_class_name_comes_back(tmp_path):

@@ -208,12 +208,14 @@ class TestOtherPrograms:
          "<polygon><pt><x>2</x><y>3</y></pt><pt><x>9</x><y>8</y></pt></polygon>"],
     )  # fmt: skip
     def test_a_polygon_instead_of_a_box(self, own, shape):
-        xml = f"<annotation><object><name>cat</name><difficult>False</difficult>{shape}</object></annotation>"
+        thing = f"<name>cat</name><difficult>False</difficult>{shape}"
+        xml = f"<annotation><object>{thing}</object></annotation>"
         (own.root / "Annotations" / "1.xml").write_text(xml)
         assert by_id(read(own))["1"].boxes == (TrueBox(0, (2.0, 3.0, 9.0, 8.0)),)
 
     def test_an_object_without_any_shape_is_a_tag(self, own):
-        xml = "<annotation><object><name>cat</name><difficult>Unspecified</difficult></object></annotation>"
+        thing = "<name>cat</name><difficult>Unspecified</difficult>"
+        xml = f"<annotation><object>{thing}</object></annotation>"
         (own.root / "Annotations" / "1.xml").write_text(xml)
         record = by_id(read(own))["1"]
         assert (record.labels, record.boxes) == ((1, 0), ())

@@ -189,7 +189,6 @@ def _print_report(report: "CheckReport") -> None:
 def _table(title: str, *columns: str) -> "Table":
     from rich import box
     from rich.table import Table
-
     from rich.text import Text
 
     table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)

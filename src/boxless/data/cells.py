@@ -35,7 +35,7 @@ SEPARATORS = {
 }  # fmt: skip
 """Names of separators, for options; ``none`` leaves a cell whole."""
 
-_STRONG = ("\n", "\t", ";", "|", "；", "，", "、", ",")  # the wide ones of East Asia too
+_STRONG = ("\n", "\t", ";", "|", "\uff1b", "\uff0c", "\u3001", ",")  # wide ones of East Asia too
 _WEAK = ("/", "+", "&", " ")
 _TRUTH = {
     **dict.fromkeys(("true", "yes", "y", "t", "x", "✓", "✔"), PRESENT),
@@ -237,7 +237,7 @@ def _part_set(text: str, mark: str) -> frozenset[str]:
 
 
 def _refuse_vectors(cells: Iterable[Cell], where: str) -> None:
-    """Refuse lists of zeros and ones: they are no names, and do not tell which classes they mean."""
+    """Refuse lists of zeros and ones: no names, and which classes they mean is not told."""
     lists = [cell if isinstance(cell, tuple) else listed(cell) or () for cell in cells]
     sizes = {len(found) for found in lists}
     numbers = all({"0", "1"}.issuperset(found) for found in lists)

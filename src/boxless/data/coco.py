@@ -6,7 +6,6 @@ annotated object are left out, as in Liu et al. 2018: 82,081 and 40,137 images a
 edition. Roboflow, CVAT, Label Studio, FiftyOne and others write the same format under other names.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 from boxless.data.coco_json import CocoInstances, read_instances
 from boxless.data.image_places import ImagePlaces
 from boxless.data.manifest import Manifest
-from boxless.data.options import Options, split_options
+from boxless.data.options import split_options
 from boxless.data.settle import OPTIONS as COMMON
 from boxless.data.settle import settle
 from boxless.data.splits import split_name

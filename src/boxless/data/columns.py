@@ -22,51 +22,36 @@ ESCAPE = "class:"
 
 PATHS = (
     "path", "file_path", "image_path", "img_path", "file_name", "image_name", "img_name", "file",
-    "image", "img", "images", "photo", "picture", "image_file", "fname", "image_index", "image_id", "img_id",
-    "full_path", "rel_path", "name", "id",
+    "image", "img", "images", "photo", "picture", "image_file", "fname", "image_index", "image_id",
+    "img_id", "full_path", "rel_path", "name", "id",
 )  # fmt: skip
 """Names of the column that names the image, the first found wins."""
 
-_TAGS = frozenset(
-    (
-        *("labels", "label", "tags", "tag", "classes", "class", "classname", "classnames"),
-        *("labelname", "labelnames", "categories", "category", "categoryname", "keywords"),
-        *("keyword", "target", "targets", "annotation", "annotations", "findinglabels"),
-        *("choice", "choices", "objects"),
-    )
+_TAGS = re.compile(
+    r"labels?|tags?|class(es)?|categor(y|ies)|(class|label|tag|category)names?|keywords?|targets?"
+    r"|annotations?|findinglabels|choices?|objects"
 )
 _NUMBERED_TAG = re.compile(r"(label|tag|class|category)\d+")
-_SPLITS = frozenset(
-    (
-        *("split", "set", "subset", "partition", "fold", "phase", "usage", "datasplit"),
-        *("datasetsplit", "dataset", "part", "stage", "mode", "splitname", "kfold"),
-        *("folds", "group"),
-    )
+_SPLITS = re.compile(
+    r"(data(set)?)?split(name)?|(data|sub)?set|partition|k?folds?|phase|usage|part|stage|mode|group"
 )
 _SPLIT_FLAGS = {
     **dict.fromkeys(("isvalid", "isval", "isvalidation", "valid", "validation", "val"), "val"),
     **dict.fromkeys(("istest", "test"), "test"),
     **dict.fromkeys(("istrain", "istraining"), "train"),
 }
-_METADATA = frozenset(
-    (
-        *("index", "idx", "level0", "indexlevel0", "rowid", "rownumber", "row", "number"),
-        *("no", "nr", "num", "sno", "serial", "id", "uid", "uuid", "key", "imageid"),
-        *("imgid", "labelid", "classid", "categoryid", "annotationid", "annotationsid"),
-        *("patientid", "patient", "studyid", "userid", "width", "height", "imagewidth"),
-        *("imageheight", "imgwidth", "imgheight", "depth", "channels", "filesize", "bytes"),
-        *("md5", "sha1", "sha256", "hash", "phash", "url", "uri", "link", "license"),
-        *("author", "photographer", "annotator", "labeler", "user", "source", "timestamp"),
-        *("created", "createdat", "updated", "updatedat", "modified", "latitude", "lat"),
-        *("longitude", "lon", "lng", "confidence", "score", "weight", "age", "sex"),
-        *("gender", "bbox", "xmin", "ymin", "xmax", "ymax", "iscrowd", "verified"),
-        *("isverified", "reviewed", "isreviewed", "difficult", "truncated", "occluded"),
-        *("leadtime", "isduplicate", "frontallateral", "appa", "viewposition"),
-        *("patientage", "patientgender", "patientsex", "count", "numlabels", "nlabels"),
-        *("numtags", "ntags", "numobjects", "nobjects", "numboxes", "nboxes"),
-    )
+_METADATA = re.compile(
+    r"""index|idx|(index)?level0|row(number)?|number|num|no|nr|sno|serial|key|uu?id
+    |(row|image|img|label|class|category|annotations?|patient|study|user)?id
+    |((image|img)?(width|height))|depth|channels|filesize|bytes|md5|sha(1|256)|p?hash
+    |ur[il]|link|license|author|photographer|annotator|labeler|user|source
+    |timestamp|(created|updated|modified)(at)?|lat(itude)?|lon(gitude)?|lng
+    |confidence|score|weight|count|n(um)?(labels|tags|objects|boxes)|bbox|[xy](min|max)
+    |iscrowd|difficult|truncated|occluded|(is)?(verified|reviewed|duplicate)|leadtime
+    |(patient)?(age|sex|gender)|patient|frontallateral|appa|viewposition
+    |unnamed\d+(level\d+)?|column\d+|""",  # without a letter or digit, too
+    re.VERBOSE,
 )
-_UNNAMED = re.compile(r"unnamed\d+(level\d+)?|column\d+")
 _PLAIN_TRUTH = {"0", "1", "-1", "0.0", "1.0", "-1.0", "true", "false", "yes", "no"}
 _OPEN_IMAGES = ("confidence", "value", "present", "presence")
 
@@ -110,7 +95,7 @@ class Roles:
 
 def _rest(flags: Collection[str]) -> str:
     """The part of a row that all flags deny."""
-    return next(part for part in ("train", "test", "val") if part not in flags)
+    return next((part for part in ("train", "test", "val") if part not in flags), "train")
 
 
 def plain(name: str) -> str:
@@ -120,10 +105,11 @@ def plain(name: str) -> str:
 
 def is_class_name(name: str) -> bool:
     """Whether a column of this name is taken as a class, if it holds 1 and 0."""
-    taken = {plain(known) for known in PATHS} | _TAGS | _SPLITS | _SPLIT_FLAGS.keys() | _METADATA
     word = plain(name)
-    odd = name != name.strip() or name.startswith(ESCAPE) or not word or "unknown" in word
-    return not (odd or word in taken or _UNNAMED.fullmatch(word) or _NUMBERED_TAG.fullmatch(word))
+    taken = word in _SPLIT_FLAGS or word in {plain(known) for known in PATHS} or "unknown" in word
+    kinds = (_TAGS, _NUMBERED_TAG, _SPLITS, _METADATA)
+    odd = name != name.strip() or name.startswith(ESCAPE)
+    return not (odd or taken or any(kind.fullmatch(word) for kind in kinds))
 
 
 def find_roles(sheet: Sheet, options: Options, fixed: Sequence[str] = ()) -> Roles:
@@ -193,7 +179,7 @@ class _Finder:
         found = [
             name
             for name in self.left
-            if (plain(name) in _TAGS or _NUMBERED_TAG.fullmatch(plain(name)))
+            if (_TAGS.fullmatch(plain(name)) or _NUMBERED_TAG.fullmatch(plain(name)))
             and name not in self.named
         ]
         if all(_NUMBERED_TAG.fullmatch(plain(name)) for name in found) and found:
@@ -225,7 +211,7 @@ class _Finder:
         if asked:
             name = asked[0]
             return (None, asked) if plain(name) in _SPLIT_FLAGS else (name, [])
-        named = [n for n in self.left if plain(n) in _SPLITS and n not in self.named]
+        named = [n for n in self.left if _SPLITS.fullmatch(plain(n)) and n not in self.named]
         flags = [n for n in self.left if plain(n) in _SPLIT_FLAGS and n not in self.named]
         flags = [name for name in flags if self._only_truth(name)]
         if flags:  # a column "train" alone may be a class
@@ -290,9 +276,7 @@ class _Finder:
 
     def _is_metadata(self, name: str) -> bool:
         word = plain(name)
-        if _UNNAMED.fullmatch(word) or not word:
-            return True
-        return word in _METADATA or word in {plain(known) for known in PATHS[:-2]}
+        return bool(_METADATA.fullmatch(word)) or word in {plain(known) for known in PATHS[:-2]}
 
     def _no_classes(self) -> DataError:
         texts = [n for n in self.left if not self._is_metadata(n) and not self._numbers(n)]

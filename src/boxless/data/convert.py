@@ -94,7 +94,9 @@ def _write_coco(
     manifest: Manifest, out: Path, paths: Sequence[str], names: Sequence[str]
 ) -> tuple[str, ...]:
     """Annotations of one file; tags without boxes are objects without ``bbox``."""
-    images, annotations, unknown = [], [], 0
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
+    unknown = 0
     for number, (record, path, name) in enumerate(
         zip(manifest.records, paths, names, strict=True), start=1
     ):
@@ -127,7 +129,7 @@ def _write_coco(
 
 
 def _write_image_folder(manifest: Manifest, out: Path, paths: Sequence[str]) -> tuple[str, ...]:
-    """``DIR/SPLIT/metadata.jsonl`` with links to the images beside it, for `datasets.load_dataset`."""
+    """``DIR/SPLIT/metadata.jsonl`` with links to the images beside it, as `datasets` reads them."""
     folder = Path(os.path.abspath(out))  # noqa: PTH100 - keeps symlinks
     unknown = sum(record.labels.count(UNKNOWN) for record in manifest.records)
     lines: dict[str, list[str]] = {}

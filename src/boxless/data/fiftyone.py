@@ -1,4 +1,4 @@
-"""Read ``fiftyone:DIR``: what FiftyOne exports, ``labels.json`` or ``samples.json`` beside ``data``.
+"""Read ``fiftyone:DIR``, as FiftyOne exports: ``labels.json`` or ``samples.json`` beside ``data``.
 
 Formats: https://docs.voxel51.com/user_guide/export_datasets.html (FiftyOneImageClassification,
 FiftyOneImageDetection and FiftyOneDataset).
@@ -110,7 +110,7 @@ def _field(samples: Sequence[Any], file: Path) -> str:
             f"{file}: expected one field with labels, found {', '.join(sorted(fields)) or 'none'}",
             hint="say which: field=NAME" if fields else "",
         )
-    return fields.pop()
+    return str(fields.pop())
 
 
 def _labels_in(target: Any, classes: Sequence[str], source: str) -> Labels:

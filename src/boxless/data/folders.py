@@ -1,8 +1,8 @@
 """Read ``folder:DIR``: a folder for each class, or images with a table beside them.
 
-``DIR/cat/1.jpg``, ``DIR/train/cat/1.jpg``; a picture that lies in the folders of several classes has
-all their tags. Where a table ``metadata.csv``, ``metadata.jsonl``, ``metadata.parquet`` (Hugging
-Face's image folder) or ``_classes.csv`` (Roboflow) lies beside the images, it has the tags.
+``DIR/cat/1.jpg``, ``DIR/train/cat/1.jpg``; a picture that lies in the folders of several classes
+has all their tags. Where a table ``metadata.csv``, ``metadata.jsonl``, ``metadata.parquet``
+(Hugging Face's image folder) or ``_classes.csv`` (Roboflow) lies beside the images, it has them.
 """
 
 import hashlib

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-    + (".ppm", ".pgm", ".pbm", ".avif", ".jp2", ".j2k", ".jpx", ".tga", ".ico", ".pcx")
+    f".{ending}"
+    for ending in (
+        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "webp", "bmp", "gif", "tif", "tiff", "avif"),
+        *("ppm", "pgm", "pbm", "jp2", "j2k", "jpx", "tga", "ico", "pcx"),
+    )
 )
 """Endings of files that count as images, in lower case; Pillow reads them all."""
 

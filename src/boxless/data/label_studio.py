@@ -150,12 +150,12 @@ def _agreed(told: Sequence[set[str]]) -> dict[str, int]:
 
 
 def _image_name(task: Mapping[str, Any], source: str) -> str:
-    data = task.get("data") if isinstance(task.get("data"), dict) else task
-    name = next(
-        (data[key] for key in ("image", "img", "url", "photo") if isinstance(data.get(key), str)), None
-    ) if isinstance(data, dict) else None  # fmt: skip
-    if name is None and isinstance(data, dict):
-        name = next((v for v in data.values() if isinstance(v, str) and "." in v), None)
+    inner = task.get("data")
+    data = {
+        k: v for k, v in (inner if isinstance(inner, dict) else task).items() if isinstance(v, str)
+    }
+    names = [*(data.get(key, "") for key in ("image", "img", "url", "photo")), *data.values()]
+    name = next((name for name in names if "." in name), None)
     if not name:
         raise DataError(f"{source}: expected the image in data.image, found none")
     if "?d=" in name:  # local storage

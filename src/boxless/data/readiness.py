@@ -19,13 +19,12 @@ def shortcomings(manifest: Manifest, *, held_out: float = 0.1) -> tuple[str, ...
         held_out: Share of the training images that will be set aside, where there is no split val.
     """
     splits = manifest.split_names
-    found = []
-    for name in ("train", "test"):
-        if name not in splits:
-            found.append(
-                f"no {name} images, only {', '.join(splits)}: say which are with {name}=NAME"
-                + (", or draw some with test=20%" if name == "test" else "")
-            )
+    found = [
+        f"no {name} images, only {', '.join(splits)}: say which are with {name}=NAME"
+        + (", or draw some with test=20%" if name == "test" else "")
+        for name in ("train", "test")
+        if name not in splits
+    ]
     for name in splits:
         part = manifest.split(name)
         if name in ("train", "val", "test") and not (part.labels == PRESENT).any():
@@ -48,8 +47,8 @@ def _of_training(manifest: Manifest, train: Manifest, held_out: float) -> list[s
     ]
     if always:
         found.append(
-            f"{len(always)} classes are in every train image: {_named(always)}; images without them "
-            "are needed to tell them apart"
+            f"{len(always)} classes are in every train image: {_named(always)}; images "
+            "without them are needed to tell them apart"
         )
     own = "val" in manifest.split_names
     count = len(manifest.split("val")) if own else round(len(train) * held_out)

@@ -142,7 +142,7 @@ def _doubles(manifest: Manifest) -> list[str]:
     counts = dict(zip(manifest.classes, _counts(manifest), strict=True))
     return [
         "classes that differ in form only: "
-        + ", ".join(f"{ascii(name)} ({counts[name]} images)" for name in group)
+        + ", ".join(f"{name!a} ({counts[name]} images)" for name in group)
         + "; names=merge takes them as one"
         for group in lookalikes(manifest.classes)
     ]

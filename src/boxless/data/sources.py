@@ -61,7 +61,9 @@ FORMATS = {
 _ALIASES = {
     **dict.fromkeys(("table", "tsv", "json", "jsonl", "parquet"), "csv"),
     **dict.fromkeys(("imagefolder", "image-folder", "hf", "huggingface"), "folder"),
-    **{"labelstudio": "label-studio", "pascal": "voc", "ultralytics": "yolo"},
+    "labelstudio": "label-studio",
+    "pascal": "voc",
+    "ultralytics": "yolo",
 }
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
 _MARKS = (

@@ -182,9 +182,9 @@ class _ColumnReader:
         names = {column.removeprefix(ESCAPE): column for column in roles.classes}
         wanted = tuple(fixed) or tuple(options.names("classes", sheet.header)) or tuple(names)
         ignored = options.names("ignore", sheet.header)
-        for name in names:
+        for name, column in names.items():
             if name not in wanted and fixed:
-                where = f"{sheet.file}:1:{sheet.header.index(names[name]) + 1}"
+                where = f"{sheet.file}:1:{sheet.header.index(column) + 1}"
                 raise DataError(f"{where}: {unknown_name('class', name, wanted)}")
         missing = [name for name in wanted if name not in names and name not in ignored]
         if missing:
@@ -195,7 +195,7 @@ class _ColumnReader:
         self.classes = tuple(name for name in wanted if name in names)
         self._columns = [sheet.header.index(names[name]) for name in self.classes]
         self._shared: dict[tuple[int, ...], tuple[int, ...]] = {}
-        counts = {value: 0 for value in (PRESENT, ABSENT, UNKNOWN, None)}
+        counts = dict.fromkeys((PRESENT, ABSENT, UNKNOWN, None), 0)
         for row in sheet.rows:
             for cell in (row.cells[at] for at in self._columns):
                 counts[None if is_null(cell) else truth(cell)] += 1
@@ -274,7 +274,7 @@ class _Places:
             return str(folder.joined(inner)), inner
         path = self._completed(_joined(folder, written))
         # text, not paths: those keep every name they ever saw
-        inside = os.path.join(self._base, "")  # noqa: PTH118
+        inside = os.path.join(str(self._base), "")  # noqa: PTH118
         if path.startswith(inside):
             return path, path.removeprefix(inside).replace(os.sep, "/")
         return path, Path(written).as_posix()
@@ -303,8 +303,7 @@ class _Places:
 
     def _completed(self, path: str) -> str:
         """The path with the ending its file has, where a table leaves that out."""
-        stem, ending = os.path.splitext(path)  # noqa: PTH122
-        if ending.lower() in SUFFIXES or path in self._listings:
+        if Path(path).suffix.lower() in SUFFIXES or path in self._listings:
             return path
         return next((path + s for s in sorted(SUFFIXES) if path + s in self._listings), path)
 

@@ -48,9 +48,9 @@ def read(location: str) -> Manifest:
 
     The training split is ``trainval.txt`` if there is one, else ``train.txt``; without a
     ``test.txt`` (or without ``trainval.txt``) an existing ``val.txt`` becomes the split ``val``.
-    Lists of other names, such as CVAT's ``default.txt``, are splits of these names. Without a folder
-    ``Annotations`` the images have no boxes. Of several editions read together, each gives its whole
-    ``trainval.txt`` to training and its ``test.txt``, if any, to testing.
+    Lists of other names, such as CVAT's ``default.txt``, are splits of these names. Without a
+    folder ``Annotations`` the images have no boxes. Of several editions read together, each gives
+    its whole ``trainval.txt`` to training and its ``test.txt``, if any, to testing.
 
     Classes are those of ``classes.txt`` or ``labelmap.txt``, else the 20 of VOC if no other is
     annotated, else those that are annotated.
@@ -163,11 +163,15 @@ def _read_loose(root: Path) -> Manifest:
     classes, notes = _classes(root, objects, annotated)
     records = [
         ImageRecord(
-            image_id, str(files[image_id]), _folder_split(xml, root),
-            labels_from_boxes(objects[image_id], classes), _boxes(objects[image_id], classes), str(xml),
+            image_id=image_id,
+            path=str(files[image_id]),
+            split=_folder_split(xml, root),
+            labels=labels_from_boxes(objects[image_id], classes),
+            boxes=_boxes(objects[image_id], classes),
+            source=str(xml),
         )
         for image_id, xml in annotated.items()
-    ]  # fmt: skip
+    ]
     bare = len(listing.images) - len(set(files.values()))
     if bare:
         notes.append(f"{bare} images have no XML file and are left out")

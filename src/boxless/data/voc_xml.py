@@ -106,7 +106,7 @@ def _around(item: Element) -> Box | None:
     points: dict[str, list[float]] = {"x": [], "y": []}
     for element in (child for polygon in item.findall("polygon") for child in polygon.iter()):
         axis = element.tag[:1].lower()
-        if axis in points and element.tag[1:].isdecimal() or element.tag in ("x", "y"):
+        if (axis in points and element.tag[1:].isdecimal()) or element.tag in ("x", "y"):
             try:
                 points[axis].append(float(element.text or ""))
             except ValueError:

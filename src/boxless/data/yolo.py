@@ -1,4 +1,4 @@
-"""Read ``yolo:PATH``: images and a text file of boxes for each, as Ultralytics and darknet use them.
+"""Read ``yolo:PATH``: images and a text file of boxes for each, as Ultralytics uses them.
 
 ``data.yaml`` names the classes and the folders of images; ``labels`` stands in the place of
 ``images`` on the way to the text files. A line is a class number and a box or polygon, as shares of
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from boxless.data.image_folder import SUFFIXES, list_images
+from boxless.data.image_folder import list_images
 from boxless.data.images import image_size
 from boxless.data.manifest import Manifest
 from boxless.data.options import split_options
@@ -57,7 +57,7 @@ def read(location: str) -> Manifest:
     images = [_image(file, root, part, classes) for part, files in parts.items() for file in files]
     if not images:
         raise DataError(f"{path}: names no image that is there")
-    draft = draft_of(root.name, images, classes=classes, notes=dict.fromkeys(notes) and notes)
+    draft = draft_of(root.name, images, classes=classes, notes=tuple(dict.fromkeys(notes)))
     return settle(draft, options.with_class_file(root), location=location, check_files=False)
 
 
@@ -70,7 +70,7 @@ def _settings(path: Path) -> Mapping[str, Any] | None:
             return None
         file = found[0]
     try:
-        import yaml  # noqa: PLC0415 - not everybody has it
+        import yaml  # type: ignore[import-untyped, unused-ignore]  # noqa: PLC0415 - if needed
     except ImportError as error:
         raise MissingExtraError("pyyaml", "train") from error
     try:
