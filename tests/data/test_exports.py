@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from small_images import save_image
 
+from boxless.data.simple_yaml import read_simple_yaml
 from boxless.data.sources import load_manifest
 from boxless.errors import DataError
 from boxless.types import TrueBox
-from conftest import save_image
 
 
 def tags_of(manifest):
@@ -94,7 +95,6 @@ class TestYolo:
 
     @pytest.fixture
     def root(self, tmp_path):
-        pytest.importorskip("yaml")
         for number, part in enumerate(("train", "valid")):
             save_image(tmp_path / part / "images" / f"{number}.png", size=(40, 20))
             save_image(tmp_path / part / "images" / f"bare{number}.png")
@@ -118,10 +118,30 @@ class TestYolo:
         assert polygon.xyxy == pytest.approx((4, 2, 20, 18))
         assert load_manifest(f"yolo:{root}/data.yaml").records == found.records
 
-    @pytest.mark.parametrize("names", ["[cat, dog]", "\n- cat\n- dog", "{0: cat, 1: dog}"])
+    @pytest.mark.parametrize(
+        "names",
+        ["[cat, dog]", "\n- cat\n- dog", "{0: cat, 1: dog}", "['cat',\n  \"dog\"]  # two",
+         "  # classes\n  1: 'dog'\n  0: cat\n", "\n  - cat # c\n\n  - dog\nroboflow:\n  url: http://x/#y"],
+    )  # fmt: skip
     def test_names_in_any_form(self, root, names):
         (root / "data.yaml").write_text(f"train: train/images\nval: valid/images\nnames: {names}\n")
         assert load_manifest(f"yolo:{root}").classes == ("cat", "dog")
+
+    @pytest.mark.parametrize(
+        ("text", "name"),
+        [("['it''s']", "it's"), ('["a, b"]', "a, b"), ("[C#]", "C#"), ("['# x']", "# x"),
+         ("\n  0: a: b", "a: b"), ("\n- hot dog", "hot dog"), ("['[/b]']", "[/b]")],
+    )  # fmt: skip
+    def test_reference_yaml_reads_the_same_names(self, tmp_path, text, name):
+        yaml = pytest.importorskip("yaml")
+        path = tmp_path / "data.yaml"
+        path.write_text(f"nc: 1\nnames: {text}\n")
+        if name != "a: b":  # no YAML, and written all the same
+            reference = yaml.safe_load(path.read_text())["names"]
+            assert (reference if isinstance(reference, list) else list(reference.values())) == [
+                name
+            ]
+        assert read_simple_yaml(path) == {"nc": "1", "names": [name]}
 
     def test_lists_of_images(self, root):
         (root / "train.txt").write_text("./train/images/0.png\n")
@@ -151,10 +171,10 @@ class TestYolo:
         with pytest.raises(DataError, match=told):
             load_manifest(f"yolo:{root}")
 
-    @pytest.mark.parametrize("text", ["names: 3", "train: x", "a: [", "- 1"])
+    @pytest.mark.parametrize("text", ["names: 3", "train: x", "a: [", "- 1", "names: {9999999: x}"])
     def test_wrong_settings_are_refused(self, root, text):
         (root / "data.yaml").write_text(text)
-        with pytest.raises(DataError, match=r"names|YAML"):
+        with pytest.raises(DataError, match=r"names|key: value|numbered"):
             load_manifest(f"yolo:{root}")
 
     def test_neither_settings_nor_names(self, tmp_path):

@@ -2,10 +2,10 @@ import os
 import shutil
 
 import pytest
+from small_images import save_image
 
 from boxless.data.sources import load_manifest
 from boxless.errors import DataError
-from conftest import save_image
 
 
 def read(root, *options):

@@ -7,7 +7,6 @@ the image. Format: https://docs.ultralytics.com/datasets/detect/.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from boxless.data.image_folder import list_images
 from boxless.data.images import image_size
@@ -15,9 +14,10 @@ from boxless.data.manifest import Manifest
 from boxless.data.options import split_options
 from boxless.data.settle import OPTIONS as COMMON
 from boxless.data.settle import settle
+from boxless.data.simple_yaml import Value, read_simple_yaml
 from boxless.data.tagged import Box, TaggedImage, draft_of
 from boxless.data.text import numbered_lines
-from boxless.errors import DataError, MissingExtraError
+from boxless.errors import DataError
 from boxless.types import PRESENT
 
 OPTIONS = COMMON
@@ -40,14 +40,13 @@ def read(location: str) -> Manifest:
 
     Raises:
         DataError: Something is missing or malformed; the message says ``file:line``.
-        MissingExtraError: The package that reads YAML is not installed.
     """
     path, options = split_options("yolo", location, OPTIONS)
     root = path if path.is_dir() else path.parent
     notes: list[str] = []
     settings = _settings(path)
     if settings is not None:
-        classes = _names(settings, path)
+        classes = list(settings["names"])
         parts = {part: _part_images(root, settings, part, notes) for part in _PARTS}
     else:
         classes = _listed_names(root)
@@ -61,7 +60,7 @@ def read(location: str) -> Manifest:
     return settle(draft, options.with_class_file(root), location=location, check_files=False)
 
 
-def _settings(path: Path) -> Mapping[str, Any] | None:
+def _settings(path: Path) -> Mapping[str, Value] | None:
     """What data.yaml says; None where a folder has none."""
     file = path
     if path.is_dir():
@@ -69,29 +68,10 @@ def _settings(path: Path) -> Mapping[str, Any] | None:
         if not found:
             return None
         file = found[0]
-    try:
-        import yaml  # type: ignore[import-untyped, unused-ignore]  # noqa: PLC0415 - if needed
-    except ImportError as error:
-        raise MissingExtraError("pyyaml", "train") from error
-    try:
-        settings = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DataError(
-            f"{file}: cannot be read as YAML ({' '.join(str(error).split())})"
-        ) from error
-    if not isinstance(settings, dict) or "names" not in settings:
-        raise DataError(f"{file}: expected 'names' of the classes, found none")
+    settings = read_simple_yaml(file)
+    if not isinstance(settings.get("names"), list) or not settings["names"]:
+        raise DataError(f"{file}: expected 'names' as a list of classes, found none")
     return settings
-
-
-def _names(settings: Mapping[str, Any], path: Path) -> list[str]:
-    names = settings["names"]
-    if isinstance(names, dict):
-        size = max((key for key in names if isinstance(key, int)), default=-1) + 1
-        names = [names.get(number, f"class-{number}") for number in range(size)]
-    if not isinstance(names, list) or not names:
-        raise DataError(f"{path}: expected 'names' as a list of classes, found {names!r}")
-    return [str(name) for name in names]
 
 
 def _listed_names(root: Path) -> list[str]:
@@ -105,7 +85,7 @@ def _listed_names(root: Path) -> list[str]:
 
 
 def _part_images(
-    root: Path, settings: Mapping[str, Any], part: str, notes: list[str]
+    root: Path, settings: Mapping[str, Value], part: str, notes: list[str]
 ) -> list[Path]:
     """Images of a part: folders, or text files that list them."""
     if part == "valid" and settings.get("val"):
