@@ -81,7 +81,10 @@ def test_what_is_skipped_is_counted_and_named(tmp_path):
     assert "1 images in .ipynb_checkpoints are left out" in notes
     assert "1 images in __MACOSX are left out" in notes
     assert "1 images in hidden files are left out" in notes
-    assert any("2 HEIC files are left out: the package pillow-heif" in note for note in notes)
+    assert any(
+        "2 HEIC files are left out: convert them to JPEG, the package pillow-heif" in note
+        for note in notes
+    )
     assert any("1 raw files of cameras" in note for note in notes)
     assert "1 other files are left out: .txt (1)" in notes
 

@@ -9,6 +9,7 @@ edition. Roboflow, CVAT, Label Studio, FiftyOne and others write the same format
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def read(location: str) -> Manifest:
             f"{len(shared)} image ids stand in several files: the split is put before them"
         )
     if not any(record.boxes for record in records):
-        records = [_without_boxes(record) for record in records]
+        records = [replace(record, boxes=None) for record in records]
     if set(files) == {"train"} and not options.text("test"):
         notes.append("no annotations of test images: the split is train (test=20% draws some)")
     draft = Manifest(name, classes, tuple(records), tuple(notes))
@@ -222,12 +223,6 @@ def _records(
     if none:
         notes.append(f"{none} objects without a box count as tags only")
     return records, notes
-
-
-def _without_boxes(record: ImageRecord) -> ImageRecord:
-    return ImageRecord(
-        record.image_id, record.path, record.split, record.labels, None, record.source
-    )
 
 
 class _Objects:

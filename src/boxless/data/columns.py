@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxless.data.cells import Cell, is_null, truth
-from boxless.data.image_folder import SUFFIXES
+from boxless.data.find_images import SUFFIXES
 from boxless.data.options import Options
 from boxless.data.sheet import Sheet
 from boxless.data.splits import split_name

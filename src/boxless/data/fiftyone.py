@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from boxless.data.image_folder import list_images
+from boxless.data.find_images import list_images
 from boxless.data.image_places import ImagePlaces
 from boxless.data.images import image_size
 from boxless.data.label_studio import read_json

@@ -8,7 +8,7 @@ has all their tags. Where a table ``metadata.csv``, ``metadata.jsonl``, ``metada
 import hashlib
 from pathlib import Path
 
-from boxless.data.image_folder import list_images
+from boxless.data.find_images import list_images
 from boxless.data.manifest import Manifest
 from boxless.data.options import Options, split_options
 from boxless.data.settle import settle

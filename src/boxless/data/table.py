@@ -10,12 +10,13 @@ import io
 import os
 import posixpath
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from boxless.data.cells import Cell, TagDialect, find_dialect, is_null, truth
 from boxless.data.columns import ESCAPE, PATHS, Roles, find_roles, is_class_name
+from boxless.data.find_images import SUFFIXES
 from boxless.data.image_files import FolderListings
-from boxless.data.image_folder import SUFFIXES
 from boxless.data.manifest import Manifest
 from boxless.data.options import Options, cut_options
 from boxless.data.settle import OPTIONS as COMMON
@@ -95,8 +96,10 @@ def read_files(
             labels = tuple(map(max, known.labels, labels))
             repeated += 1
         elif known is not None:
-            Manifest(first.stem, found.classes, (known, _with(record, labels)))  # tells of both
-        records[record.image_id] = _with(known or record, labels)
+            Manifest(
+                first.stem, found.classes, (known, replace(record, labels=labels))
+            )  # tells of both
+        records[record.image_id] = replace(known or record, labels=labels)
     notes = [*sheet.notes, *found.notes, *places.notes]
     if repeated:
         notes.append(f"{repeated} rows name an image again: its tags are those of all its rows")
@@ -330,10 +333,6 @@ def _record(sheet: Sheet, roles: Roles, row: Row, places: _Places) -> ImageRecor
         where = sheet.where(row, roles.split)
         raise DataError(f"{where}: expected a split such as train or test, found none")
     return ImageRecord(image_id, path, split, (), None, f"{row.file}:{row.line}")
-
-
-def _with(record: ImageRecord, labels: tuple[int, ...]) -> ImageRecord:
-    return ImageRecord(record.image_id, record.path, record.split, labels, None, record.source)
 
 
 def _reading(roles: Roles, found: _TagReader | _ColumnReader) -> str:

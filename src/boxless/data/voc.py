@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from boxless.data.image_folder import list_images
+from boxless.data.find_images import list_images
 from boxless.data.manifest import Manifest
 from boxless.data.options import split_options
 from boxless.data.settle import OPTIONS as COMMON

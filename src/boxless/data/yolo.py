@@ -8,7 +8,7 @@ the image. Format: https://docs.ultralytics.com/datasets/detect/.
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from boxless.data.image_folder import list_images
+from boxless.data.find_images import list_images
 from boxless.data.images import image_size
 from boxless.data.manifest import Manifest
 from boxless.data.options import split_options
