@@ -47,6 +47,11 @@ def test_folders_of_splits_above(tmp_path, names, splits):
     assert "split = folders above" in found.reading[0]
 
 
+def test_a_folder_around_those_of_the_classes(tmp_path):
+    fill(tmp_path, *(f"data/images/{name}/{n}.png" for n in range(20) for name in ("cat", "dog")))
+    assert read(tmp_path).classes == ("cat", "dog")
+
+
 def test_a_class_named_train(tmp_path):
     fill(tmp_path, *(f"{name}/{n}.png" for n in range(20) for name in ("train", "plane")))
     assert read(tmp_path).classes == ("plane", "train")

@@ -378,6 +378,11 @@ class TestColumns:
         )
         assert read(csv_file(text), "split=width", "train=9").labels.tolist() == [[1, 0], [0, 1]]
 
+    def test_numbers_for_names_are_told(self, csv_file):
+        found = read(csv_file("path,labels,split\na.png,3;7,train\nb.png,7,test\n"))
+        assert found.classes == ("3", "7")
+        assert "all tags are numbers, such as '3': taken as names" in found.notes
+
     def test_tags_in_numbered_columns(self, csv_file):
         found = read(csv_file("path,label1,label2,split\na.png,cat,dog,train\nb.png,dog,,test\n"))
         assert tags_of(found) == [("cat", "dog"), ("dog",)]

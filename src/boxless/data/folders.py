@@ -6,6 +6,7 @@ has all their tags. Where a table ``metadata.csv``, ``metadata.jsonl``, ``metada
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from boxless.data.find_images import list_images
@@ -45,13 +46,10 @@ def read(location: str) -> Manifest:
     listing = list_images(root)
     if not listing.images:
         raise DataError(f"{root}: no image in this folder", hint="; ".join(listing.notes))
+    root = _inner(root, listing.images)
     tops = {path.relative_to(root).parts[0] for path in listing.images if path.parent != root}
-    deep = all(
-        len(path.relative_to(root).parts) > 2
-        for path in listing.images
-        if path.parent != root and split_name(path.relative_to(root).parts[0]) is not None
-    )
-    split_folders = bool(tops) and deep and all(split_name(name) is not None for name in tops)
+    split_folders = bool(tops) and all(split_name(name) is not None for name in tops)
+    split_folders = split_folders and _is_deep(root, listing.images)
     images, notes = _images(root, listing.images, level=int(split_folders))
     if not any(image.tags for image in images):
         raise DataError(
@@ -62,6 +60,20 @@ def read(location: str) -> Manifest:
     reading = "labels = names of folders" + ("; split = folders above" if split_folders else "")
     draft = draft_of(root.name, images, notes=(*notes, *listing.notes), reading=reading)
     return settle(draft, options, location=location, check_files=False)
+
+
+def _is_deep(root: Path, images: Sequence[Path]) -> bool:
+    """Whether all images lie at least two folders below, but for those right in the folder."""
+    return all(len(path.relative_to(root).parts) > 2 for path in images if path.parent != root)
+
+
+def _inner(root: Path, images: Sequence[Path]) -> Path:
+    """The folder that holds those of classes: one around them, such as ``images``, is no class."""
+    tops = {path.relative_to(root).parts[0] for path in images}
+    alone = len(tops) == 1 and not any(split_name(name) for name in tops)
+    if alone and all(path.parent != root for path in images) and _is_deep(root, images):
+        return _inner(root / tops.pop(), images)
+    return root
 
 
 def _tables(root: Path) -> dict[str, Path]:

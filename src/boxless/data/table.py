@@ -147,6 +147,8 @@ class _TagReader:
         known = {name for cell in set(cells) for name in self.dialect.names(cell)}
         if not known:
             raise DataError(f"{sheet.file}: no image has a tag in column {roles.tags[0]!r}")
+        if all(name.isdecimal() for name in known):
+            self.notes.append(f"all tags are numbers, such as {min(known)!r}: taken as names")
         self.classes = tuple(fixed or sorted(known))
         self._places = {name: number for number, name in enumerate(self.classes)}
 
