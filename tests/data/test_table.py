@@ -104,7 +104,10 @@ def test_path_relative_to_the_table(csv_file, tmp_path, monkeypatch):
         ("path,labels,split\n,cat,train\n", r"tags\.csv:2:1: expected the path"),
         ("path,labels,split\na.png,x,train\na.png,x,test\n", r"tags\.csv:3: image id 'a\.png'"),
         ("path,labels,split\na.png,;,train\n", "no image has a tag"),
-        ("path,split,cat\na.png,train,1\nb.png,train,-1\n", r"no label is 0 (.|\n)*write 0"),
+        (
+            "path,split,cat\na.png,train,1\nb.png,train,-1\n",
+            r"1 labels are -1 and 0 are 0(.|\n)*write 0",
+        ),
         ('path,labels,split\n"a.png,x,train\n', r"tags\.csv:\d: broken CSV"),
         ("path,labels,split\na.png,x,train\n./a.png,x,test\n", r"tags\.csv:3: image id 'a\.png'"),
     ],
@@ -121,7 +124,16 @@ def test_other_encodings_are_refused(csv_file):
 
 def test_mostly_unknown_labels_are_remarked(csv_file):
     found = read(csv_file("path,split,x,y\na.png,train,1,-1\nb.png,train,-1,0\n"))
-    assert found.notes == ("2 labels are -1 (unknown) and only 1 are 0 (absent)",)
+    assert found.notes == ("2 labels are unknown and only 1 are absent",)
+
+
+def test_minus_one_as_voc_means_it_is_asked_about(csv_file):
+    path = csv_file("path,split,cat\na.png,train,1\nb.png,train,-1\nc.png,test,-1\n")
+    with pytest.raises(DataError, match="-1 may mean unknown, as here, or absent") as no:
+        read(path)
+    assert "minus=unknown, or minus=absent" in no.value.hint
+    assert read(path, "minus=absent").labels.tolist() == [[1], [0], [0]]
+    assert read(path, "minus=unknown").labels.tolist() == [[1], [-1], [-1]]
 
 
 def test_missing_table(tmp_path):
