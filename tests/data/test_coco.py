@@ -318,6 +318,20 @@ class TestOtherPrograms:
         spec = no.value.hint.rpartition(" ")[2].removeprefix("coco:")
         assert coco.read(spec).records[0].path == f"{tmp_path}/elsewhere.jpg"
 
+    def test_a_file_in_the_folder_of_each_split(self, tmp_path):
+        for split in ("train", "valid"):
+            (tmp_path / split / "data").mkdir(parents=True)
+            (tmp_path / split / "data" / f"{split}.jpg").touch()
+            content = self.content({1: f"{split}.jpg"}, [])
+            (tmp_path / split / "labels.json").write_text(content)
+        found = coco.read(str(tmp_path))
+        assert [(r.path, r.split, r.labels) for r in found.records] == [
+            (f"{tmp_path}/train/data/train.jpg", "train", (0, 0)),  # kept: no edition of MS-COCO
+            (f"{tmp_path}/valid/data/valid.jpg", "test", (0, 0)),
+        ]
+        with pytest.raises(DataError, match="none of 2 images shows an annotated object"):
+            coco.read(f"{tmp_path},unlabelled=drop")
+
     def test_a_folder_of_files_that_may_be_either(self, tmp_path):
         for name in ("one", "two"):
             (tmp_path / f"{name}.json").write_text("{}")

@@ -58,11 +58,11 @@ def read(location: str) -> Manifest:
         others, options = options.part_files(root.parent)
         files = {"train" if others else "": root}
         files |= {part: Path(str(path)) for part, path in others.items()}
-        name = root.stem if root.stem != "_annotations.coco" else root.parent.name
+        year, name = "", root.stem if root.stem != "_annotations.coco" else root.parent.name
     else:
         files = _annotation_files(root, options.one_of("year", "", *YEARS))
-        year = next(iter(files.values())).stem[-4:]
-        name = f"coco{year}" if year in YEARS else root.name
+        year = next((edition for edition in YEARS for f in files.values() if edition in f.stem), "")
+        name = f"coco{year}" if year else root.name
     options = options.with_class_file(root if root.is_dir() else root.parent)
     parts = {split: read_instances(path) for split, path in files.items()}
     classes, notes = _classes(list(parts.values()))
@@ -89,7 +89,7 @@ def read(location: str) -> Manifest:
     if set(files) == {"train"} and not options.text("test"):
         notes.append("no annotations of test images: the split is train (test=20% draws some)")
     draft = Manifest(name, classes, tuple(records), tuple(notes))
-    return settle(draft, options, location=location, unlabelled="drop")
+    return settle(draft, options, location=location, unlabelled="drop" if year else "keep")
 
 
 def _annotation_files(root: Path, year: str) -> dict[str, Path]:
@@ -141,7 +141,8 @@ def _candidates(root: Path) -> list[Path]:
                 found.setdefault(path.name if pattern != "*/*.json" else str(path), path)
     paths = list(dict.fromkeys(found.values()))
     known = [p for p in paths if p.name.startswith("instances_") or p.name.endswith(".coco.json")]
-    return known or [path for path in paths if path.parent.name in (root.name, "annotations")]
+    places = (root, root / "annotations")
+    return known or [p for p in paths if p.parent in places or split_name(p.parent.name)]
 
 
 def _split_of(path: Path, root: Path) -> str:
@@ -154,12 +155,12 @@ def _split_of(path: Path, root: Path) -> str:
 def _image_folders(root: Path, annotations: Path) -> list[Path]:
     """Folders in which the images of an annotation file may lie, the likeliest first."""
     name = annotations.stem.removeprefix("instances_")
-    top = root if root.is_dir() else annotations.parent
-    tops = [top, *([top.parent] if top.name == "annotations" else [])]
-    inner = [
-        folder / part for folder in tops for part in (name, f"images/{name}", "images", "data")
-    ]
-    return [*inner, annotations.parent, *tops]
+    beside = annotations.parent
+    above = [beside.parent] if beside.name == "annotations" else []
+    tops = dict.fromkeys([*above, *([root] if root.is_dir() else []), beside])
+    parts = (name, f"images/{name}", "images", "data")
+    inner = [folder / part for folder in tops for part in parts]
+    return [*inner, beside, *tops]
 
 
 def _classes(parts: Sequence[CocoInstances]) -> tuple[tuple[str, ...], list[str]]:

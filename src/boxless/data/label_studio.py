@@ -81,6 +81,9 @@ def read_json(file: Path) -> Any:
     Raises:
         DataError: It is missing or broken.
     """
+    if not file.is_file():
+        found = "a folder" if file.is_dir() else "nothing"
+        raise DataError(f"expected a JSON file at {file}, found {found}")
     try:
         return json.loads(file.read_text("utf-8-sig"))
     except OSError as error:

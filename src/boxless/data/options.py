@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from boxless.data.text import read_class_names
 from boxless.errors import DataError, unknown_name
@@ -98,8 +99,8 @@ class Options:
             if not asked:
                 continue
             beside = place(asked) if is_url(asked) else folder / asked
-            here = Path(os.path.abspath(Path(asked).expanduser()))  # noqa: PTH100 - keeps symlinks
-            found = next((path for path in (beside, here) if path.is_file()), None)
+            places = (absolute(beside), absolute(Path(asked)))
+            found = next((path for path in places if path.is_file()), None)
             if found is not None:
                 files[part] = found
         return files, self.changed(**dict.fromkeys(files, None))
@@ -125,6 +126,17 @@ class Options:
         return [name for group in found for name in group]
 
 
+@overload
+def absolute(file: Path) -> Path: ...
+@overload
+def absolute(file: AnyPath) -> AnyPath: ...
+def absolute(file: AnyPath) -> AnyPath:
+    """The file by its whole path, symlinks kept; an address stays as it is."""
+    if isinstance(file, Path):
+        return Path(os.path.abspath(file.expanduser()))  # noqa: PTH100 - keeps symlinks
+    return file
+
+
 def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path, Options]:
     """Take a path and the options behind it apart.
 
@@ -142,8 +154,7 @@ def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path,
         DataError: An option is unknown, without a value or given twice.
     """
     location, options = cut_options(prefix, rest, known)
-    path = Path(os.path.abspath(Path(location).expanduser()))  # noqa: PTH100 - keeps symlinks
-    return path, options
+    return absolute(Path(location)), options
 
 
 def cut_options(prefix: str, rest: str, known: Collection[str]) -> tuple[str, Options]:

@@ -126,6 +126,11 @@ def _counts(manifest: Manifest) -> list[int]:
 def _tagged(records: Sequence[ImageRecord]) -> tuple[list[ImageRecord], list[str]]:
     """Images with a tag, and how many have none, by split."""
     kept = [record for record in records if PRESENT in record.labels]
+    if not kept:
+        raise DataError(
+            f"{records[0].source}: none of {len(records):,} images shows an annotated object",
+            hint="unlabelled=keep takes them as images without any class",
+        )
     notes = []
     for split in dict.fromkeys(record.split for record in records):
         before, after = (sum(record.split == split for record in part) for part in (records, kept))

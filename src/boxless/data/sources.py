@@ -69,7 +69,7 @@ _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
 _MARKS = (
     ("ImageSets/Main", "voc"),
     ("ImageList", "nus-wide"),
-    ("annotations/instances_*.json", "coco"),
+    ("annotations/*.json", "coco"),
     ("*annotations.coco.json", "coco"),
     ("*/*annotations.coco.json", "coco"),
     ("annotations.xml", "cvat"),

@@ -13,12 +13,12 @@ from dataclasses import replace
 from boxless.data.cells import is_null
 from boxless.data.columns import ESCAPE, PATHS, Roles, find_roles, is_class_name
 from boxless.data.manifest import Manifest
-from boxless.data.options import Options, cut_options
+from boxless.data.options import Options, absolute, cut_options
 from boxless.data.settle import OPTIONS as COMMON
 from boxless.data.settle import settle
 from boxless.data.sheet import Row, Sheet, join_sheets, read_sheet
 from boxless.data.table_labels import ColumnReader, TagReader
-from boxless.data.table_places import TablePlaces, absolute
+from boxless.data.table_places import TablePlaces
 from boxless.data.text import read_class_names
 from boxless.errors import DataError
 from boxless.files.atomic import write_atomically

@@ -8,7 +8,7 @@ from pathlib import Path
 from boxless.data.columns import Roles
 from boxless.data.find_images import SUFFIXES
 from boxless.data.image_files import FolderListings
-from boxless.data.options import Options
+from boxless.data.options import Options, absolute
 from boxless.data.sheet import Sheet
 from boxless.files.paths import AnyPath, RemotePath, is_url, place
 
@@ -81,10 +81,3 @@ class TablePlaces:
 def _joined(folder: Path, written: str) -> str:
     slashed = written.replace("\\", "/")
     return os.path.normpath(os.path.join(folder, os.path.expanduser(slashed)))  # noqa: PTH111, PTH118
-
-
-def absolute(file: AnyPath) -> AnyPath:
-    """The file by its whole path, symlinks kept; an address stays as it is."""
-    if isinstance(file, Path):
-        return Path(os.path.abspath(file.expanduser()))  # noqa: PTH100 - keeps symlinks
-    return file

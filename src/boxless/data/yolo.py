@@ -42,6 +42,8 @@ def read(location: str) -> Manifest:
         DataError: Something is missing or malformed; the message says ``file:line``.
     """
     path, options = split_options("yolo", location, OPTIONS)
+    if not path.exists():
+        raise DataError(f"expected a folder with data.yaml, or that file, at {path}, found nothing")
     root = path if path.is_dir() else path.parent
     notes: list[str] = []
     settings = _settings(path)
