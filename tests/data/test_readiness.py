@@ -1,6 +1,6 @@
 import pytest
 
-from boxless.data.readiness import shortcomings
+from boxless.data.readiness import opening_lines, shortcomings
 from boxless.data.table import read
 
 
@@ -49,3 +49,15 @@ def test_each_lack_is_told(csv_file, rows, expected):
 
 def test_the_share_held_out_decides(csv_file):
     assert told(csv_file, GOOD, held_out=0.01).startswith("only 6 images are held out")
+
+
+def test_all_that_is_to_be_told_before_training(csv_file):
+    path = csv_file("file,tags,set\na.png,cat,Train\nb.png,cat,test\n")
+    assert opening_lines(read(str(path)), held_out=0.5) == (
+        "read as: path = file, labels = column tags one name a cell; split = set",
+        "note: split 'Train' is train",
+        "for training: 1 classes are in every train image: cat; images without them are needed to "
+        "tell them apart",
+        "for training: only 0 images are held out: too few to tune thresholds, so they may stay at "
+        "0.5",
+    )

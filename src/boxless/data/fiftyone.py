@@ -10,14 +10,13 @@ from typing import Any
 
 from boxless.data.find_images import list_images
 from boxless.data.image_places import ImagePlaces
-from boxless.data.images import image_size
 from boxless.data.label_studio import read_json
 from boxless.data.manifest import Manifest
 from boxless.data.options import split_options
 from boxless.data.settle import OPTIONS as COMMON
 from boxless.data.settle import settle
 from boxless.data.splits import split_name
-from boxless.data.tagged import Box, TaggedImage, draft_of
+from boxless.data.tagged import TaggedImage, draft_of, in_pixels
 from boxless.errors import DataError
 from boxless.types import PRESENT
 
@@ -90,7 +89,12 @@ def _samples(
 
 def _image(name: str, path: str, split: str, found: Labels, source: str) -> TaggedImage:
     tags = {tag: PRESENT for tag, _ in found}
-    return TaggedImage(name, path, split, tags, source, _in_pixels(path, found))
+    boxes = [
+        (tag, (box[0], box[1], box[0] + box[2], box[1] + box[3]))
+        for tag, box in found
+        if isinstance(box, list) and len(box) == 4
+    ]
+    return TaggedImage(name, path, split, tags, source, in_pixels(path, boxes))
 
 
 def _field(samples: Sequence[Any], file: Path) -> str:
@@ -132,18 +136,3 @@ def _labels_in(target: Any, classes: Sequence[str], source: str) -> Labels:
             )
         return [(classes[target], None)]
     return [(str(target), None)]
-
-
-def _in_pixels(path: str, found: Labels) -> list[tuple[str, Box]] | None:
-    boxes = [(tag, box) for tag, box in found if isinstance(box, list) and len(box) == 4]
-    if not boxes:
-        return []
-    try:
-        width, height = image_size(path)
-    except DataError:
-        return None  # `data check` names the file
-    return [
-        (tag, (x * width, y * height, (x + w) * width, (y + h) * height))
-        for tag, (x, y, w, h) in boxes
-        if w > 0 and h > 0
-    ]

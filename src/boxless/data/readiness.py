@@ -11,6 +11,21 @@ FEW_HELD_OUT = 50
 _SHOWN = 5
 
 
+def opening_lines(manifest: Manifest, *, held_out: float = 0.1) -> tuple[str, ...]:
+    """What to show before training: what was taken for what, what was decided, what is lacking.
+
+    Args:
+        manifest: The whole data set.
+        held_out: As of `shortcomings`.
+    """
+    heads = {
+        "read as": manifest.reading,
+        "note": manifest.notes,
+        "for training": shortcomings(manifest, held_out=held_out),
+    }
+    return tuple(f"{head}: {text}" for head, texts in heads.items() for text in texts)
+
+
 def shortcomings(manifest: Manifest, *, held_out: float = 0.1) -> tuple[str, ...]:
     """What training would stumble over, or should tell the user, one sentence each.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from boxless.data.images import image_size
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError
 from boxless.types import ABSENT, ImageRecord, TrueBox
@@ -78,3 +79,27 @@ def draft_of(
             )
         )
     return Manifest(name, names, tuple(records), tuple(notes), (reading,) if reading else ())
+
+
+def in_pixels(path: str, shapes: Sequence[tuple[str, Box]]) -> list[tuple[str, Box]] | None:
+    """Boxes given as shares of an image, in its pixels and cut at its edges.
+
+    Args:
+        path: The image.
+        shapes: Class name and ``(x1, y1, x2, y2)``, 0 to 1, of each object.
+
+    Returns:
+        Those that have an area; None where the image cannot be opened (`data check` names it).
+    """
+    if not shapes:
+        return []
+    try:
+        width, height = image_size(path)
+    except DataError:
+        return None
+    cut = ((name, [min(max(side, 0.0), 1.0) for side in box]) for name, box in shapes)
+    return [
+        (name, (x1 * width, y1 * height, x2 * width, y2 * height))
+        for name, (x1, y1, x2, y2) in cut
+        if x2 > x1 and y2 > y1
+    ]

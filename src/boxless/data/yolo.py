@@ -9,13 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from boxless.data.find_images import list_images
-from boxless.data.images import image_size
 from boxless.data.manifest import Manifest
 from boxless.data.options import split_options
 from boxless.data.settle import OPTIONS as COMMON
 from boxless.data.settle import settle
 from boxless.data.simple_yaml import Value, read_simple_yaml
-from boxless.data.tagged import Box, TaggedImage, draft_of
+from boxless.data.tagged import Box, TaggedImage, draft_of, in_pixels
 from boxless.data.text import numbered_lines
 from boxless.errors import DataError
 from boxless.types import PRESENT
@@ -136,7 +135,7 @@ def _image(file: Path, root: Path, split: str, classes: Sequence[str]) -> Tagged
         split or _own_split(file, root),
         {name: PRESENT for name, _ in shapes},
         str(labels or file),
-        _in_pixels(file, shapes),
+        in_pixels(str(file), [(name, box) for name, box in shapes if box is not None]),
     )
 
 
@@ -154,8 +153,8 @@ def _label_file(image: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _shapes(file: Path, classes: Sequence[str]) -> Iterator[tuple[str, Sequence[float]]]:
-    """Class and numbers of each line."""
+def _shapes(file: Path, classes: Sequence[str]) -> Iterator[tuple[str, Box | None]]:
+    """Class and box, as shares of the image, of each line."""
     for number, text in numbered_lines(file):
         first, *rest = text.split()
         try:
@@ -169,28 +168,15 @@ def _shapes(file: Path, classes: Sequence[str]) -> Iterator[tuple[str, Sequence[
                 f"{file}:{number}: expected a class from 0 to {len(classes) - 1}, found {index}",
                 hint="'names' in data.yaml (or classes.txt) lacks classes",
             )
-        yield classes[index], numbers
+        yield classes[index], _corners(numbers)
 
 
-def _in_pixels(
-    file: Path, shapes: Sequence[tuple[str, Sequence[float]]]
-) -> list[tuple[str, Box]] | None:
-    if not any(len(numbers) >= 4 for _, numbers in shapes):
-        return []
-    try:
-        width, height = image_size(str(file))
-    except DataError:
-        return None  # `data check` names the file
-    boxes = []
-    for name, numbers in shapes:
-        if len(numbers) in (4, 5):
-            x, y, w, h = numbers[:4]
-            corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-        elif len(numbers) >= 6:
-            corners = (min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2]))
-        else:
-            continue
-        left, top, right, bottom = (min(max(value, 0.0), 1.0) for value in corners)
-        if right > left and bottom > top:
-            boxes.append((name, (left * width, top * height, right * width, bottom * height)))
-    return boxes
+def _corners(numbers: Sequence[float]) -> Box | None:
+    """The box of a line: centre and size (and a confidence), or the one around a polygon."""
+    if len(numbers) in (4, 5):
+        x, y, w, h = numbers[:4]
+        return x - w / 2, y - h / 2, x + w / 2, y + h / 2
+    if len(numbers) < 6:
+        return None
+    xs, ys = numbers[::2], numbers[1::2]
+    return min(xs), min(ys), max(xs), max(ys)
