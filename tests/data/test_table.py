@@ -161,8 +161,8 @@ def test_written_table_reads_back(tmp_path):
 
 
 ODD = ("cat", "split", "path", "labels", "id", "is_valid", "Unnamed: 0", " blanks ", "a\nb",
-       "class:x", "[/b]", "[red]dog", "\u732b", "caf\u00e9, noir", 'odd "quote"', "cat\u200b",
-       "unknown")  # fmt: skip
+       "class:x", "name", "1", "[/b]", "[red]dog", "\u732b", "caf\u00e9, noir", 'odd "quote"',
+       "cat\u200b", "unknown")  # fmt: skip
 
 
 def test_every_class_name_comes_back(tmp_path):

@@ -207,6 +207,27 @@ class TestSplits:
         assert [r.split for r in found.records] == ["train", "train", "test"]
         assert set(read(path, "ignore=fold").split_names) == {"train", "test"}
 
+    def test_further_columns_about_splits_are_no_classes(self, csv_file):
+        text = "path,split,fold,is_valid,cat\na.png,train,0,0,1\nb.png,test,1,1,0\n"
+        path = csv_file(text)
+        with pytest.raises(DataError, match="'split' and 'is_valid' may both be the split"):
+            read(path)
+        for option in ("split=split", "split=is_valid"):
+            found = read(path, option)
+            assert found.classes == ("cat",)
+            assert found.split_names == ("train", "test")
+        assert "left out: fold, is_valid" in read(path, "split=split").reading[0]
+
+    def test_a_group_that_tells_no_split_is_left_out(self, csv_file):
+        found = read(
+            csv_file("path,group,dataset,split,cat\na.png,A,x,train,1\nb.png,B,y,test,0\n")
+        )
+        assert found.classes == ("cat",)
+        found = read(csv_file("path,group,cat\na.png,A,1\nb.png,B,0\n"))
+        assert "left out: group" in found.reading[0]
+        with pytest.raises(DataError, match="column 'group' holds 1 and 0 only"):
+            read(csv_file("path,group,cat\na.png,1,1\nb.png,0,0\n"))
+
     def test_a_share_of_the_training_images(self, tmp_path):
         rows = "".join(f"{n}.jpg,cat,train\n" for n in range(500))
         (tmp_path / "t.csv").write_text("path,labels,split\n" + rows)

@@ -49,6 +49,7 @@ _ARRAY = re.compile(r"array\((\[.*\])(?:,\s*dtype=[^()]*)?\)", re.DOTALL)
 _BRACKETS = ("[]", "()", "{}")
 
 
+@cache
 def is_null(cell: Cell) -> bool:
     """Whether a cell says nothing: empty, or one of the words that stand for it."""
     return not cell or (isinstance(cell, str) and cell.strip().lower() in NULLS)

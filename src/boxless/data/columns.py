@@ -5,6 +5,7 @@ are left the table is refused with both of them.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,9 @@ _TAGS = re.compile(
     r"|annotations?|findinglabels|choices?|objects"
 )
 _NUMBERED_TAG = re.compile(r"(label|tag|class|category)\d+")
+_OFTEN_NO_SPLIT = re.compile(r"dataset|phase|usage|part|stage|mode|group")
 _SPLITS = re.compile(
-    r"(data(set)?)?split(name)?|(data|sub)?set|partition|k?folds?|phase|usage|part|stage|mode|group"
+    rf"(data(set)?)?split(name)?|(sub)?set|partition|k?folds?|{_OFTEN_NO_SPLIT.pattern}"
 )
 _SPLIT_FLAGS = {
     **dict.fromkeys(("isvalid", "isval", "isvalidation", "valid", "validation", "val"), "val"),
@@ -131,7 +133,9 @@ class _Finder:
 
     def __init__(self, sheet: Sheet, options: Options, fixed: Sequence[str]) -> None:
         self.sheet, self.options = sheet, options
-        self.named = frozenset((*options.names("classes", sheet.header), *fixed))
+        sure = (name for name in sheet.header if name.startswith(ESCAPE))
+        self.named = frozenset((*options.names("classes", sheet.header), *fixed, *sure))
+        self._counts: dict[str, Counter[Cell]] = {}
         ignored = options.names("ignore", sheet.header)
         self.left = [name for name in sheet.header if name not in ignored]
 
@@ -208,9 +212,6 @@ class _Finder:
 
     def _split(self) -> tuple[str | None, list[str]]:
         asked = self._asked("split")
-        if asked:
-            name = asked[0]
-            return (None, asked) if plain(name) in _SPLIT_FLAGS else (name, [])
         named = [n for n in self.left if _SPLITS.fullmatch(plain(n)) and n not in self.named]
         flags = [n for n in self.left if plain(n) in _SPLIT_FLAGS and n not in self.named]
         flags = [name for name in flags if self._only_truth(name)]
@@ -218,6 +219,9 @@ class _Finder:
             flags += [
                 name for name in self.left if plain(name) == "train" and name not in self.named
             ]
+        self.left = [name for name in self.left if name not in named and name not in flags]
+        if asked:
+            return (None, asked) if plain(asked[0]) in _SPLIT_FLAGS else (asked[0], [])
         speaking = [name for name in named if self._says_splits(name)]
         if len(speaking) > 1 or (speaking and flags):
             both = [*speaking, *flags][:2]
@@ -225,10 +229,13 @@ class _Finder:
                 f"{both[0]!r} and {both[1]!r} may both be the split",
                 f"say which: split={both[0]} or split={both[1]}",
             )
-        if not speaking and not flags and named:
-            raise self._unclear_split(named[0])
-        for name in (*speaking, *flags):
-            self.left.remove(name)
+        unclear = [
+            name
+            for name in named
+            if self._only_truth(name) or not _OFTEN_NO_SPLIT.fullmatch(plain(name))
+        ]
+        if not speaking and not flags and unclear:
+            raise self._unclear_split(unclear[0])
         return (speaking[0] if speaking else None), flags
 
     def _says_splits(self, name: str) -> bool:
@@ -266,13 +273,13 @@ class _Finder:
         return None
 
     def _is_class(self, name: str) -> bool:
-        if name.startswith(ESCAPE) or name in self.named:
+        if name in self.named:
             return True
         if self.options.text("classes") is not None or self._is_metadata(name):
             return False
         cells = self._cells(name)
-        right = sum(truth(cell) is not None for cell in cells)
-        return bool(cells) and 2 * right >= len(cells)
+        right = sum(count for cell, count in cells.items() if truth(cell) is not None)
+        return bool(cells) and 2 * right >= cells.total()
 
     def _is_metadata(self, name: str) -> bool:
         word = plain(name)
@@ -303,8 +310,12 @@ class _Finder:
             self.left.remove(name)
         return name
 
-    def _cells(self, name: str) -> list[Cell]:
-        return [cell for cell in self.sheet.column(name) if not is_null(cell)]
+    def _cells(self, name: str) -> Counter[Cell]:
+        """How often each cell that says something stands in a column."""
+        if name not in self._counts:
+            counts = Counter(self.sheet.column(name))
+            self._counts[name] = Counter({c: n for c, n in counts.items() if not is_null(c)})
+        return self._counts[name]
 
     def _only_truth(self, name: str) -> bool:
         cells = self._cells(name)
