@@ -24,6 +24,7 @@ NULLS = frozenset(
     (
         *("", "nan", "none", "null", "nil", "n/a", "na", "<na>", "#n/a", "-", "--", "nat", "[]"),
         *("()", "{}", "set()", "[nan]", "[none]", '[""]', "['']", "untagged", "unlabeled"),
+        *("''", '""'),
         *("unlabelled", "no label", "no labels", "no tag", "no tags"),
     )
 )
@@ -184,7 +185,7 @@ def find_dialect(cells: Iterable[Cell], where: str, asked: str | None = None) ->
     _refuse_vectors(cells, where)
     counts = Counter(cell for cell in cells if isinstance(cell, str))
     plain = [cell.strip() for cell in counts if listed(cell) is None]
-    lists = len(plain) < len(counts)
+    lists = len(plain) < len(counts) or any(isinstance(cell, tuple) for cell in cells)
     notes = tuple(f"{count} cells say {word!r}: no tag" for word, count in words.items())
     bracketed = (
         bool(plain)

@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +38,12 @@ class Listing:
     notes: tuple[str, ...]
 
 
-def list_images(folder: Path) -> Listing:
+def list_images(folder: Path, *, beside: Collection[str] = ()) -> Listing:
     """List a folder and the folders below it; linked folders are followed, hidden ones are not.
 
     Args:
         folder: Searched to the bottom.
+        beside: Endings of files that belong there and need not be told.
     """
     images: list[Path] = []
     skipped: Counter[str] = Counter()
@@ -66,7 +67,7 @@ def list_images(folder: Path) -> Listing:
                 hidden["hidden files"] += suffix in SUFFIXES
             elif suffix in SUFFIXES:
                 images.append(Path(here, name))
-            else:
+            elif suffix not in beside:
                 skipped[suffix or "no ending"] += 1
     return Listing(tuple(sorted(images)), _notes(skipped, hidden))
 

@@ -89,7 +89,7 @@ def _tables(root: Path) -> dict[str, Path]:
 
 def _with_table(root: Path, tables: dict[str, Path], options: Options, location: str) -> Manifest:
     found = read_files(tables, options, location, base=root)
-    listing = list_images(root)
+    listing = list_images(root, beside=[Path(name).suffix for name in TABLES])
     named = {record.path for record in found.records}
     others = [path for path in listing.images if str(path) not in named]
     notes = [*found.notes, *listing.notes]

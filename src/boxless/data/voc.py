@@ -144,7 +144,7 @@ def _read_loose(root: Path) -> Manifest:
     annotated = _by_id(root, root.rglob("*.xml")) if root.is_dir() else {}
     if not annotated or any(root.glob("*/ImageSets/Main")):
         _check_root(root)
-    listing = list_images(root)
+    listing = list_images(root, beside=(".xml", ".txt"))
     beside = {path.with_suffix(""): path for path in listing.images}
     by_stem: dict[str, list[Path]] = {}
     for path in listing.images:

@@ -21,6 +21,7 @@ from boxless.types import PRESENT
 
 OPTIONS = COMMON
 _PARTS = ("train", "val", "valid", "test")
+_BESIDE = (".txt", ".yaml", ".names", ".data", ".cache")
 _CLASS_FILES = ("classes.txt", "obj.names", "data/obj.names")
 
 
@@ -51,7 +52,7 @@ def read(location: str) -> Manifest:
         parts = {part: _part_images(root, settings, part, notes) for part in _PARTS}
     else:
         classes = _listed_names(root)
-        listing = list_images(root)
+        listing = list_images(root, beside=_BESIDE)
         parts = {"": list(listing.images)}
         notes += listing.notes
     images = [_image(file, root, part, classes) for part, files in parts.items() for file in files]
@@ -99,7 +100,7 @@ def _part_images(
             if part != "test":
                 notes.append(f"{part}: there is no {text}")
         elif place.is_dir():
-            listing = list_images(place)
+            listing = list_images(place, beside=_BESIDE)
             found += listing.images
             notes += listing.notes
         else:
