@@ -132,6 +132,15 @@ def test_two_editions_need_a_year(tree):
     assert len(coco.read(f"{tree.root},year=2014")) == 4
 
 
+def test_test_images_are_drawn_where_there_are_none(tmp_path):
+    tree = CocoTree(tmp_path / "coco")
+    ids = range(1, 41)
+    tree.write("train", ids, [thing(n, 3, [0, 0, 2, 2]) for n in ids])
+    found = coco.read(f"{tree.root},test=25%")
+    assert set(found.split_names) == {"train", "test"}
+    assert "25 % of the training images are the test part, by a hash of the path" in found.notes
+
+
 def test_images_below_a_folder_of_their_own_and_annotations_beside(tree):
     (tree.root / "images").mkdir()
     for name in ("train2014", "val2014"):

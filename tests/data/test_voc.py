@@ -111,6 +111,13 @@ def test_which_lists_make_which_splits(voc_tree, there, splits):
     assert bool(found.notes) == ("test" not in there)
 
 
+def test_the_test_part_may_be_drawn_or_named(voc_tree):
+    voc_tree.split("trainval", "1", "2", "3", "4")
+    (voc_tree.main / "test.txt").unlink()
+    assert set(voc.read(f"{voc_tree.root},test=50%").split_names) == {"train", "test"}
+    assert any("test=20% draws some" in note for note in read(voc_tree).notes)
+
+
 def test_twenty_classes_without_a_class_list(voc_tree):
     (voc_tree.root / "classes.txt").unlink()
     assert read(voc_tree).classes == voc.CLASSES

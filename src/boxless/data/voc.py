@@ -291,7 +291,8 @@ def _split_lists(folder: Path, *, joined: bool) -> tuple[dict[str, str], list[st
     if joined:
         return chosen, [*notes, "no test.txt: all its images train"]
     only = "split is" if len(chosen) == 1 else "splits are"
-    return chosen, [*notes, f"no test.txt: the {only} {' and '.join(chosen)}"]
+    draws = "" if "val" in chosen else " (test=20% draws some)"
+    return chosen, [*notes, f"no test.txt: the {only} {' and '.join(chosen)}{draws}"]
 
 
 def _read_split_list(path: Path, images: Mapping[str, Path]) -> list[_Line]:
