@@ -10,7 +10,7 @@ from typing import Any
 
 from boxless.data.find_images import list_images
 from boxless.data.image_places import ImagePlaces
-from boxless.data.label_studio import read_json
+from boxless.data.label_studio import list_of, read_json
 from boxless.data.manifest import Manifest
 from boxless.data.options import split_options
 from boxless.data.settle import OPTIONS as COMMON
@@ -51,7 +51,7 @@ def read(location: str) -> Manifest:
         images = list(_samples(content["samples"], field, file, places))
         classes: list[str] = []
     elif isinstance(content, dict) and isinstance(content.get("labels"), dict):
-        classes = [str(name) for name in content.get("classes") or ()]
+        classes = [str(name) for name in list_of(content.get("classes"), "classes", str(file))]
         images = list(_labelled(content["labels"], classes, file, places))
     else:
         raise DataError(f"{file}: expected 'labels' or 'samples' as FiftyOne writes, found neither")
@@ -82,7 +82,9 @@ def _samples(
         name = sample.get("filepath") if isinstance(sample, dict) else None
         if not isinstance(name, str):
             raise DataError(f"{source}: expected a filepath, found none")
-        split = next((tag for tag in sample.get("tags") or () if split_name(str(tag))), "")
+        split = next(
+            (tag for tag in list_of(sample.get("tags"), "tags", source) if split_name(str(tag))), ""
+        )
         found = _labels_in(sample.get(field), (), source)
         yield _image(name, places.locate(name, source), split, found, source)
 
@@ -92,7 +94,7 @@ def _image(name: str, path: str, split: str, found: Labels, source: str) -> Tagg
     boxes = [
         (tag, (box[0], box[1], box[0] + box[2], box[1] + box[3]))
         for tag, box in found
-        if isinstance(box, list) and len(box) == 4
+        if isinstance(box, list) and len(box) == 4 and all(isinstance(x, int | float) for x in box)
     ]
     return TaggedImage(name, path, split, tags, source, in_pixels(path, boxes))
 

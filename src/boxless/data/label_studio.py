@@ -57,7 +57,7 @@ def read(location: str) -> Manifest:
     images, bare, unsure = [], 0, 0
     for number, task in enumerate(tasks, start=1):
         source = f"{file}: task {task.get('id', number)}"
-        told = list(_annotations(task))
+        told = list(_annotations(task, source))
         if not told:
             bare += 1
             continue
@@ -92,12 +92,25 @@ def read_json(file: Path) -> Any:
         raise DataError(f"{file}: broken JSON ({' '.join(str(error).split())})") from error
 
 
-def _annotations(task: Mapping[str, Any]) -> Iterator[list[tuple[str, Box | None]]]:
+def list_of(value: Any, what: str, source: str) -> list[Any]:
+    """A list in a JSON file; nothing counts as an empty one.
+
+    Raises:
+        DataError: It is something else.
+    """
+    if value is not None and not isinstance(value, list):
+        raise DataError(f"{source}: expected {what} as a list, found {str(value)[:60]!r}")
+    return value or []
+
+
+def _annotations(task: Mapping[str, Any], source: str) -> Iterator[list[tuple[str, Box | None]]]:
     """Names and boxes that each annotator gave."""
     if "annotations" in task or "completions" in task:
-        for told in task.get("annotations") or task.get("completions") or ():
+        given = task.get("annotations") or task.get("completions")
+        for told in list_of(given, "annotations", source):
             if isinstance(told, dict) and not told.get("was_cancelled"):
-                yield [shape for item in told.get("result") or () for shape in _shapes(item)]
+                results = list_of(told.get("result"), "result", source)
+                yield [shape for item in results for shape in _shapes(item)]
         return
     given = [
         value
