@@ -1,6 +1,6 @@
 """boxless: image classifiers that learned where to look, from tags alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
