@@ -1,6 +1,6 @@
 """boxless: image classifiers that learned where to look, from tags alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ def train(
     seeds: int | None = None,
     tags: int | None = None,
     methods: Sequence[str] | None = None,
-    teacher: object | None = None,
+    teacher: "nn.Module | Mapping[str, Any] | None" = None,
     **overrides: Any,
 ) -> "Run":
     """From tags to a distilled, evaluated, exported classifier; what ``boxless train`` does.
@@ -55,9 +55,9 @@ def train(
         seeds: Students per variant.
         tags: How many training images keep their tags; the others count as untagged.
         methods: Further ways to distill, compared with the recipe's own, such as ``["hinton"]``.
-        teacher: A network of your own, an `nn.Module` that turns RGB pixels (N, 3, S, S) in 0-255
-            into logits (N, K), S being ``teacher.input_size``; it is asked once about every image,
-            and tells nothing of regions (docs/your-own-teacher.md). None: the recipe's.
+        teacher: A network of your own that turns RGB pixels (N, 3, S, S) in 0-255 into logits
+            (N, K), S being ``teacher.input_size``; it is asked once about every image, and tells
+            nothing of regions (docs/your-own-teacher.md). Or settings of the recipe's teacher.
         **overrides: Any setting of the recipe, nested or dotted: ``student={"input_size": 96}``,
             ``**{"stage2.optim.epochs": 4}``.
 

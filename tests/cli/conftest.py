@@ -1,5 +1,6 @@
 """A finished run, and processes that are cheap to start."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,12 @@ def finished_run(tmp_path_factory):
     assert done.code == 0, done.err
     (out.parent / "first.out").write_text(done.out)
     return out
+
+
+@pytest.fixture(scope="session")
+def shipped(finished_run):
+    """Key of the student that the finished run ships; its only seed is 0."""
+    return json.loads((finished_run / "results.json").read_text("utf-8"))["shipped"]["variant"]
 
 
 @pytest.fixture

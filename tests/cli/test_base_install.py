@@ -88,14 +88,16 @@ def wanted(finished_run, images):
     """What PyTorch says, (24, K)."""
     import torch
 
-    from boxless.runs.export import best_seed, best_student
+    from boxless.runs.choice import choose, chosen_variant
+    from boxless.runs.export import best_student
     from boxless.runs.finished import open_run
     from boxless.runs.onnx_graph import ExportedStudent
     from boxless.runs.student_facts import student_metadata
 
     run = open_run(finished_run)
-    model = best_student(run, best_seed(run))
-    about = student_metadata(run, model, best_seed(run))
+    variant = chosen_variant(run, choose(run))
+    model = best_student(run, variant)
+    about = student_metadata(run, model, variant)
     pixels = np.stack([resize_square(load_image(path), about.input_size) for path in images])
     inputs = model.backbone.normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2).float())
     with torch.no_grad():

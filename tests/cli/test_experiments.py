@@ -14,7 +14,7 @@ from boxless.report.results import read_results
 
 
 def words(table, out, *more):
-    base = ("experiments", "run", table, "--data", SPEC, "--recipe", str(TINY), "--out", str(out))
+    base = ("experiments", "run", table, SPEC, "--recipe", str(TINY), "--out", str(out))
     return (*base, *map(str, more))
 
 

@@ -18,8 +18,9 @@ def scenes():
 
 
 @pytest.fixture(scope="module")
-def wanted(finished_run):
-    return load_file(finished_run / "evaluate" / "predictions.safetensors")["regions.0.test"]
+def wanted(finished_run, shipped):
+    found = load_file(finished_run / "evaluate" / "predictions.safetensors")
+    return found[f"{shipped}.0.test"]
 
 
 def probabilities(path, scenes):
@@ -47,14 +48,34 @@ def test_the_run_folder_has_the_same_file(finished_run, scenes, wanted, preloade
         np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
-def test_what_the_file_knows(finished_run):
+def test_another_variant_on_demand(finished_run, preloaded, app, tmp_path):
+    """What is asked for is exported, and the choice is told in either case."""
+    told = {}
+    for words in ((), ("--variant", "plain"), ("--variant", "regions")):
+        out = tmp_path / "student.onnx"
+        done = preloaded("export", finished_run, "--out", out, *words)
+        assert done.code == 0, done.err
+        assert "held-out images against" in done.out
+        told[words[-1] if words else ""] = package.load(out).metadata
+        assert ("as asked for" in done.out) is bool(words)
+    assert {key: told[key].provenance.variant for key in ("plain", "regions")} == {
+        "plain": "plain",
+        "regions": "regions",
+    }
+    best = max(("plain", "regions"), key=lambda key: told[key].metrics.held_out_map)
+    assert told[""].metrics.held_out_map == told[best].metrics.held_out_map
+    wrong = app("export", finished_run, "--out", tmp_path / "x.onnx", "--variant", "plain@192")
+    wrong.refused("unknown variant 'plain@192'", "Did you mean 'plain'")
+
+
+def test_what_the_file_knows(finished_run, shipped):
     metadata = package.load(finished_run).metadata
     source = metadata.provenance
     assert (source.backbone, source.weights, source.recipe) == ("test_resnet", "random", "tiny")
     assert (source.data, source.training_images, source.seed) == ("scenes", 64, 0)
     results = json.loads((finished_run / "results.json").read_text())
     for arm, value in (
-        ("regions", metadata.metrics.test_map),
+        (shipped, metadata.metrics.test_map),
         ("plain", metadata.metrics.baseline_test_map),
     ):
         assert value == pytest.approx(results["variants"][arm]["seeds"][0]["metrics"]["map"])
@@ -112,14 +133,18 @@ def test_hub_folder(finished_run, preloaded, scenes, wanted, tmp_path):
     assert package.load(hub / "student.onnx").metadata == package.load(finished_run).metadata
 
 
-def test_model_card(finished_run, preloaded, tmp_path):
+@pytest.mark.parametrize("variant", ["plain", "regions"])
+def test_model_card(finished_run, preloaded, tmp_path, variant):
     hub = tmp_path / "hub"
-    assert preloaded("export", finished_run, "--hub", hub).code == 0
+    assert preloaded("export", finished_run, "--hub", hub, "--variant", variant).code == 0
     card = (hub / "README.md").read_text("utf-8")
     head, _, body = card.removeprefix("---\n").partition("---\n")
     assert "library_name: timm" in head
     arms = json.loads((finished_run / "results.json").read_text())["variants"]
-    for label, arm in (("plain student", "plain"), ("this student", "regions")):
+    own = {"plain": "the distilled student", "regions": "plain student"}[variant]
+    assert ("taught it and was thrown away" in body) is (variant == "regions")
+    other = {"plain": "regions", "regions": "plain"}[variant]
+    for label, arm in ((own, other), ("this student", variant)):
         row = next(line for line in body.splitlines() if label in line)
         assert f"| {100 * arms[arm]['seeds'][0]['metrics']['map']:.1f} |" in row
     for part in ("## Use", "## Limits", "## Licence", "local-dir", "`scenes:`", "random"):

@@ -1,5 +1,6 @@
 """A whole run through the real command, and what a second command does with it."""
 
+import html
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ from safetensors.numpy import load_file
 from boxless.data.images import load_image
 from boxless.data.sources import load_manifest
 from boxless.metrics.calibration import load_calibration
+from boxless.report import wording
 from boxless.report.results import read_results
 
 STEPS = (
@@ -81,6 +83,12 @@ def test_the_printed_summary_names_the_files(finished_run):
 def test_export_parity_is_recorded(finished_run):
     facts = record(finished_run, "export")["facts"]
     assert facts["images_compared"] == 16
+    results = read_results(finished_run / "results.json")
+    assert results.shipped.model_dump() == facts["shipped"]
+    printed = (finished_run.parent / "first.out").read_text()
+    page = (finished_run / "report.html").read_text("utf-8")
+    for text in (printed, html.unescape(page)):
+        assert wording.shipped(results.shipped) in text
     assert 0 <= facts["largest_difference"] < 1e-4
     assert facts["bytes"] == (finished_run / "export" / "student.onnx").stat().st_size
 
@@ -95,7 +103,7 @@ def no_torch(tmp_path_factory):
     return folder
 
 
-def test_predict_needs_no_torch(finished_run, no_torch, tmp_path):
+def test_predict_needs_no_torch(finished_run, shipped, no_torch, tmp_path):
     from command_line import SOURCE
     from PIL import Image
 
@@ -108,8 +116,9 @@ def test_predict_needs_no_torch(finished_run, no_torch, tmp_path):
     assert done.code == 0, done.err
     row = json.loads(done.out)
     results = read_results(finished_run / "results.json")
-    wanted = load_file(finished_run / "evaluate" / "predictions.safetensors")["regions.0.test"]
-    wanted = load_calibration(finished_run / "calibrate", "regions", 0).apply(wanted)
+    found = load_file(finished_run / "evaluate" / "predictions.safetensors")
+    fitted = load_calibration(finished_run / "calibrate", shipped, 0)
+    wanted = fitted.apply(found[f"{shipped}.0.test"])
     told = {entry["name"]: entry["probability"] for entry in row["labels"]}
     assert [told[c] for c in results.data.classes] == pytest.approx(list(wanted[3]), abs=1e-4)
 

@@ -4,7 +4,7 @@ import pytest
 from boxless.errors import ConfigError, DataError, NumericsError, ShapeError
 from boxless.metrics import bootstrap
 from boxless.metrics.average_precision import average_precision
-from boxless.metrics.bootstrap import image_counts, paired_bootstrap, seed_counts
+from boxless.metrics.bootstrap import image_counts, paired_bootstrap, resampled_map, seed_counts
 
 
 def case(seeds: int = 2, images: int = 70, classes: int = 4):
@@ -147,3 +147,17 @@ class TestErrors:
     def test_choices(self, choice):
         with pytest.raises(ConfigError):
             paired_bootstrap(np.zeros((2, 2)), np.zeros((2, 2)), self.labels, **choice)
+
+
+def test_resampled_values_of_two_models_are_paired():
+    """Their difference is what the paired bootstrap looks at, over the same images."""
+    generator = np.random.default_rng(3)
+    labels = generator.integers(0, 2, (40, 3))
+    first, second = generator.random((2, 2, 40, 3))
+    a, b = (resampled_map(scores, labels, draws=200) for scores in (first, second))
+    assert a.shape == (201, 2)
+    found = paired_bootstrap(first, second, labels, draws=200, resample_seeds=False)
+    assert found.mean == pytest.approx((a - b)[0].mean())
+    ends = np.quantile((a - b)[1:].mean(axis=1), [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx(tuple(ends))
+    assert np.array_equal(resampled_map(first[0], labels, draws=200)[:, 0], a[:, 0])

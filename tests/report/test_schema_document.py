@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from boxless.report import calibration, localization, part, results, variants
+from boxless.report import calibration, localization, part, results, shipped, variants
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "results-schema.md").read_text("utf-8")
 MODELS = [
-    results.Results, results.Data, results.Gain, part.Interval, results.Step, results.Profile,
-    results.Recall, results.RecallRow, variants.VariantResult, variants.SeedResult,
-    variants.Metrics, variants.F1Table,
+    results.Results, results.Data, results.Gain, shipped.Shipped, part.Interval,
+    results.Step, results.Profile, results.Recall, results.RecallRow,
+    variants.VariantResult, variants.SeedResult,    variants.Metrics, variants.F1Table,
     variants.F1, variants.Localization, variants.Spread, calibration.SeedCalibration,
     calibration.CalibrationFigures, calibration.BeforeAfter, calibration.CurvePair,
     calibration.Curve, localization.SeedMapLocalization, localization.MapLocalization,

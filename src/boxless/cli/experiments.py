@@ -1,5 +1,6 @@
-"""``boxless experiments``: the paper's tables, one command a table."""
+"""``boxless experiments``: the paper's tables and the learning curve, one command each."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +12,11 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from boxless.experiments.planning import RunPlan
+    from boxless.experiments.learning_curve import Grid
+    from boxless.experiments.planning import Request, RunPlan
     from boxless.experiments.tables import PaperTable
 
-app = App(name="experiments", help="The paper's tables and figure 4, one command a table.")
+app = App(name="experiments", help="The paper's tables, figure 4 and the learning curve of tags.")
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 Reuse = Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=False)]
@@ -22,7 +24,8 @@ Reuse = Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=Fal
 
 @app.command(name="list")
 def list_tables() -> None:
-    """List the paper's tables and figures."""
+    """List the paper's tables and figures, and the learning curve."""
+    from boxless.experiments.learning_curve import NAME
     from boxless.experiments.tables import load_table, table_names
 
     table = Table("experiment", "what it shows", "paper's data", "rows", "runs")
@@ -31,6 +34,7 @@ def list_tables() -> None:
         rows = f"{len(found.own_rows)} of {len(found.rows)}"
         sets = ", ".join(found.data_sets)
         table.add_row(name, found.title, sets, rows, str(len(found.run_names)))
+    table.add_row(NAME, "How many tags distilling saves: mAP against their number", "", "", "many")
     console = Console()
     console.print(table)
     console.print("rows: how many are trained; the others are numbers of other authors")
@@ -63,77 +67,125 @@ def show(table: str) -> None:
 
 @app.command
 def run(
-    table: str,
-    *overrides: Overrides,
+    experiment: str,
     data: str,
+    *overrides: Overrides,
     out: Path,
     recipe: str = "voc-lite0",
     seeds: int | None = None,
+    untagged: str | None = None,
+    tags: int | None = None,
+    counts: str = "100,200,400,800",
+    draws: int = 3,
+    oracle: bool = True,
     reuse: Reuse = None,
     dry_run: bool = False,
 ) -> None:
-    """Run what a table lacks and print ours beside the paper's.
+    """Run what a table or the learning curve lacks and print it.
 
     Rows that differ in their method alone are variants of one run; other rows have a run of their
     own, and take steps with equal settings from each other. Stop it at any time; the same command
     resumes. Tables with one --out share runs.
 
     Examples:
-        boxless experiments run table4 --data voc:VOCdevkit/VOC2007 --seeds 3 --out runs/paper
+        boxless experiments run table4 voc:VOCdevkit/VOC2007 --seeds 3 --out runs/paper
 
-        boxless experiments run table5 --data coco:COCO --recipe coco-vgg16 --out runs/paper
+        boxless experiments run table5 coco:COCO --recipe coco-vgg16 --out runs/paper
         --faster_rcnn.proposals.detector_weights detector.pth
 
+        boxless experiments run tags voc:VOC2007 --untagged photos/ --seeds 3 --out runs/tags
+
     Args:
-        table: One that `boxless experiments list` shows.
-        overrides: Dotted settings for all runs; for one run alone with its name in front.
+        experiment: One that `boxless experiments list` shows.
         data: The data set, as for `boxless train`.
+        overrides: Dotted settings for all runs; for one run alone with its name in front.
         out: Folder for the tables; runs lie below it.
         recipe: A built-in recipe or a TOML file.
         seeds: Students per row.
+        untagged: Further training images without tags: a folder, a pattern or a data set.
+        tags: Training images that keep their tags (not for the experiment tags, see counts).
+        counts: The learning curve's numbers of tagged images, rising; all: all of them.
+        draws: The learning curve's draws of those images.
+        oracle: Whether the learning curve shows the oracle, which needs the untagged images' true
+            tags: name a data set in --untagged, or none.
         reuse: Another run folder whose finished steps may be taken (may be given several times).
         dry_run: Print rows, runs, the steps still to do and their estimated time, and stop.
     """
     from boxless.cli.overrides import parse_overrides
-    from boxless.errors import ConfigError
+    from boxless.experiments.learning_curve import NAME
     from boxless.experiments.planning import Request, make_runs, plan_runs
     from boxless.experiments.tables import load_table
     from boxless.runs.start import require_training
 
-    found = load_table(table)
     settings = parse_overrides(overrides)
-    if seeds is not None:
-        settings["run.seeds"] = str(seeds)
-    for folder in (out, *(reuse or ())):
-        if folder.exists() and not folder.is_dir():
-            raise ConfigError(f"{folder} is a file", hint="name a folder")
-    for folder in reuse or ():
-        if not folder.is_dir():
-            raise ConfigError(f"--reuse {folder}: no such folder", hint="name a run folder")
+    given = {"run.seeds": seeds, "data.untagged": untagged, "data.tags": tags}
+    settings |= {key: json.dumps(value) for key, value in given.items() if value is not None}
+    _require_folders(out, reuse or ())
     request = Request(data, recipe, settings, out, tuple(reuse or ()))
+    grid = _grid(request, counts, draws, oracle=oracle) if experiment == NAME else None
+    found = grid.table() if grid else load_table(experiment)
     runs = make_runs(found, request)
     if dry_run:
-        folders = {name: made.folder.name for name, made in runs.items()}
-        _print_plan(found, folders, plan_runs(runs, request.reuse))
+        if not grid:
+            _print_rows(found, {name: made.folder.name for name, made in runs.items()})
+        _print_plan(plan_runs(runs, request.reuse))
         return
     require_training()
-    from boxless.experiments.runner import finish_runs, write_table
+    from boxless.experiments.runner import finish_runs, write_curve, write_table
 
     finish_runs(runs, request)
-    _show(out, table, write_table(found, runs, out))
+    if grid:
+        _show_curve(write_curve(grid, runs, out))
+    else:
+        _show(out, experiment, write_table(found, runs, out))
 
 
-def _print_plan(table: "PaperTable", folders: dict[str, str], plans: "Sequence[RunPlan]") -> None:
-    from boxless.report.wording import duration
+def _require_folders(out: Path, reuse: "Sequence[Path]") -> None:
+    from boxless.errors import ConfigError
 
-    console = Console()
+    for folder in (out, *reuse):
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"{folder} is a file", hint="name a folder")
+    for folder in reuse:
+        if not folder.is_dir():
+            raise ConfigError(f"--reuse {folder}: no such folder", hint="name a run folder")
+
+
+def _grid(request: "Request", counts: str, draws: int, *, oracle: bool) -> "Grid":
+    """The runs of the learning curve."""
+    from boxless.errors import ConfigError
+    from boxless.experiments.learning_curve import Grid, parse_counts
+    from boxless.recipe.recipe_files import load_recipe
+
+    given = request.overrides
+    if draws < 1:
+        raise ConfigError(f"expected --draws of at least 1, found {draws}")
+    if "data.tags" in given:
+        raise ConfigError(
+            f"the learning curve tries several numbers of tags, found --tags {given['data.tags']}",
+            hint="name them with --counts 100,200,400",
+        )
+    own: dict[str, str] = {
+        name: given[name] for name in ("method", "data.untagged") if name in given
+    }
+    found = load_recipe(request.recipe, own)
+    return Grid(parse_counts(counts), draws, found.method, oracle, bool(found.data.untagged))
+
+
+def _print_rows(table: "PaperTable", folders: dict[str, str]) -> None:
     rows = Table("row", "method", "run", title=f"{table.name}: {table.title}")
     for row in table.rows:
         if row.method is None:
             rows.add_row(escape(row.name), "(paper only)", "")
         else:
             rows.add_row(escape(row.name), row.method, folders[row.run])
-    console.print(rows)
+    Console().print(rows)
+
+
+def _print_plan(plans: "Sequence[RunPlan]") -> None:
+    from boxless.report.wording import duration
+
+    console = Console()
     for plan in plans:
         console.print(
             f"run {plan.run.folder}: {len(plan.done)} steps done, {len(plan.shared)} taken from"
@@ -162,6 +214,20 @@ def _time_to_do(plans: "Sequence[RunPlan]") -> str:
         return "time to do: unknown, for no step like these has been finished here"
     rest = f", and {unknown} of {steps} steps of unknown time" if unknown else ""
     return f"time to do: about {duration(total)}{rest}, by the pace of the steps done before"
+
+
+def _show_curve(files: "Sequence[Path]") -> None:
+    from boxless.experiments.curve_view import notes, savings, terminal_table
+    from boxless.experiments.learning_curve import Curve
+
+    texts = {file.suffix: file for file in files}
+    curve = Curve.model_validate_json(texts[".json"].read_text("utf-8"))
+    console = Console()
+    console.print(terminal_table(curve))
+    for line in (*savings(curve), notes(curve)):
+        console.print(line, markup=False, highlight=False)
+    for file in files:
+        console.print(str(file), soft_wrap=True, markup=False)
 
 
 def _show(out: Path, table: str, files: "Sequence[Path]") -> None:

@@ -245,6 +245,7 @@ def _show(out: Path) -> None:
     from boxless.files.launched import launched
     from boxless.report.results import read_results
     from boxless.report.tables import methods_table, results_table
+    from boxless.report.wording import cautions, headroom, shipped
 
     if launched().rank:
         return
@@ -254,8 +255,8 @@ def _show(out: Path) -> None:
     compared = methods_table(results)
     if compared is not None:
         console.print(compared)
-    if results.oracle_share is not None:
-        console.print(f"share of the oracle's gain: {100 * results.oracle_share:.0f} %")
+    for line in (headroom(results), shipped(results.shipped), *cautions(results.shipped)):
+        console.print(line, highlight=False, markup=False, end="\n" if line else "")
     console.print(f"report:  {out / 'report.html'}", soft_wrap=True)
     console.print(f"results: {out / 'results.json'}", soft_wrap=True)
     console.print(f"student: {out / 'export' / 'student.onnx'}", soft_wrap=True)

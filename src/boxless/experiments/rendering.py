@@ -19,6 +19,7 @@ _LATEX: Final = {
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", wording.NOTHING: "--", "\N{MINUS SIGN}": "$-$",
 }  # fmt: skip
+_GAIN: Final = ("gain in\npoints", "95 % interval")
 _ORDER_COLUMNS: Final = ("in the paper", "on", "paper", "ours", "interval", "here")
 
 
@@ -109,13 +110,14 @@ def notes(outcome: Outcome) -> str:
 def markdown(outcome: Outcome) -> str:
     """The table, its notes and the orderings."""
     lines = [f"# {outcome.table}: {outcome.title}", ""]
-    lines += _markdown_table(columns(outcome), cells(outcome))
+    lines += markdown_table(columns(outcome), cells(outcome))
     lines += ["", notes(outcome), "", "## The paper's orderings", "", verdicts(outcome), ""]
-    lines += _markdown_table(_ORDER_COLUMNS, [_order_cells(order) for order in outcome.orders])
+    lines += markdown_table(_ORDER_COLUMNS, [_order_cells(order) for order in outcome.orders])
     return "\n".join(lines) + "\n"
 
 
-def _markdown_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table: texts to the left, all other columns to the right."""
     rule = ["---"] + ["---:"] * (len(heading) - 1)
     quoted = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     return ["| " + " | ".join(line) + " |" for line in (heading, rule, *quoted)]
@@ -136,7 +138,7 @@ def sizes_markdown(gains: Sequence[SizeGain]) -> str:
         )
         for size in gains
     ]
-    lines = ["", "## Gain by object size", "", *_markdown_table(heading, rows), ""]
+    lines = ["", "## Gain by object size", "", *markdown_table(heading, rows), ""]
     return "\n".join([*lines, "True boxes serve this measurement alone."]) + "\n"
 
 
@@ -182,21 +184,34 @@ def comma_separated(outcome: Outcome) -> str:
 
 
 def terminal_table(outcome: Outcome) -> Table:
-    """The table to print with rich."""
-    title = f"{outcome.table}: {outcome.title}"
-    return _rich(title, columns(outcome), cells(outcome))
+    """The table to print with rich: mAP alone, so that it fits 80 columns."""
+    heading = ["row", *(f"paper\n{data}" for data in data_sets(outcome)), "ours", *_GAIN]
+    width = len(heading) - len(_GAIN)
+    rows = [[*row[:width], *row[-len(_GAIN) :]] for row in cells(outcome)]
+    return rich_table(f"{outcome.table}: {outcome.title}, mAP in %", heading, rows)
 
 
 def terminal_orders(outcome: Outcome) -> Table:
     """The orderings to print with rich."""
     rows = [_order_cells(order) for order in outcome.orders]
-    return _rich(verdicts(outcome), _ORDER_COLUMNS, rows)
+    return rich_table(verdicts(outcome), _ORDER_COLUMNS, rows)
 
 
-def _rich(title: str, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+def rich_table(title: str, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table to print: names on as many lines as they need, numbers on one."""
+    table = Table(
+        title=escape(title),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for place, name in enumerate(heading):
-        table.add_column(name, justify="right" if place else "left", overflow="fold")
+        if place:
+            table.add_column(name, justify="right", no_wrap=True)
+        else:
+            longest = max(len(word) for row in (heading, *rows) for word in row[0].split())
+            table.add_column(name, overflow="fold", min_width=longest)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     return table

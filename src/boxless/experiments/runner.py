@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from boxless.experiments.learning_curve import NAME as TAGS
+from boxless.experiments.learning_curve import Grid, make_curve
 from boxless.experiments.planning import Request, distinct
 from boxless.experiments.sharing import take_finished
 from boxless.experiments.tables import PaperTable
@@ -31,10 +33,12 @@ def finish_runs(runs: Mapping[str, Run], request: Request) -> None:
 
     Raises:
         ConfigError: A run's proposer lacks something; found before any work.
+        DataError: A run has too few images; likewise.
         RunError: A run folder was made with other settings.
     """
     todo = distinct(runs)
     for run in todo:
+        _ = run.train, run.test  # images enough for each, before hours of work on the first
         if not outlook(run)[0].done:
             config = run.recipe.proposals
             make_proposer(config.method, **proposer_settings(config))
@@ -90,9 +94,42 @@ def write_table(table: PaperTable, runs: Mapping[str, Run], out: Path) -> list[P
         f"{table.name}.tex": latex(outcome),
         f"{table.name}.json": outcome.model_dump_json(indent=2) + "\n",
     }
-    for name, text in texts.items():
-        write_atomically(out / name, text.encode())
-    return [out / name for name in texts]
+    return _write(out, {name: text.encode() for name, text in texts.items()})
+
+
+def write_curve(grid: Grid, runs: Mapping[str, Run], out: Path) -> list[Path]:
+    """Write a finished learning curve in all its forms.
+
+    Args:
+        grid: What was run.
+        runs: Its runs, all finished.
+        out: Folder of the tables.
+
+    Returns:
+        The files: HTML, Markdown, CSV, JSON, and the plot as SVG and PNG.
+    """
+    from boxless.experiments import curve_view  # noqa: PLC0415
+
+    curve = make_curve(grid, runs)
+    folders = {
+        f"runs/{run.folder.name}": read_results(run.folder / "results.json")
+        for run in distinct(runs)
+    }
+    texts = {
+        "html": curve_view.page(curve, folders),
+        "md": curve_view.markdown(curve),
+        "csv": curve_view.comma_separated(curve),
+        "svg": curve_view.standalone_plot(curve),
+        "json": curve.model_dump_json(indent=2) + "\n",
+    }
+    files = {f"{TAGS}.{kind}": text.encode() for kind, text in texts.items()}
+    return _write(out, {**files, f"{TAGS}.png": curve_view.picture(curve)})
+
+
+def _write(out: Path, files: Mapping[str, bytes]) -> list[Path]:
+    for name, content in files.items():
+        write_atomically(out / name, content)
+    return [out / name for name in files]
 
 
 def _figure(

@@ -9,6 +9,7 @@ Method: Efron, "Bootstrap methods: another look at the jackknife", Annals of Sta
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -95,21 +96,61 @@ def paired_bootstrap(
     """
     _check_choices(draws, level, method)
     first, second, tags = _check_arrays(scores_a, scores_b, labels)
-    S, M = first.shape[0], len(tags)
-    arms = [[_rank(scores, tags) for scores in arm] for arm in (first, second)]
-
-    def difference(counts: Counts) -> Float64Array:
-        means = [[_mean_ap(ranking, counts, method) for ranking in arm] for arm in arms]
-        return np.stack(means[0], axis=1) - np.stack(means[1], axis=1)
-
-    observed = float(difference(np.ones((1, M), np.int32)).mean())
-    blocks = _resamples(np.random.default_rng(seed), draws, M)
-    drawn = np.concatenate([difference(counts) for counts in blocks])  # (draws, S)
+    S = first.shape[0]
+    a, b = (_resampled(scores, tags, draws, seed, method) for scores in (first, second))
+    observed, drawn = float((a - b)[0].mean()), (a - b)[1:]
     weights = np.ones((draws, S))
     if resample_seeds if resample_seeds is not None else S > 1:
         # a generator of its own: the images drawn do not depend on this choice
         weights = seed_counts(np.random.default_rng([seed, 1]), draws, S).astype(np.float64)
     return _interval(observed, (drawn * weights).sum(axis=1) / S, level)
+
+
+def resampled_map(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    method: Method = "envelope",
+) -> Float64Array:
+    """MAP of each training run under resampling of the images, for intervals of other figures.
+
+    Calls with equal labels, `draws` and `seed` draw the same images, so their values are paired.
+
+    Args:
+        scores: (M, K) or (S, M, K) scores of S runs.
+        labels: (M, K) values of {1, 0, -1}.
+        draws: Number of resamplings.
+        seed: Seed of the random numbers.
+        method: Definition of average precision.
+
+    Returns:
+        (1 + draws, S) values: all images, then each draw; NaN where no class has a positive.
+
+    Raises:
+        ShapeError: If shapes do not fit.
+        NumericsError: If a score is NaN or infinite.
+        ConfigError: If `draws` or `method` make no sense.
+    """
+    _check_choices(draws, 0.95, method)
+    checked, _, tags = _check_arrays(scores, scores, labels)
+    return _resampled(checked, tags, draws, seed, method)
+
+
+def _resampled(
+    scores: NDArray[np.floating[Any]], tags: Int8Array, draws: int, seed: int, method: Method
+) -> Float64Array:
+    """See `resampled_map`; nothing is checked."""
+    rankings = [_rank(one, tags) for one in scores]
+    blocks = _resamples(np.random.default_rng(seed), draws, len(tags))
+    every = np.ones((1, len(tags)), np.int32)
+    return np.concatenate(
+        [
+            np.stack([_mean_ap(ranking, counts, method) for ranking in rankings], axis=1)
+            for counts in chain([every], blocks)
+        ]
+    )
 
 
 def _interval(observed: float, differences: Float64Array, level: float) -> Interval:

@@ -15,6 +15,7 @@ from boxless.files.atomic import write_atomically
 from boxless.methods.table import PLAIN
 from boxless.report.localization import MapLocalization
 from boxless.report.part import Count, Fraction, Interval, Part, Points, Seconds
+from boxless.report.shipped import Shipped
 from boxless.report.variants import VariantResult
 
 SCHEMA: Final = 2
@@ -141,6 +142,7 @@ class Results(Part):
         gains: The same for every further method.
         oracle_share: Part of the gain of the method ``oracle`` that the own method reaches, which
             may be below 0 or above 1; None without that method, or where it gains nothing.
+        shipped: Which student is in ``export/student.onnx``, and why.
         steps: Steps in the order they ran.
         environment: Versions and machine.
         recall: Recall of the proposals, or None where the data set has no boxes.
@@ -157,6 +159,7 @@ class Results(Part):
     gain: Gain | None = None
     gains: dict[str, Gain] = Field(default_factory=dict)
     oracle_share: float | None = None
+    shipped: Shipped | None = None
     steps: tuple[Step, ...] = ()
     environment: dict[str, Any] = Field(default_factory=dict)
     recall: Recall | None = None

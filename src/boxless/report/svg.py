@@ -83,9 +83,18 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def theme() -> Any:
-    """Context manager in which figures are drawn with the report's style."""
-    return rc_context(dict(_RC))
+def theme(*, light: bool = False) -> Any:
+    """Context manager in which figures are drawn with the report's style.
+
+    Args:
+        light: Draw in the light theme's own colours, for a picture that follows no page.
+    """
+    return rc_context({key: colour(value) for key, value in _RC.items()} if light else dict(_RC))
+
+
+def colour(marker: Any) -> Any:
+    """A marker's colour in the light theme; all else as it is."""
+    return THEME[marker][1] if isinstance(marker, str) and marker in THEME else marker
 
 
 def label(value: str, *, longest: int = 28) -> str:

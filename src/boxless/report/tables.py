@@ -20,11 +20,7 @@ METRIC_COLUMNS: Final = {
 }
 COLUMNS: Final = ("student or teacher", *METRIC_COLUMNS.values(), "input px", "parameters", "time")
 
-SHORT_NAMES: Final = {
-    TEACHER: "teacher",
-    PLAIN: "student\nwithout",
-    "gain": "gain in\npoints",
-}
+_GAIN: Final = "gain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,7 @@ class TableRow:
     """One line of the table.
 
     Attributes:
-        key: Key of the variant, or ``"gain"``.
+        key: Key of the variant, or ``gain``.
         cells: One text for each of `COLUMNS`.
     """
 
@@ -64,7 +60,7 @@ def table_rows(results: Results) -> list[TableRow]:
         for key, variant in results.variants.items()
     ]
     if results.gain is not None:
-        rows.append(TableRow("gain", _gain_cells(results)))
+        rows.append(TableRow(_GAIN, _gain_cells(results)))
     return rows
 
 
@@ -91,22 +87,22 @@ METHOD_COLUMNS: Final = ("method", "mAP", "gain in points", "interval", "seeds b
 
 
 def method_rows(results: Results) -> list[TableRow]:
-    """Every way to distil against the plain student, in the order of the variants.
+    """Every student against the plain one, in the order of the variants.
 
     Args:
         results: The run.
 
     Returns:
-        One row a method with one text for each of `METHOD_COLUMNS`, the plain student first; empty
-        where the run compares no method beside its own.
+        One row a student with one text for each of `METHOD_COLUMNS`, the plain one first; empty
+        where the run compares nothing beside its own method.
     """
-    if not results.gains:
+    if set(results.variants) <= {TEACHER, PLAIN, results.method}:
         return []
     rows = []
     for key, variant in results.variants.items():
         gain = results.gain_of(key)
         updates = f"{max(seed.updates for seed in variant.seeds):,}"
-        if gain is None and key != PLAIN:
+        if key == TEACHER:
             continue
         cells = (wording.NOTHING,) * 3
         if gain is not None:
@@ -128,7 +124,7 @@ def methods_table(results: Results) -> Table | None:
     if not rows:
         return None
     table = Table(
-        title="each method against the plain student",
+        title="each student against the plain one",
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
@@ -156,14 +152,21 @@ def table_notes(results: Results) -> str:
 
 
 def results_table(results: Results) -> Table:
-    """The table for the terminal: metrics down, variants across, so that it fits 80 columns.
+    """The table for the terminal: metrics down, students across, so that it fits 80 columns.
 
     Args:
         results: The run.
 
     Returns:
-        A table to print with rich.
+        A table to print with rich: teacher, plain student, the run's own method and the gain; all
+        else is in `methods_table`.
     """
+    headings = {
+        TEACHER: "teacher",
+        PLAIN: "student\nwithout\ndistillation",
+        results.method: "student\nwith\ndistillation",
+        _GAIN: "gain in points",
+    }
     table = Table(
         title=f"{escape(results.data.name)}, recipe {escape(results.recipe_name)}",
         title_justify="left",
@@ -172,16 +175,13 @@ def results_table(results: Results) -> Table:
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
-    rows = [row for row in table_rows(results) if row.key not in results.gains]
+    rows = [row for row in table_rows(results) if row.key in headings]
     table.add_column("", no_wrap=True)
     for row in rows:
-        style = "bold" if row.key in {"gain", results.method} else ""
-        own = "student\nwith" if row.key == results.method else row.key
-        heading = SHORT_NAMES.get(row.key, own)
-        table.add_column(escape(heading), justify="right", style=style, overflow="fold")
+        style = "bold" if row.key in {_GAIN, results.method} else ""
+        table.add_column(headings[row.key], justify="right", style=style, no_wrap=True)
     for index, name in enumerate(COLUMNS[1:], start=1):
-        cells = (row.cells[index].replace(" (", "\n(").replace(" to ", " to\n") for row in rows)
-        table.add_row(name, *(escape(cell) for cell in cells))
+        table.add_row(name, *(row.cells[index] for row in rows))
     return table
 
 
@@ -208,7 +208,7 @@ def _markdown(columns: tuple[str, ...], rows: list[TableRow], own: str) -> list[
         "| " + " | ".join(["---"] + ["---:"] * (len(columns) - 1)) + " |",
     ]
     for row in rows:
-        mark = "**" if row.key in {"gain", own} else ""
+        mark = "**" if row.key in {_GAIN, own} else ""
         cells = [cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row.cells]
         lines.append("| " + " | ".join(f"{mark}{c}{mark}" if c else "" for c in cells) + " |")
     return lines

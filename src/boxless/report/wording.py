@@ -1,8 +1,9 @@
 """Numbers and sentences of a report, written once for terminal, Markdown and HTML."""
 
-from boxless.methods.table import PLAIN
+from boxless.methods.table import ORACLE, PLAIN
 from boxless.report.part import Interval
 from boxless.report.results import TEACHER, Results
+from boxless.report.shipped import Shipped
 from boxless.report.variants import Spread
 
 NOTHING = "\N{EN DASH}"
@@ -141,6 +142,69 @@ def localization(results: Results) -> str:
         for name, gain in (("pointing game", found.gain_pointing), ("CorLoc", found.gain_corloc))
     ]
     return f"Distilled minus plain, paired by image and seed: {' and '.join(parts)}."
+
+
+def shipped(found: Shipped | None) -> str:
+    """Which student is shipped and why; empty where none was chosen.
+
+    Args:
+        found: The choice.
+
+    Returns:
+        Such as ``ships 'regions': 74.1 on 159 held-out images against 70.2 of plain``.
+    """
+    if found is None:
+        return ""
+    text = f"ships {found.variant!r}" + ", as asked for" * (found.why == "asked for")
+    if found.why == "nothing held out":
+        return f"{text}, the recipe's own method: there are no held-out images to choose by"
+    own, rival = found.held_out_map.get(found.variant), found.rival
+    if own is None or rival is None:
+        return text
+    theirs = percent(found.held_out_map[rival])
+    return f"{text}: {percent(own)} on {found.images:,} held-out images against {theirs} of {rival}"
+
+
+def cautions(found: Shipped | None) -> list[str]:
+    """What must not go unsaid of a choice: distilling did not help, or few images decided.
+
+    Args:
+        found: The choice.
+    """
+    if found is None or found.why != "chosen":
+        return []
+    said = []
+    if found.variant == PLAIN:
+        said.append("distilling did not help here: the student without distillation is shipped")
+    lead = found.margin
+    if lead is not None and lead.low <= 0 <= lead.high:
+        said.append(
+            f"{found.images:,} held-out images are too few to be sure of that choice: it leads by"
+            f" {points(lead.mean)} points of mAP ({interval(lead)})"
+        )
+    return said
+
+
+def headroom(results: Results) -> str:
+    """What true tags for the untagged images would gain, and the share of it that is reached.
+
+    Args:
+        results: The run.
+
+    Returns:
+        A sentence; empty where no oracle was trained.
+    """
+    oracle = results.gain_of(ORACLE)
+    if oracle is None or results.gain is None:
+        return ""
+    text = (
+        f"The oracle, trained with the true tags of the untagged images, gains"
+        f" {points(oracle.map.mean)} points ({interval(oracle.map)})"
+    )
+    if oracle.map.low <= 0:
+        return f"{text}: there is no clear headroom that distilling could reach."
+    share = results.gain.map.mean / oracle.map.mean
+    return f"{text}; distilling reaches {100 * share:.0f} % of that."
 
 
 def _seeds(per_seed: tuple[float, ...]) -> str:

@@ -216,8 +216,9 @@ class Run:
         record = read_record(self.folder / "export")
         if record is None or record.status != "done":
             raise RunError(f"{self.folder} has exported no student yet", hint="finish the run")
-        key, seed = record.facts["variant"], record.facts["seed"]
-        return next(one for one in by_key(self.recipe)[key] if one.seed == seed)
+        found = record.facts["shipped"]
+        students = by_key(self.recipe)[found["variant"]]
+        return next(one for one in students if one.seed == found["seed"])
 
     @property
     def student(self) -> Predictor:

@@ -18,8 +18,10 @@ from boxless.inference.preprocess import normalise
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.metrics.f1 import f1_report
+from boxless.report.shipped import Shipped
+from boxless.runs.choice import chosen_variant
 from boxless.runs.context import Run
-from boxless.runs.export import PARITY_LIMIT, best_student, best_variant, parity, require_parity
+from boxless.runs.export import PARITY_LIMIT, best_student, parity, require_parity
 from boxless.runs.onnx_graph import onnx_bytes, with_metadata
 from boxless.runs.quantization import INT8_PLANS, prepare_graph, to_float16, to_int8
 from boxless.runs.student_facts import student_metadata
@@ -61,14 +63,14 @@ class Delivery:
     """What was delivered.
 
     Attributes:
-        seed: Seed of the student.
+        shipped: The student, and why.
         float32: The exact file.
         small: The smaller one, if that was asked for.
         how: How it was made smaller.
         judged_by: Images that accuracy was judged by.
     """
 
-    seed: int
+    shipped: Shipped
     float32: Figures
     small: Figures | None = None
     how: str = ""
@@ -76,14 +78,19 @@ class Delivery:
 
 
 def deliver(
-    run: Run, out: AnyPath, *, key: str = "", precision: Precision = "float32", limit: float = 0.01
+    run: Run,
+    out: AnyPath,
+    shipped: Shipped,
+    *,
+    precision: Precision = "float32",
+    limit: float = 0.01,
 ) -> Delivery:
     """Write the student of a finished run as one file.
 
     Args:
         run: From `boxless.runs.finished.open_run`.
         out: The ONNX file.
-        key: Which student; see `best_variant`.
+        shipped: Which student, from `boxless.runs.choice.choose`.
         precision: Numbers that the graph computes with.
         limit: Most mAP, as a share, that a smaller file may lose on held-out images.
 
@@ -94,8 +101,8 @@ def deliver(
         RunError: The file differs from PyTorch, or a smaller file loses more than the limit;
             nothing is written then.
     """
-    variant = best_variant(run, key)
-    model, seed = best_student(run, variant), variant.seed
+    variant = chosen_variant(run, shipped)
+    model = best_student(run, variant)
     about = student_metadata(run, model, variant)
     with tempfile.TemporaryDirectory(prefix="boxless-") as name:
         exact = Path(name) / "float32.onnx"
@@ -106,7 +113,7 @@ def deliver(
             content = exact.read_bytes()
             write_atomically(out, content)
             (speed,) = _speeds(run, [exact])
-            return Delivery(seed, Figures(len(content), speed, difference))
+            return Delivery(shipped, Figures(len(content), speed, difference))
         judge = _Judge(run)
         before = judge.map(exact)
         small, after, how = _shrink(run, exact, about, judge, before - limit, precision)
@@ -119,7 +126,7 @@ def deliver(
         old = Figures(exact.stat().st_size, first, difference, before, tested[0])
         new = Figures(len(content), second, parity(run, model, small, variant), after, tested[1])
         write_atomically(out, content)
-        return Delivery(seed, old, new, how, judge.name)
+        return Delivery(shipped, old, new, how, judge.name)
 
 
 def _shrink(

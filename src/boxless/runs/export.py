@@ -8,16 +8,16 @@ import numpy as np
 import torch
 
 from boxless.data.manifest import Manifest
-from boxless.errors import ConfigError, RunError, unknown_name
+from boxless.errors import RunError
 from boxless.files.atomic import write_atomically
 from boxless.inference.predictor import Predictor
 from boxless.models.classifier import Classifier
 from boxless.runs import build
+from boxless.runs.choice import choose, chosen_variant
 from boxless.runs.context import Run
-from boxless.runs.evaluation import load_summaries
 from boxless.runs.onnx_graph import ExportedStudent, onnx_bytes
 from boxless.runs.student_facts import student_metadata
-from boxless.runs.variant import Variant, by_key
+from boxless.runs.variant import Variant
 from boxless.training.batches import whole_batches
 from boxless.types import Float32Array
 
@@ -28,41 +28,20 @@ ODD_BATCH = 7
 
 
 def export_student(run: Run, folder: Path) -> dict[str, Any]:
-    """Write ``student.onnx`` for the seed that is best on held-out images."""
-    variant = best_variant(run)
+    """Write ``student.onnx`` of the student that is best on held-out images; see `choose`."""
+    found = choose(run)
+    variant = chosen_variant(run, found)
     model = best_student(run, variant)
     about = student_metadata(run, model, variant)
     write_atomically(folder / NAME, onnx_bytes(model, about))
     difference = parity(run, model, folder / NAME, variant)
     require_parity(difference, PARITY_LIMIT)
     return {
-        "variant": variant.key(run.recipe),
-        "seed": variant.seed,
+        "shipped": found.model_dump(mode="json"),
         "bytes": (folder / NAME).stat().st_size,
         "largest_difference": difference,
         "images_compared": min(PARITY_IMAGES, len(run.test)),
     }
-
-
-def best_variant(run: Run, key: str = "") -> Variant:
-    """The student that is best on held-out images (never on test) among the seeds of a method.
-
-    Args:
-        run: The run, evaluated.
-        key: METHOD or METHOD@SIZE; empty = the run's own method.
-
-    Raises:
-        ConfigError: The run has no such student.
-    """
-    known = by_key(run.recipe)
-    key = key or run.recipe.method
-    if key not in known:
-        raise ConfigError(
-            unknown_name("variant", key, known), hint="the run's results.json lists them all"
-        )
-    entries = load_summaries(run.folder / "evaluate")["variants"][key]
-    seed = max(entries, key=lambda entry: entry["held_out_map"] or 0.0)["seed"]
-    return next(variant for variant in known[key] if variant.seed == seed)
 
 
 def best_student(run: Run, variant: Variant) -> Classifier:

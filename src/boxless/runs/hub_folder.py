@@ -6,8 +6,10 @@ from typing import Any
 from boxless.files.atomic import write_atomically
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.models.pretrained import CARD
+from boxless.report.shipped import Shipped
+from boxless.runs.choice import chosen_variant
 from boxless.runs.context import Run
-from boxless.runs.export import NAME, best_student, best_variant
+from boxless.runs.export import NAME, best_student
 from boxless.runs.model_card import model_card
 from boxless.runs.onnx_graph import onnx_bytes
 from boxless.runs.student_facts import student_metadata
@@ -15,13 +17,13 @@ from boxless.runs.student_facts import student_metadata
 ABOUT = ("thresholds", "temperatures", "provenance", "metrics", "version")
 
 
-def write_hub_folder(run: Run, folder: Path, key: str = "") -> bool:
+def write_hub_folder(run: Run, folder: Path, shipped: Shipped) -> bool:
     """Write ``model.safetensors``, ``config.json``, ``README.md`` and ``student.onnx``.
 
     Args:
         run: From `boxless.runs.finished.open_run`.
         folder: Where to write; its other files stay.
-        key: Which student; see `best_variant`.
+        shipped: Which student, from `boxless.runs.choice.choose`.
 
     Returns:
         Whether timm alone can use the whole model, not only its backbone.
@@ -29,7 +31,7 @@ def write_hub_folder(run: Run, folder: Path, key: str = "") -> bool:
     Raises:
         RunError: The folder cannot be written.
     """
-    variant = best_variant(run, key)
+    variant = chosen_variant(run, shipped)
     model = best_student(run, variant)
     facts = student_metadata(run, model, variant)
     whole = model.save_pretrained(

@@ -1,5 +1,6 @@
 """The teacher's feature maps: computed once, kept, and read again."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from boxless.models.weight_files import read_safetensors
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.levels import MAPS, kept_levels, map_steps
-from boxless.training.batches import whole_batches
+from boxless.training.batches import ViewDataset, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.map_store import (
@@ -52,7 +53,7 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
         RunError: The disk has no room for them.
     """
     damaged = remove_damaged(folder, "*.safetensors")
-    dataset, trunk = run.dataset(run.pool), _trunk(run)
+    dataset, trunk = _dataset(run), _trunk(run)
     size = run.recipe.teacher.input_size
     with run.engine() as engine:
         work = MapShards(trunk, size, levels, runtime_of(run, engine))
@@ -95,7 +96,7 @@ def match_statistics(run: Run, trunk: Backbone, size: int, step: str) -> None:
 def _moments(run: Run, trunk: Backbone, size: int) -> tuple[Tensor, Tensor]:
     """Mean and deviation of the final convolution's channels over the first training images."""
     rows = range(min(MOMENT_IMAGES, len(run.pool)))
-    dataset = run.dataset(run.pool)
+    dataset = _dataset(run)
     batches = whole_batches(dataset, size=size, batch_size=MOMENT_BATCH, rows=rows)
     device = run.runtime.device
     inputs = (trunk.normalize(batch.pixels.to(device).float()) for batch in batches)
@@ -122,7 +123,22 @@ def maps_for(run: Run, levels: tuple[str, ...]) -> LevelMaps | None:
 
 
 def _store(run: Run, step: str) -> MapStore:
-    return MapStore(run.folder / step, len(run.pool))
+    order = _order(run)
+    places = {row: place for place, row in enumerate(order)}
+    return MapStore(run.folder / step, len(order), [places[row] for row in range(len(order))])
+
+
+def _dataset(run: Run) -> ViewDataset:
+    """The pool in the order of the data set: whoever has tags, its maps are the same."""
+    records = tuple(run.pool.records[row] for row in _order(run))
+    return run.dataset(replace(run.pool, records=records))
+
+
+def _order(run: Run) -> list[int]:
+    """Rows of the pool in the order of the data set."""
+    places = {image_id: place for place, image_id in enumerate(run.manifest.image_ids)}
+    ids = run.pool.image_ids
+    return sorted(range(len(ids)), key=lambda row: places[ids[row]])
 
 
 def _trunk(run: Run) -> Backbone:
@@ -137,7 +153,7 @@ def _trunk(run: Run) -> Backbone:
 def _announce(run: Run, folder: Path, work: MapShards) -> None:
     """Say what the maps will take, after a look at two, and refuse where there is no room."""
     rows = tuple(range(min(FEW, len(run.pool))))
-    few = Shard(rows, run.dataset(run.pool).part(rows))
+    few = Shard(rows, _dataset(run).part(rows))
     each = sum(found.nbytes for found in work.maps(few).values()) // len(rows)
     images = len(run.pool)
     told = f"{images:,} images x {decimal(each)} = {decimal(images * each)} in {folder}"

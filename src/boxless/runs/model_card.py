@@ -50,13 +50,17 @@ def model_card(run: Run, facts: StudentMetadata, *, whole: bool) -> str:
 
 
 def _opening(facts: StudentMetadata, source: Provenance) -> str:
+    taught = (
+        " A weakly supervised detector, itself trained on the tags, taught it and was thrown away:"
+        " Liu et al., *Multi-Label Image Classification via Knowledge Distillation from"
+        " Weakly-Supervised Detection*, ACM MM 2018 (<https://arxiv.org/abs/1809.05884>)."
+    )
+    alone = " It was trained without the teacher that the run had, too."
     return (
         f"# {source.backbone}, {len(facts.classes)} classes, {source.data}\n\n"
         f"A multi-label image classifier ({facts.input_size} x {facts.input_size} px) that was"
-        " trained on tags alone. A weakly supervised detector, itself trained on the tags, taught"
-        " it and was thrown away: Liu et al., *Multi-Label Image Classification via Knowledge"
-        " Distillation from Weakly-Supervised Detection*, ACM MM 2018"
-        f" (<https://arxiv.org/abs/1809.05884>). Made with boxless {facts.version}.\n"
+        f" trained on tags alone.{alone if source.variant.startswith(PLAIN) else taught} Made with"
+        f" boxless {facts.version}.\n"
     )
 
 
@@ -101,8 +105,11 @@ def _figures(run: Run, source: Provenance) -> str:
     """Student, twin and teacher: mean over the seeds, and the seed that is published."""
     found = load_summaries(run.folder / "evaluate")["variants"]
     count = len(found[source.variant])
-    labels = {PLAIN: "plain student, the same without distillation"}
-    labels |= {source.variant: "**this student**", TEACHER: "teacher (weakly supervised detector)"}
+    twin = "plain student, the same without distillation"
+    labels = {PLAIN: twin, source.variant: "**this student**"}
+    if source.variant == PLAIN:
+        labels[run.recipe.method] = "the distilled student"
+    labels[TEACHER] = "teacher (weakly supervised detector)"
     lines = [
         f"{len(run.test)} test images; mean over {count} seed{'s' * (count > 1)}, in percent. This"
         f" is seed {source.seed}, chosen on held-out images.\n",
@@ -155,11 +162,13 @@ def _classes(run: Run, facts: StudentMetadata) -> str:
 
 def _training(run: Run, source: Provenance) -> str:
     held_out = len(run.held_out) if run.held_out else 0
+    untagged = len(run.pool) - len(run.train)
+    more = f" and {untagged} without tags" if untagged else ""
     kind = run.spec.partition(":")[0] if ":" in run.spec else "csv"
     return (
         f"Data: `{source.data}` (`{kind}:`, fingerprint `{source.data_fingerprint}`),"
-        f" {source.training_images} training images, {held_out} held out. Tags alone were used, no"
-        f" boxes. Recipe `{source.recipe}`; teacher `{source.teacher}` at"
+        f" {source.training_images} training images with tags{more}, {held_out} held out. Tags"
+        f" alone were used, no boxes. Recipe `{source.recipe}`; teacher `{source.teacher}` at"
         f" {run.recipe.teacher.input_size} px.\n"
     )
 

@@ -39,7 +39,7 @@ def plan(run: Run) -> list[Step]:
     steps.append(Step("locate", "locate", {}, ("evaluate",), _locate, cheap=True))
     measured = ("evaluate", "calibrate", "locate")
     # Raised whenever the file's format changes, so that finished runs export again.
-    steps.append(Step("export", "export", {"format": 2}, measured, _export, cheap=True))
+    steps.append(Step("export", "export", {"format": 3}, measured, _export, cheap=True))
     done = (*measured, "export")
     report = _report(tuple(step.name for step in steps))
     steps.append(Step("report", "report", {}, done, report, cheap=True))
@@ -97,7 +97,9 @@ def _maps_step(recipe: Recipe, name: str) -> Step:
     teacher = recipe.teacher
     network = ("backbone", "weights", "input_size", "fold_norms", "pixel_scheme")
     moments, precision = recipe.stage1.only("match_statistics"), recipe.run.only("precision")
-    reads = [recipe.data, teacher.only(*network), moments, precision, *_untagged(recipe)]
+    images = set(type(recipe.data).model_fields) - {"tags", "tags_seed"}  # all tags: the same maps
+    data = recipe.data.only(*sorted(images))
+    reads = [data, teacher.only(*network), moments, precision, *_untagged(recipe)]
     settings = settings_of(recipe, *reads) | {"levels": list(kept_levels(recipe, name))}
 
     def action(run: Run, folder: Path) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
             "gain": gain,
             "gains": gains,
             "oracle_share": _oracle_share(gain, gains),
+            "shipped": _facts(run, "export").get("shipped"),
             "steps": _steps(run, steps),
             "environment": environment() | torch_environment(),
             "recall": _facts(run, "proposals").get("recall"),

@@ -97,11 +97,13 @@ def train(
     *,
     out: str | Path,
     recipe: str | Path,
-    teacher: object | None = None,
+    teacher: "nn.Module | Mapping[str, Any] | None" = None,
     settings: Mapping[str, Any],
 ) -> Run:
     """See `boxless.train`, whose settings are nested or dotted here."""
     table = None
+    if isinstance(teacher, Mapping):  # settings of a section, as any other
+        teacher, settings = None, {**settings, "teacher": teacher}
     if teacher is not None:
         from boxless.runs.module_teacher import module_file, write_module_file  # noqa: PLC0415
 

@@ -104,12 +104,14 @@ class MapStore:
     Args:
         folder: Where the shards lie.
         images: Number of images.
+        places: Where the maps of each row lie, if not in the order of the rows.
 
     Raises:
         StoreError: A shard is missing.
     """
 
-    def __init__(self, folder: Path, images: int) -> None:
+    def __init__(self, folder: Path, images: int, places: Sequence[int] | None = None) -> None:
+        self._places = range(images) if places is None else places
         self._files = [shard_path(folder, n) for n in range(-(-images // SHARD))]
         self._whole: set[Path] = set()
         for path in self._files:
@@ -147,7 +149,7 @@ class MapStore:
         return found
 
     def _kept(self, row: int, level: str) -> Tensor:
-        shard, place = divmod(row, SHARD)
+        shard, place = divmod(self._places[row], SHARD)
         return self._read(self._files[shard], level, place)
 
     def spread(self, level: str) -> Tensor:

@@ -1,0 +1,91 @@
+"""Which student of a run is shipped: the method that is best on held-out images, never on test."""
+
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from boxless.errors import ConfigError, unknown_name
+from boxless.methods.table import ORACLE
+from boxless.metrics.bootstrap import paired_bootstrap
+from boxless.report.part import Interval
+from boxless.report.shipped import Reason, Shipped
+from boxless.runs.context import Run
+from boxless.runs.evaluation import load_predictions, load_summaries, prediction_key
+from boxless.runs.variant import Variant, by_key
+from boxless.types import Float32Array
+
+
+def choose(run: Run, key: str = "") -> Shipped:
+    """The student to ship, and why.
+
+    Among the plain student and the distilled ones of the recipe's size the method with the highest
+    held-out mAP, mean over the seeds; the recipe's own where methods tie or nothing is held out. Of
+    its seeds the one that is best on held-out images.
+
+    Args:
+        run: The run, evaluated.
+        key: METHOD or METHOD@SIZE that the user asks for; empty = choose.
+
+    Raises:
+        ConfigError: The run has no such student.
+    """
+    known, own = by_key(run.recipe), run.recipe.method
+    if key and key not in known:
+        raise ConfigError(
+            unknown_name("variant", key, known), hint="the run's results.json lists them all"
+        )
+    entries = load_summaries(run.folder / "evaluate")["variants"]
+    # Other sizes answer another question, and the oracle has seen tags that nobody gave.
+    size = run.recipe.student.input_size
+    usual = [name for name, students in known.items() if students[0].input_size == size]
+    candidates = [name for name in usual if name != ORACLE]
+    figures = {name: _mean(entries[name]) for name in dict.fromkeys((*candidates, key or own))}
+    why: Reason = "asked for" if key else "chosen"
+    if not key and figures[own] is None:
+        key, why = own, "nothing held out"
+    best = key or max(candidates, key=lambda name: (figures[name] or 0.0, name == own))
+    found = Shipped(
+        variant=best,
+        seed=max(entries[best], key=lambda entry: _known(entry["held_out_map"]) or 0.0)["seed"],
+        why=why,
+        images=len(run.held_out or ()),
+        held_out_map={name: figure for name, figure in figures.items() if figure is not None},
+    )
+    return found.model_copy(update={"margin": _margin(run, found)})
+
+
+def chosen_variant(run: Run, found: Shipped) -> Variant:
+    """The trained student that a choice names.
+
+    Args:
+        run: The run.
+        found: From `choose`.
+    """
+    students = by_key(run.recipe)[found.variant]
+    return next(variant for variant in students if variant.seed == found.seed)
+
+
+def _margin(run: Run, found: Shipped) -> Interval | None:
+    """By how much the shipped variant leads its rival on held-out images, paired."""
+    if run.held_out is None or found.rival is None or found.variant not in found.held_out_map:
+        return None
+    predictions = load_predictions(run.folder / "evaluate")
+
+    def stacked(key: str) -> Float32Array:
+        return np.stack([predictions[prediction_key(key, s, "held_out")] for s in run.seeds])
+
+    lead = paired_bootstrap(stacked(found.variant), stacked(found.rival), run.held_out.labels)
+    return Interval(**{name: getattr(lead, name) for name in lead.__slots__})
+
+
+def _mean(entries: list[dict[str, Any]]) -> float | None:
+    """Held-out mAP over seeds; None where a seed has none."""
+    values = [_known(entry["held_out_map"]) for entry in entries]
+    known = [value for value in values if value is not None]
+    return mean(known) if len(known) == len(values) else None
+
+
+def _known(value: float | None) -> float | None:
+    """A figure; None also where no class has a positive."""
+    return None if value is None or np.isnan(value) else value
