@@ -1,6 +1,6 @@
 """boxless: image classifiers that learned where to look, from tags alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ def train(
     seeds: int | None = None,
     tags: int | None = None,
     methods: Sequence[str] | None = None,
-    teacher: "nn.Module | Mapping[str, Any] | None" = None,
+    teacher: object | None = None,
     **overrides: Any,
 ) -> "Run":
     """From tags to a distilled, evaluated, exported classifier; what ``boxless train`` does.

@@ -97,7 +97,7 @@ def train(
     *,
     out: str | Path,
     recipe: str | Path,
-    teacher: "nn.Module | Mapping[str, Any] | None" = None,
+    teacher: object | None = None,
     settings: Mapping[str, Any],
 ) -> Run:
     """See `boxless.train`, whose settings are nested or dotted here."""
