@@ -8,6 +8,8 @@ from torch import nn
 from boxless.errors import ConfigError
 from boxless.models.backbone import Backbone, displacements, freeze_norm_statistics
 
+TIMM = timm.create_model
+
 SIDES = {"stride4", "stride8", "stride16", "stride32"}
 CASES = [
     ("test_resnet", 64, SIDES),
@@ -246,3 +248,22 @@ def test_convention_unit_offset_of_flipped_maps(lite0):
 def test_displacement_of_final_is_that_of_the_last_stride(lite0):
     assert lite0.displacement("final") == lite0.displacement("stride32") == 15.5
     assert lite0.displacement("stride4") == 1.5
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit"])
+def test_the_classifier_of_pretrained_weights_is_kept_apart(name, monkeypatch):
+    made = []
+
+    def create(name, *, pretrained, **options):
+        made.append(TIMM(name, pretrained=False, **options))
+        return made[-1]
+
+    monkeypatch.setattr("timm.create_model", create)
+    backbone = Backbone(name, pretrained=True)
+    weight, bias = backbone.classifier
+    assert weight.shape == (len(bias), backbone.channels("final"))
+    assert len(bias) > 1
+    assert not any("classifier" in key or key.startswith("fc.") for key in backbone.state_dict())
+    plain = Backbone(name)  # random weights bring no classifier of any use
+    assert plain.classifier is None
+    assert set(plain.net.state_dict()) == set(backbone.net.state_dict())

@@ -29,7 +29,7 @@ def module_file(module: object, folder: Path) -> Path:
     if not isinstance(module, nn.Module):
         raise ConfigError(
             f"teacher must be an nn.Module, found {type(module).__name__}",
-            hint="a table in a file is given as **{'teacher.kind': 'file', 'teacher.file': PATH}",
+            hint="a table in a file is given as teacher={'kind': 'file', 'file': PATH}",
         )
     seen = sha256(repr(module).encode())
     for name, tensor in module.state_dict().items():
