@@ -201,3 +201,14 @@ def test_selection_by_nms_is_that_of_the_scored_images(tmp_path):
     expected = select_by_nms(batch.boxes, weights, batch.mask, iou=0.4, keep=4)
     assert_close(found, expected)
     assert 1 < float(found.sum(1).mean()) <= 4
+
+
+def test_the_plain_student_may_stop_after_some_passes_over_the_tagged_images(tmp_path):
+    run = make(tmp_path, "[]", baseline__passes="20.0")
+    (phase,) = phases_of(run.recipe, variants(run.recipe)[0])
+    size = run.recipe.stage2.optim.batch_size
+    assert updates(run.recipe, phase, 9000, 8 * size) == 160
+    assert updates(run.recipe, phase, 9000, 9000) < 20 * 9000 / size  # the common budget is less
+    (other,) = (p for p in phases_of(run.recipe, variants(run.recipe)[-1]) if p.last)
+    assert updates(run.recipe, other, 9000, 8 * size) > 160
+    assert by_name(run)["students/plain/128px/seed-0"].settings["baseline.passes"] == 20.0

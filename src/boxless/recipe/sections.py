@@ -238,6 +238,11 @@ class BaselineConfig(Section):
     optim: OptimConfig | None = Field(
         None, description="left out: stage 2's settings over the updates of all phases of `method`"
     )
+    passes: NonNegative = Field(
+        0,
+        description="passes over the tagged images at most, in the plain student's favor: beyond"
+        " some 20 it gets worse; 0 = as many updates as with distillation",
+    )
     input_sizes: tuple[Count, ...] = Field(
         (), description="further plain students at these input sizes, for comparison"
     )

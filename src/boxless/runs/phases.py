@@ -122,6 +122,8 @@ def _optim(recipe: Recipe, variant: Variant, *, last: bool) -> OptimConfig:
 def updates(recipe: Recipe, phase: Phase, images: int, tagged: int) -> int:
     """Updates of a phase: every method has as many as the recipe's own, all phases together.
 
+    The plain student may stop earlier (``baseline.passes``).
+
     Args:
         recipe: All settings.
         phase: The phase.
@@ -135,16 +137,21 @@ def updates(recipe: Recipe, phase: Phase, images: int, tagged: int) -> int:
         return phase.optim.updates(images)
     before = len(METHODS[phase.variant.method].features) * recipe.stage1.optim.updates(images)
     own = len(METHODS[recipe.method].features) * recipe.stage1.optim.updates(images)
-    return max(1, own + recipe.stage2.optim.updates(images) - before)
+    planned = max(1, own + recipe.stage2.optim.updates(images) - before)
+    if phase.variant.method != PLAIN or not recipe.baseline.passes:
+        return planned
+    return min(planned, max(1, round(recipe.baseline.passes * tagged / phase.optim.batch_size)))
 
 
 def budget_settings(recipe: Recipe, phase: Phase) -> dict[str, float]:
     """What `updates` depends on, beside the phase's own optimizer."""
     if not phase.last or phase.optim is recipe.baseline.optim:
         return {}
-    own = len(METHODS[recipe.method].features)
+    own, limit = len(METHODS[recipe.method].features), dict[str, float]()
+    if phase.variant.method == PLAIN and recipe.baseline.passes:
+        limit = {"baseline.passes": recipe.baseline.passes}
     if not own and phase.start is None:
-        return {}
+        return limit
     first = recipe.stage1.optim
     optim = {"stage1.optim.epochs": first.epochs, "stage1.optim.batch_size": first.batch_size}
-    return {**optim, "phases before the tags": own}
+    return {**optim, "phases before the tags": own, **limit}
