@@ -1,6 +1,8 @@
 """Fixtures shared by all tests."""
 
+import fcntl
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,30 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """``made_once(name, make)``: a folder that one test process fills with ``make(folder)``.
+
+    A second process waits for it and takes it as it is, so what takes long is done once.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # all processes' own folders lie there
+
+    def folder(name, make):
+        place, whole = base / name, base / f"{name}.whole"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                shutil.rmtree(place, ignore_errors=True)
+                place.mkdir()
+                make(place)
+                whole.touch()
+        return place
+
+    return folder
 
 
 @pytest.fixture(scope="session")

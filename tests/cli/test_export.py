@@ -161,8 +161,8 @@ def test_unfinished_runs_are_refused(tmp_path, preloaded, app):
     app("export", run, "--out", tmp_path / "x.onnx").refused("is not evaluated yet")
 
 
-def test_through_the_real_command(finished_run, tmp_path):
-    done = boxless("export", finished_run, "--out", tmp_path / "student.onnx")
+def test_the_file_predicts_in_a_process_of_its_own(finished_run, preloaded, tmp_path):
+    done = preloaded("export", finished_run, "--out", tmp_path / "student.onnx")
     assert done.code == 0, done.err
     drawn = boxless(
         "predict", tmp_path / "student.onnx", "scenes:v2,seed=0,size=64,split=test,index=0",

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import HERE, SOURCE, Done, boxless, environment
+from command_line import HERE, SOURCE, Done, environment
 from safetensors.torch import load_file
 
 import tiny_vgg
@@ -185,25 +185,25 @@ def test_overrides_leave_the_choices_of_the_recipe_alone():
         assert load_recipe(name).student.resize_from == load_recipe(name).teacher.input_size
 
 
-def test_weights_convert_writes_once_and_says_what(tmp_path):
+def test_weights_convert_writes_once_and_says_what(tmp_path, app):
     path = write(tmp_path / "tiny.caffemodel", tiny_vgg.caffe_layers(STATE))
     out = tmp_path / "tiny.safetensors"
-    done = command("weights", "convert", path, out, "--backbone", tiny_vgg.NAME)
+    done = app("weights", "convert", path, out, "--backbone", tiny_vgg.NAME)
     assert done.code == 0, done.err
     assert "with fc6 and fc7, pixels: caffe" in done.out
     found = load_file(out)
     assert all(torch.equal(found[name], value) for name, value in STATE.items())
-    boxless("weights", "convert", path, out).refused("exists already")
-    boxless("weights", "convert", path, tmp_path / "a.pth").refused("must end in .safetensors")
+    app("weights", "convert", path, out).refused("exists already")
+    app("weights", "convert", path, tmp_path / "a.pth").refused("must end in .safetensors")
 
 
-def test_a_caffe_model_of_another_network_is_refused_before_any_work(tmp_path):
+def test_a_caffe_model_of_another_network_is_refused_before_any_work(tmp_path, app):
     layers = [("conv1_1", [np.zeros((4, 3, 3, 3)), np.zeros(4)])]
     path = write(tmp_path / "short.caffemodel", layers)
     words = ["--teacher.backbone", tiny_vgg.NAME, "--teacher.weights", path]
-    done = command("teacher", SPEC, "--recipe", "coco-vgg16", "--out", tmp_path / "run", *words)
+    done = app("teacher", SPEC, "--recipe", "coco-vgg16", "--out", tmp_path / "run", *words)
     done.refused("teacher.backbone", "short.caffemodel has no layer 'conv1_2'")
     convs = write(tmp_path / "convs.caffemodel", tiny_vgg.caffe_layers(STATE)[:13])
     words[-1] = convs
-    done = command("teacher", SPEC, "--recipe", "coco-vgg16", "--out", tmp_path / "run", *words)
+    done = app("teacher", SPEC, "--recipe", "coco-vgg16", "--out", tmp_path / "run", *words)
     done.refused("holds no fc6 and fc7, which teacher.head = 'fc6_fc7' starts from")
