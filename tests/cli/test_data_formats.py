@@ -77,9 +77,7 @@ def test_another_data_set_becomes_a_list(lists, app):
     table = lists / "tags.csv"
     table.write_text("path,split,cat,dog\nimg/a.png,train,1,0\nimg/b.png,test,0,-1\n")
     store = lists / "store"
-    grid = app(
-        "proposals", f"csv:{table}", "--method", "grid", "--max-boxes", 7, "--out", store
-    )
+    grid = app("proposals", f"csv:{table}", "--method", "grid", "--max-boxes", 7, "--out", store)
     assert grid.code == 0, grid.err
     out = lists / "deep" / "list.txt"
     words = ("data", "convert", f"csv:{table}", out, "--to", "list")
@@ -133,9 +131,7 @@ def test_check_of_flat_nus_wide_lists(tmp_path, app):
     rows = (" ".join([f"{n}.jpg", *("01"[k == n] for k in range(81))]) + "\n" for n in range(4))
     (tmp_path / "all.txt").write_text("".join(rows))
     spec = f"nus-wide:{tmp_path}/all.txt"
-    app("data", "check", spec).refused(
-        "1 of 4 image files are missing", "3.jpg", "missing=drop"
-    )
+    app("data", "check", spec).refused("1 of 4 image files are missing", "3.jpg", "missing=drop")
     report = json.loads(app("data", "check", f"{spec},missing=drop", "--json").out)
     assert report["images"] == {"train": 2, "test": 1}
     assert [c["name"] for c in report["classes"]] == list(CONCEPTS)
