@@ -10,7 +10,18 @@ import pytest
 # Two test processes on two cores: more threads only fight each other. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+SLOW = {"finished_run", "preloaded", "cluster", "runs", "trained", "base", "document", "browser"}
+"""Fixtures that start a whole run, a cluster, several processes, an environment or a browser."""
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark as slow what needs a slow fixture, however indirectly."""
+    for item in items:
+        if SLOW & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
