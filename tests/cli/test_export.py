@@ -92,15 +92,21 @@ def test_a_file_that_loses_too_much_is_refused(finished_run, tmp_path, monkeypat
     assert not out.exists()
 
 
-def test_hub_folder(finished_run, preloaded, scenes, wanted, tmp_path):
+@pytest.fixture(scope="module")
+def hub(finished_run, preloaded, tmp_path_factory):
+    """A folder for the Hub; look, don't touch."""
+    folder = tmp_path_factory.mktemp("export") / "hub"
+    done = preloaded("export", finished_run, "--hub", folder)
+    assert done.code == 0, done.err
+    return folder
+
+
+def test_hub_folder(finished_run, hub, scenes, wanted):
     torch = pytest.importorskip("torch")
     from boxless.data.images import load_image
     from boxless.data.resize import resize_square
     from boxless.models.classifier import Classifier
 
-    hub = tmp_path / "hub"
-    done = preloaded("export", finished_run, "--hub", hub)
-    assert done.code == 0, done.err
     assert {p.name for p in hub.iterdir()} == {
         "README.md", "config.json", "model.safetensors", "student.onnx",
     }  # fmt: skip
@@ -112,9 +118,7 @@ def test_hub_folder(finished_run, preloaded, scenes, wanted, tmp_path):
     assert package.load(hub / "student.onnx").metadata == package.load(finished_run).metadata
 
 
-def test_model_card(finished_run, preloaded, tmp_path):
-    hub = tmp_path / "hub"
-    assert preloaded("export", finished_run, "--hub", hub).code == 0
+def test_model_card(finished_run, hub):
     card = (hub / "README.md").read_text("utf-8")
     head, _, body = card.removeprefix("---\n").partition("---\n")
     assert "library_name: timm" in head
