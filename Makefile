@@ -7,11 +7,13 @@ STAMP := $(VENV)/.installed
 DEMO := runs/demo
 SBOM := $(BIN)/cyclonedx-py environment --of JSON --output-reproducible -o build/sbom.json \
 	$(BIN)/python
+# One file's tests stay in one process: what they share is made once. Files with runs come first.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-base lint audit fuzz bench clean
+.PHONY: help demo test test-fast test-base lint audit fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +24,10 @@ demo: $(STAMP) ## train on the embedded scenes and write a report, offline, on t
 	@echo "The report is $(CURDIR)/$(DEMO)/report.html"
 
 test: $(STAMP) ## run all tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	$(TESTS)
+
+test-fast: $(STAMP) ## run the tests that need no whole run, cluster or browser
+	$(TESTS) -m 'not slow'
 
 test-base: $(STAMP) ## install the package alone into a fresh environment and predict with it
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/cli/test_base_install.py

@@ -1,10 +1,12 @@
 """What is fuzzed: every reader of a file that may come from elsewhere, one function a format.
 
 A target takes bytes as the content of a file and reads them the way boxless does. An error of
-`boxless.errors` is a right answer; any other exception, a crash or a hang is a finding.
+`boxless.errors` that names the file is a right answer; any other exception, a text that tells a
+user nothing, a crash or a hang is a finding.
 """
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -39,6 +41,7 @@ from boxless.types import Proposals
 FOLDER = Path(
     tempfile.mkdtemp(prefix="boxless-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
 )
+PYTHONIC = re.compile(r"Traceback|object at 0x|<class '|Error\(|NoneType|__\w+__|\bself\b")
 LIMITS = ImageLimits(max_pixels=1_000_000)
 
 
@@ -51,7 +54,7 @@ class Target:
         seeds: Contents to begin with.
     """
 
-    read: Callable[[bytes], object]
+    read: "Callable[[bytes], object] | FileReader"
     seeds: tuple[bytes, ...]
 
     def __call__(self, data: bytes) -> bool:
@@ -59,23 +62,51 @@ class Target:
 
         Raises:
             Exception: Anything but an error of boxless is a finding.
+            AssertionError: The error's text tells a user nothing.
         """
         try:
             self.read(data)
         except BoxlessError as error:
-            return not str(error)  # an error says something
+            check_text(str(error), getattr(self.read, "name", ""))
+            return False
         return True
 
 
-def of_file(name: str, reader: Callable[[Path], object]) -> Callable[[bytes], object]:
-    """A reader of bytes from one of files."""
+def check_text(text: str, file: str) -> None:
+    """Check that an error tells a user what is wrong with which file, in words of English.
 
-    def read(data: bytes) -> object:
-        path = FOLDER / name
+    Raises:
+        AssertionError: It does not.
+    """
+    assert file in text, f"names no file: {text!r}"
+    assert len(text.replace(str(FOLDER), "").replace(file, "").split()) > 2, (
+        f"is no sentence: {text!r}"
+    )
+    assert not PYTHONIC.search(text), f"speaks Python: {text!r}"
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """A reader of bytes from one of files.
+
+    Attributes:
+        file: Where the bytes are written, below the folder.
+        read: Reads that file.
+    """
+
+    file: str
+    read: Callable[[Path], object]
+
+    @property
+    def name(self) -> str:
+        """Name of the file, which every error must name."""
+        return Path(self.file).name
+
+    def __call__(self, data: bytes) -> object:
+        """Read bytes as the file's content."""
+        path = FOLDER / self.file
         path.write_bytes(data)
-        return reader(path)
-
-    return read
+        return self.read(path)
 
 
 def picture(kind: str, mode: str = "RGB") -> bytes:
@@ -100,13 +131,13 @@ def store_files() -> tuple[bytes, bytes]:
 INDEX, SHARD = store_files()
 
 
-def read_store(data: bytes, name: str) -> None:
-    """Open the store with one of its files replaced, and look at every box."""
-    folder = FOLDER / "store"
-    (folder / "index.json").write_bytes(INDEX)
-    (folder / "shard-00000.safetensors").write_bytes(SHARD)
-    (folder / name).write_bytes(data)
-    store = ProposalStore.open(folder)
+def read_store(path: Path) -> None:
+    """Open the store whose other file is whole, and look at every box."""
+    other, content = (
+        ("shard-00000.safetensors", SHARD) if path.name == "index.json" else ("index.json", INDEX)
+    )
+    (path.parent / other).write_bytes(content)
+    store = ProposalStore.open(path.parent)
     for image_id in store:
         _ = store[image_id]
 
@@ -138,30 +169,32 @@ XML = (
     b"<annotation><object><name>cat</name><difficult>0</difficult><bndbox><xmin>1</xmin>"
     b"<ymin>1</ymin><xmax>5</xmax><ymax>6</ymax></bndbox></object></annotation>"
 )
-RECORD = b'{"name": "a", "settings": {}, "inputs": {}, "status": "done", "seconds": 1.0}'
+RECORD = (
+    b'{"name": "a", "kind": "a", "settings": {}, "inputs": {}, "status": "done", "seconds": 1.0}'
+)
 RECIPE = (Path(__file__).resolve().parents[1] / "src/boxless/recipe/recipes/demo.toml").read_bytes()
 TENSORS = save({"a": np.arange(6, dtype=np.float32)})
 BOXES = b'[{"file_name": "a.jpg", "bbox": [0, 0, 5, 5], "score": 0.5}]'
 
 TARGETS = {
-    "voc": Target(of_file("a.xml", read_objects), (XML,)),
-    "coco": Target(of_file("instances.json", read_instances), (json.dumps(COCO).encode(),)),
+    "voc": Target(FileReader("a.xml", read_objects), (XML,)),
+    "coco": Target(FileReader("instances.json", read_instances), (json.dumps(COCO).encode(),)),
     "csv": Target(
-        of_file("a.csv", lambda path: read_csv(str(path))),
+        FileReader("a.csv", lambda path: read_csv(str(path))),
         (
             b"path,split,cat\na.jpg,train,1\nb.jpg,test,0\n",
             b"path,labels,split\na.jpg,cat;dog,train\nb.jpg,,test\n",
         ),
     ),
     "table.jsonl": Target(
-        of_file("a.jsonl", lambda path: read_csv(str(path))),
+        FileReader("a.jsonl", lambda path: read_csv(str(path))),
         (
             b'{"file_name": "a.jpg", "labels": ["cat", "dog"]}\n{"file_name": "b", "labels": []}',
             b'[{"image": "a.jpg", "cat": true}, {"image": "b", "cat": false, "x": 1}]',
         ),
     ),
     "cvat": Target(
-        of_file("c.xml", lambda path: read_cvat(f"{path},test=50%,missing=drop,outside=allow")),
+        FileReader("c.xml", lambda path: read_cvat(f"{path},test=50%,missing=drop,outside=allow")),
         (
             b'<annotations><image name="a.xml"><box label="cat" xtl="1" ytl="1" xbr="5" ybr="6"/>'
             b'</image><image name="c.xml"><polygon label="dog" points="1,2;3,4;5,0"/></image>'
@@ -169,14 +202,14 @@ TARGETS = {
         ),
     ),
     "label-studio": Target(
-        of_file("l.json", lambda path: read_label_studio(f"{path},test=50%,missing=drop")),
+        FileReader("l.json", lambda path: read_label_studio(f"{path},test=50%,missing=drop")),
         (
             b'[{"id": 1, "data": {"image": "a.xml"}, "annotations": [{"result": [{"value": '
             b'{"choices": ["cat"]}}]}]}, {"id": 2, "image": "l.json", "choice": "dog"}]',
         ),
     ),
     "fiftyone": Target(
-        of_file("f.json", lambda path: read_fiftyone(f"{path},test=50%,missing=drop")),
+        FileReader("f.json", lambda path: read_fiftyone(f"{path},test=50%,missing=drop")),
         (
             b'{"classes": ["cat"], "labels": {"a.xml": 0, "f.json": [{"label": "dog"}]}}',
             b'{"samples": [{"filepath": "a.xml", "l": {"_cls": "Classification", "label": "cat"}},'
@@ -184,29 +217,31 @@ TARGETS = {
         ),
     ),
     "data.yaml": Target(
-        of_file("d.yaml", read_simple_yaml),
+        FileReader("d.yaml", read_simple_yaml),
         (b"path: x  # here\ntrain: [a, 'b']\nnames:\n  0: cat\n  1: \"dog\"\n", b"names: {0: a}"),
     ),
     "list": Target(
-        of_file("a.txt", lambda path: read_list(f"{path},classes=2")),
+        FileReader("a.txt", lambda path: read_list(f"{path},classes=2")),
         (b"a.jpg 0 1 0 0 5 5 0.5\nb.jpg 1 1 1 2 3 4 1\n",),
     ),
     "nus-wide": Target(
-        of_file("flat.txt", lambda path: list(read_flat(path, ("sky", "sea"), "train"))),
+        FileReader("flat.txt", lambda path: list(read_flat(path, ("sky", "sea"), "train"))),
         (b"a/b.jpg 0 1\nc.jpg 1 1\n",),
     ),
     "image": Target(
         lambda data: decode_image(data, limits=LIMITS),
         tuple(picture(kind) for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")),
     ),
-    "boxes.json": Target(of_file("b.json", read_boxes), (BOXES,)),
-    "boxes.npz": Target(of_file("b.npz", read_boxes), (npz(),)),
-    "store index": Target(lambda data: read_store(data, "index.json"), (INDEX,)),
-    "store shard": Target(lambda data: read_store(data, "shard-00000.safetensors"), (SHARD,)),
-    "step record": Target(of_file("step.json", lambda path: read_record(path.parent)), (RECORD,)),
-    "recipe": Target(of_file("r.toml", lambda path: load_recipe(str(path), {})), (RECIPE,)),
-    "seal": Target(of_file("s.safetensors", damage), (sealed(TENSORS, ".safetensors"),)),
-    "weights": Target(of_file("w.safetensors", read_weights), (TENSORS,)),
-    "caffemodel": Target(of_file("v.caffemodel", read_caffe), (b"\xa2\x06\x04\x0a\x02c1",)),
+    "boxes.json": Target(FileReader("b.json", read_boxes), (BOXES,)),
+    "boxes.npz": Target(FileReader("b.npz", read_boxes), (npz(),)),
+    "store index": Target(FileReader("store/index.json", read_store), (INDEX,)),
+    "store shard": Target(FileReader("store/shard-00000.safetensors", read_store), (SHARD,)),
+    "step record": Target(
+        FileReader("step.json", lambda path: read_record(path.parent)), (RECORD,)
+    ),
+    "recipe": Target(FileReader("r.toml", lambda path: load_recipe(str(path), {})), (RECIPE,)),
+    "seal": Target(FileReader("s.safetensors", damage), (sealed(TENSORS, ".safetensors"),)),
+    "weights": Target(FileReader("w.safetensors", read_weights), (TENSORS,)),
+    "caffemodel": Target(FileReader("v.caffemodel", read_caffe), (b"\xa2\x06\x04\x0a\x02c1",)),
 }
 """Every target by name."""

@@ -1,4 +1,4 @@
-"""Every reader, fed with damaged files: it takes them or says what is wrong, and nothing else.
+"""Every reader, fed with damaged files: it takes them or says what is wrong with which file.
 
 The same targets run for longer under atheris: ``make fuzz``.
 """
@@ -16,13 +16,13 @@ FUZZ = Path(__file__).resolve().parents[1] / "fuzz"
 def targets():
     sys.path.insert(0, str(FUZZ))
     try:
-        from targets import TARGETS
+        import targets as module
     finally:
         sys.path.remove(str(FUZZ))
-    return TARGETS
+    return module
 
 
-TARGETS = targets()
+TARGETS, check_text = targets().TARGETS, targets().check_text
 EDITS = st.lists(
     st.tuples(st.floats(0, 1), st.integers(0, 12), st.binary(max_size=12)), min_size=0, max_size=4
 )
@@ -39,8 +39,23 @@ def edited(content: bytes, edits) -> bytes:
 @pytest.mark.parametrize("name", TARGETS)
 def test_whole_files_are_taken(name):
     for seed in TARGETS[name].seeds:
-        if name != "caffemodel":  # its seed is a beginning only
-            assert TARGETS[name](seed)
+        assert TARGETS[name](seed) == (name != "caffemodel")  # whose seed is a beginning only
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a.csv",
+        "expected a number, found 'x'",
+        "a.csv:1: <class 'int'> expected",
+        "a.csv: KeyError('x')",
+    ],
+)
+def test_a_text_that_tells_nothing_would_be_seen(text):
+    with pytest.raises(AssertionError):
+        check_text(text, "a.csv")
+    check_text("a.csv:3:2: expected 0 or 1, found 'yes'", "a.csv")
 
 
 @pytest.mark.parametrize("name", TARGETS)

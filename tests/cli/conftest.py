@@ -16,13 +16,15 @@ def preloaded(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory):
+def finished_run(made_once):
     """A whole run, made once by the real command; look, don't touch."""
-    out = tmp_path_factory.mktemp("runs") / "first"
-    done = boxless(*train_words(out, "--run.checkpoint_seconds", "0"))
-    assert done.code == 0, done.err
-    (out.parent / "first.out").write_text(done.out)
-    return out
+
+    def make(folder):
+        done = boxless(*train_words(folder / "first", "--run.checkpoint_seconds", "0"))
+        assert done.code == 0, done.err
+        (folder / "first.out").write_text(done.out)
+
+    return made_once("runs", make) / "first"
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +40,10 @@ def run_copy(finished_run, tmp_path):
 
 
 @pytest.fixture
-def app(capsys):
+def app(capsys, monkeypatch):
     """The command in this process, where starting one for each case would take too long."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*words):
         from boxless.cli.app import main  # imports only what the command line needs

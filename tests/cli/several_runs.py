@@ -44,7 +44,7 @@ def command(out, verb, more, dies):
     os.dup2(log, 1)
     os.dup2(log, 2)
     if dies and os.environ["RANK"] == "0":
-        below = str(out / verb)
+        below = str(out / "students/plain")
         die_at_change(dies, below, below, signal.SIGKILL)
     words = train_words(out, "--run.checkpoint_seconds", "0", *more, verb=verb, spec=SPEC)
     sys.argv = ["boxless", *words]

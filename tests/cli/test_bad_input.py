@@ -47,8 +47,9 @@ class TestDataSets:
             ("csv:", ("expected a path after 'csv:'",)),
         ],
     )
-    def test_spec(self, table, tmp_path, spec, texts):
-        done = boxless(*train_words("run", spec=spec), cwd=tmp_path)
+    def test_spec(self, table, tmp_path, spec, texts, app, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        done = app(*train_words("run", spec=spec))
         done.refused(*texts)
         assert not (tmp_path / "run").exists()
 
@@ -68,15 +69,15 @@ class TestDataSets:
             ("path,split,cat,dog", "what,split,cat,dog", ("t.csv:1", "'path'")),
         ],
     )
-    def test_table(self, table, tmp_path, old, new, texts):
+    def test_table(self, table, tmp_path, old, new, texts, app):
         spoil(table, old, new)
-        done = boxless(*train_words(tmp_path / "run", spec=f"csv:{table}"))
+        done = app(*train_words(tmp_path / "run", spec=f"csv:{table}"))
         done.refused(*texts)
         assert not (tmp_path / "run" / "proposals").exists()
 
-    def test_unknown_class(self, table, tmp_path):
+    def test_unknown_class(self, table, tmp_path, app):
         (table.parent / "t.csv.classes.txt").write_text("cat\nfish\n")
-        done = boxless(*train_words(tmp_path / "run", spec=f"csv:{table}"))
+        done = app(*train_words(tmp_path / "run", spec=f"csv:{table}"))
         done.refused("t.csv:1:4", "unknown class 'dog'")
 
     def test_a_single_class(self, table, tmp_path, preloaded):
@@ -89,9 +90,9 @@ class TestDataSets:
         done = preloaded(*train_words(tmp_path / "run", spec=f"csv:{table}", verb="baseline"))
         assert done.code == 0, done.err
 
-    def test_missing_image(self, table, tmp_path):
+    def test_missing_image(self, table, tmp_path, app):
         (table.parent / "03.jpg").unlink()
-        done = boxless(*train_words(tmp_path / "run", spec=f"csv:{table}"))
+        done = app(*train_words(tmp_path / "run", spec=f"csv:{table}"))
         done.refused("1 of 24 image files are missing", "t.csv:5", "03.jpg", "data check")
 
     def test_the_same_image_in_train_and_test(self, table, tmp_path, preloaded):
@@ -135,7 +136,7 @@ class TestDataSets:
         assert "leaving out 1 unreadable image(s)" in done.err
         assert "03.jpg" in done.err
 
-    def test_wrong_xml(self, tmp_path):
+    def test_wrong_xml(self, tmp_path, app):
         root = tmp_path / "VOC"
         for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
             (root / name).mkdir(parents=True)
@@ -143,18 +144,18 @@ class TestDataSets:
             (root / "ImageSets" / "Main" / f"{split}.txt").write_text(f"{split}1\n")
             Image.new("RGB", (64, 64)).save(root / "JPEGImages" / f"{split}1.jpg")
             (root / "Annotations" / f"{split}1.xml").write_text("<annotation>\n<object>\n")
-        done = boxless(*train_words(tmp_path / "run", spec=f"voc:{root}"))
+        done = app(*train_words(tmp_path / "run", spec=f"voc:{root}"))
         done.refused(".xml", "Annotations")
 
-    def test_a_file_in_place_of_a_folder(self, tmp_path):
+    def test_a_file_in_place_of_a_folder(self, tmp_path, app):
         (tmp_path / "VOC").write_text("")
-        boxless(*train_words(tmp_path / "run", spec=f"voc:{tmp_path / 'VOC'}")).refused("VOC")
+        app(*train_words(tmp_path / "run", spec=f"voc:{tmp_path / 'VOC'}")).refused("VOC")
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-    def test_unreadable_folder(self, table, tmp_path):
+    def test_unreadable_folder(self, table, tmp_path, app):
         table.parent.chmod(0)
         try:
-            done = boxless(*train_words(tmp_path / "run", spec=f"csv:{table}"))
+            done = app(*train_words(tmp_path / "run", spec=f"csv:{table}"))
         finally:
             table.parent.chmod(0o755)
         done.refused("photos")
@@ -218,29 +219,30 @@ class TestSettings:
         app(*train_words(tmp_path / "run", recipe=recipe)).refused("mine.toml", *texts)
         app("recipes", "validate", recipe).refused("mine.toml", *texts)
 
-    def test_recipe_in_another_encoding(self, tmp_path):
+    def test_recipe_in_another_encoding(self, tmp_path, app):
         (tmp_path / "mine.toml").write_bytes("name = 'café'".encode("latin-1"))
-        done = boxless(*train_words(tmp_path / "run", recipe=tmp_path / "mine.toml"))
+        done = app(*train_words(tmp_path / "run", recipe=tmp_path / "mine.toml"))
         done.refused("mine.toml", "UTF-8")
 
-    def test_section_that_is_a_number(self, tmp_path):
+    def test_section_that_is_a_number(self, tmp_path, app, monkeypatch):
+        monkeypatch.chdir(tmp_path)
         (tmp_path / "mine.toml").write_text("teacher = 3\n")
         words = train_words("run", "--teacher.optim.lr", "1", recipe="mine.toml")
-        boxless(*words, cwd=tmp_path).refused("teacher:", "found 3")
+        app(*words).refused("teacher:", "found 3")
 
-    def test_recipe_that_does_not_exist(self, tmp_path):
-        done = boxless(*train_words(tmp_path / "run", recipe="demmo"))
+    def test_recipe_that_does_not_exist(self, tmp_path, app):
+        done = app(*train_words(tmp_path / "run", recipe="demmo"))
         done.refused("unknown recipe 'demmo'. Did you mean 'demo'", "boxless recipes list")
-        done = boxless(*train_words(tmp_path / "run", recipe=tmp_path / "no.toml"))
+        done = app(*train_words(tmp_path / "run", recipe=tmp_path / "no.toml"))
         done.refused("cannot read recipe", "no.toml", "boxless recipes list")
 
-    def test_out_is_a_file(self, tmp_path):
+    def test_out_is_a_file(self, tmp_path, app):
         (tmp_path / "run").write_text("dear diary")
-        boxless(*train_words(tmp_path / "run")).refused("is a file", "name a folder")
+        app(*train_words(tmp_path / "run")).refused("is a file", "name a folder")
         assert (tmp_path / "run").read_text() == "dear diary"
 
-    def test_out_is_missing(self):
-        boxless("train", SPEC).refused("--out")
+    def test_out_is_missing(self, app):
+        app("train", SPEC).refused("--out")
 
     def test_unknown_command(self):
         boxless("trian", SPEC).refused('Did you mean "train"', "boxless --help")

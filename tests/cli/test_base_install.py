@@ -54,9 +54,10 @@ def clean_environment() -> dict[str, str]:
 def base(tmp_path_factory):
     """Python of a new environment with `pip install .` and nothing else."""
     folder = tmp_path_factory.mktemp("base") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
-    install = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", ROOT]
+    pip = [sys.executable, "-m", "pip", "--python", python]  # the one that is there already
+    install = [*pip, "install", "-q", "--no-compile", "-c", ROOT / "constraints.txt", ROOT]
     done = subprocess.run(
         install, capture_output=True, text=True, check=False, env=clean_environment()
     )

@@ -137,9 +137,9 @@ class TestDamagedRuns:
         done = self.goes_on(preloaded, run_copy)
         done.refused("locate/location.json", "damaged", "boxless verify", "--repair")
 
-    def test_results(self, run_copy):
+    def test_results(self, run_copy, app):
         (run_copy / "results.json").write_text("{")
-        boxless(*train_words(run_copy)).refused("results.json")
+        app(*train_words(run_copy)).refused("results.json")
 
 
 class TestVerify:

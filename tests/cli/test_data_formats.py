@@ -27,7 +27,7 @@ def lists(tmp_path):
     return tmp_path
 
 
-def test_a_list_becomes_a_store_and_comes_back_byte_for_byte(lists):
+def test_a_list_becomes_a_store_and_comes_back_byte_for_byte(lists, app):
     spec = f"list:{lists}/train.txt,test=test.txt"
     store = lists / "store"
     done = boxless("data", "boxes", spec, store)
@@ -40,21 +40,21 @@ def test_a_list_becomes_a_store_and_comes_back_byte_for_byte(lists):
     for split in ("train", "test"):
         out = lists / "copies" / f"{split}.txt"
         words = ("--to", "list", "--split", split, "--proposals", store)
-        done = boxless("data", "convert", spec, out, *words)
+        done = app("data", "convert", spec, out, *words)
         assert done.code == 0, done.err
         expected = (lists / f"{split}.txt").read_text().replace("0.000012", "1.2e-05")
         assert out.read_text() == expected
     again = f"list:{lists}/copies/train.txt,test=test.txt,root={lists}"
-    done = boxless("data", "boxes", again, lists / "store2")
+    done = app("data", "boxes", again, lists / "store2")
     assert done.code == 0, done.err
     assert ProposalStore.open(lists / "store2").fingerprint == opened.fingerprint
-    boxless("data", "boxes", spec, store).refused("already holds a finished proposal store")
+    app("data", "boxes", spec, store).refused("already holds a finished proposal store")
 
 
-def test_boxes_of_a_list_are_trained_on(lists, preloaded, tmp_path):
+def test_boxes_of_a_list_are_trained_on(lists, preloaded, tmp_path, app):
     """The store of `data boxes` in the place of a file: every box and score arrives in the run."""
     spec, store = f"list:{lists}/train.txt,test=test.txt", lists / "store"
-    assert boxless("data", "boxes", spec, store).code == 0
+    assert app("data", "boxes", spec, store).code == 0
     given = ("--proposals.method", "file", "--proposals.file", store, "--data.held_out", "0")
     out = tmp_path / "run"
     done = preloaded(*train_words(out, *given, verb="teacher", spec=spec))
@@ -73,70 +73,66 @@ def test_boxes_of_a_list_are_trained_on(lists, preloaded, tmp_path):
     done.refused("expected a proposal store in", "img")
 
 
-def test_another_data_set_becomes_a_list(lists):
+def test_another_data_set_becomes_a_list(lists, app):
     table = lists / "tags.csv"
     table.write_text("path,split,cat,dog\nimg/a.png,train,1,0\nimg/b.png,test,0,-1\n")
     store = lists / "store"
-    grid = boxless(
-        "proposals", f"csv:{table}", "--method", "grid", "--max-boxes", 7, "--out", store
-    )
+    grid = app("proposals", f"csv:{table}", "--method", "grid", "--max-boxes", 7, "--out", store)
     assert grid.code == 0, grid.err
     out = lists / "deep" / "list.txt"
     words = ("data", "convert", f"csv:{table}", out, "--to", "list")
-    done = boxless(*words, "--proposals", store)
+    done = app(*words, "--proposals", store)
     assert done.code == 0, done.err
     assert "1 labels are unknown and written as -1" in done.err
     first, second = (line.split(" ") for line in out.read_text().splitlines())
     assert first[:3] == ["../img/a.png", "1", "0"]
     assert second[:3] == ["../img/b.png", "0", "-1"]
     assert len(first) == len(second) == 3 + 7 * 5
-    boxless("data", "boxes", f"list:{out}", lists / "back")
+    app("data", "boxes", f"list:{out}", lists / "back")
     before, after = ProposalStore.open(store), ProposalStore.open(lists / "back")
     for name in ("img/a.png", "img/b.png"):
         assert after[f"../{name}"].boxes.tobytes() == before[name].boxes.tobytes()
         assert after[f"../{name}"].scores.tobytes() == before[name].scores.tobytes()
-    assert boxless(*words, "--force", "--root", lists).code == 0  # tags alone
+    assert app(*words, "--force", "--root", lists).code == 0  # tags alone
     assert out.read_text() == "img/a.png 1 0\nimg/b.png 0 -1\n"
 
 
-def test_wrong_uses_are_refused(lists):
+def test_wrong_uses_are_refused(lists, app):
     spec, out = f"list:{lists}/train.txt", lists / "o"
     convert = ("data", "convert", spec, out)
-    boxless(*convert, "--boxes", 3).refused("are for lists", "add --to list")
-    boxless(*convert, "--to", "list", "--images", out).refused("draws scenes for a table")
-    boxless(*convert, "--to", "list", "--boxes", 0).refused("--boxes of at least 1, found 0")
-    boxless(*convert, "--to", "list", "--proposals", lists).refused("expected a proposal store in")
-    boxless(*convert, "--split", "tset").refused("unknown split 'tset'")
-    boxless("data", "boxes", "scenes:", out).refused("expected a list with boxes", "scenes:")
-    boxless("data", "boxes", spec, out, "--frame", 0).refused("--frame of at least 1")
-    boxless("data", "boxes", spec, out, "--frame", 500).refused("train.txt:1: box 1: expected 0 <=")
-    boxless("data", "convert", "scenes:train=1,test=1", out, "--to", "list").refused("--images DIR")
+    app(*convert, "--boxes", 3).refused("are for lists", "add --to list")
+    app(*convert, "--to", "list", "--images", out).refused("draws scenes for a table")
+    app(*convert, "--to", "list", "--boxes", 0).refused("--boxes of at least 1, found 0")
+    app(*convert, "--to", "list", "--proposals", lists).refused("expected a proposal store in")
+    app(*convert, "--split", "tset").refused("unknown split 'tset'")
+    app("data", "boxes", "scenes:", out).refused("expected a list with boxes", "scenes:")
+    app("data", "boxes", spec, out, "--frame", 0).refused("--frame of at least 1")
+    app("data", "boxes", spec, out, "--frame", 500).refused("train.txt:1: box 1: expected 0 <=")
+    app("data", "convert", "scenes:train=1,test=1", out, "--to", "list").refused("--images DIR")
     (lists / "img" / "b.png").unlink()
-    boxless("data", "boxes", spec, out).refused("1 of 2 image files are missing", "train.txt:2")
+    app("data", "boxes", spec, out).refused("1 of 2 image files are missing", "train.txt:2")
     assert not out.exists()
     assert not list(lists.glob("o.*"))
 
 
-def test_check_of_real_coco_images(data_root):
-    done = boxless("data", "check", f"coco:{data_root}/coco-mini/coco,unlabelled=keep", "--json")
+def test_check_of_real_coco_images(data_root, app):
+    done = app("data", "check", f"coco:{data_root}/coco-mini/coco,unlabelled=keep", "--json")
     assert done.code == 0, done.err
     report = json.loads(done.out)
     assert report["images"] == {"train": 258, "test": 252}
     assert report["without_tags"] == 5
     assert report["bad_images"] == []
-    boxless("data", "check", f"coco:{data_root}/coco-mini").refused("instances_train2014.json")
+    app("data", "check", f"coco:{data_root}/coco-mini").refused("instances_train2014.json")
 
 
-def test_check_of_flat_nus_wide_lists(tmp_path):
+def test_check_of_flat_nus_wide_lists(tmp_path, app):
     for number in range(3):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / f"{number}.jpg")
     rows = (" ".join([f"{n}.jpg", *("01"[k == n] for k in range(81))]) + "\n" for n in range(4))
     (tmp_path / "all.txt").write_text("".join(rows))
     spec = f"nus-wide:{tmp_path}/all.txt"
-    boxless("data", "check", spec).refused(
-        "1 of 4 image files are missing", "3.jpg", "missing=drop"
-    )
-    report = json.loads(boxless("data", "check", f"{spec},missing=drop", "--json").out)
+    app("data", "check", spec).refused("1 of 4 image files are missing", "3.jpg", "missing=drop")
+    report = json.loads(app("data", "check", f"{spec},missing=drop", "--json").out)
     assert report["images"] == {"train": 2, "test": 1}
     assert [c["name"] for c in report["classes"]] == list(CONCEPTS)
     assert any("left out" in note for note in report["notes"])

@@ -7,7 +7,7 @@ import signal
 from xml.etree import ElementTree
 
 import pytest
-from command_line import SPEC, TINY, boxless
+from command_line import SPEC, TINY
 
 from boxless.experiments.outcome import Outcome
 from boxless.report.results import read_results
@@ -19,14 +19,13 @@ def words(table, out, *more):
 
 
 @pytest.fixture(scope="module")
-def table4(finished_run, tmp_path_factory):
-    """Table 4 by the real command, on what a finished run can give; look, don't touch."""
+def table4(finished_run, preloaded, tmp_path_factory):
+    """Table 4 on what a finished run can give; look, don't touch."""
     out = tmp_path_factory.mktemp("experiments") / "paper"
     setting = ("--run.checkpoint_seconds", "0")
-    done = boxless(*words("table4", out, "--reuse", finished_run, *setting))
+    done = preloaded(*words("table4", out, "--reuse", finished_run, *setting))
     assert done.code == 0, done.err
-    (out.parent / "out").write_text(done.out)
-    (out.parent / "err").write_text(done.err)
+    (out.parent / "printed").write_text(done.out)
     return out
 
 
@@ -35,8 +34,8 @@ def weights(folder):
 
 
 def test_finished_steps_are_taken_from_another_run(table4, finished_run):
-    err = (table4.parent / "err").read_text()
-    assert err.count("taken from another run") == 7
+    printed = (table4.parent / "printed").read_text()
+    assert printed.count("taken from another run") == 7
     before, after = weights(finished_run), weights(table4 / "runs" / "main")
     assert {name: after[name] for name in before} == before
 
@@ -64,7 +63,7 @@ def test_table_4_stands_beside_the_paper(table4):
         assert text.lower() in page.lower()
     assert page.count("<svg") == 2
     assert "http" not in page
-    printed = (table4.parent / "out").read_text()
+    printed = (table4.parent / "printed").read_text()
     assert "Of the paper's 10 orderings by mAP" in printed
     assert "74.6" in printed
 

@@ -113,15 +113,21 @@ def test_a_file_that_loses_too_much_is_refused(finished_run, tmp_path, monkeypat
     assert not out.exists()
 
 
-def test_hub_folder(finished_run, preloaded, scenes, wanted, tmp_path):
+@pytest.fixture(scope="module")
+def hub(finished_run, preloaded, tmp_path_factory):
+    """A folder for the Hub; look, don't touch."""
+    folder = tmp_path_factory.mktemp("export") / "hub"
+    done = preloaded("export", finished_run, "--hub", folder)
+    assert done.code == 0, done.err
+    return folder
+
+
+def test_hub_folder(finished_run, hub, scenes, wanted):
     torch = pytest.importorskip("torch")
     from boxless.data.images import load_image
     from boxless.data.resize import resize_square
     from boxless.models.classifier import Classifier
 
-    hub = tmp_path / "hub"
-    done = preloaded("export", finished_run, "--hub", hub)
-    assert done.code == 0, done.err
     assert {p.name for p in hub.iterdir()} == {
         "README.md", "config.json", "model.safetensors", "student.onnx",
     }  # fmt: skip
@@ -186,8 +192,8 @@ def test_unfinished_runs_are_refused(tmp_path, preloaded, app):
     app("export", run, "--out", tmp_path / "x.onnx").refused("is not evaluated yet")
 
 
-def test_through_the_real_command(finished_run, tmp_path):
-    done = boxless("export", finished_run, "--out", tmp_path / "student.onnx")
+def test_the_file_predicts_in_a_process_of_its_own(finished_run, preloaded, tmp_path):
+    done = preloaded("export", finished_run, "--out", tmp_path / "student.onnx")
     assert done.code == 0, done.err
     drawn = boxless(
         "predict", tmp_path / "student.onnx", "scenes:v2,seed=0,size=64,split=test,index=0",

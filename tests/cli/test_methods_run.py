@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from command_line import boxless, train_words
+from command_line import train_words
 from safetensors.numpy import load_file
 
 from boxless.report.results import read_results
@@ -40,14 +40,13 @@ def words(out, *more, verb="train"):
 
 
 @pytest.fixture(scope="module")
-def compared_run(finished_run, tmp_path_factory):
-    """Methods added to a finished run by the real command; look, don't touch."""
+def compared_run(finished_run, preloaded, tmp_path_factory):
+    """Methods added to a finished run; look, don't touch."""
     out = tmp_path_factory.mktemp("methods") / "run"
     shutil.copytree(finished_run, out)
-    done = boxless(*words(out))
+    done = preloaded(*words(out))
     assert done.code == 0, done.err
-    (out.parent / "out").write_text(done.out)
-    (out.parent / "err").write_text(done.err)
+    (out.parent / "printed").write_text(done.out)
     return out
 
 
@@ -61,8 +60,8 @@ def weights(run):
 
 
 def test_methods_are_added_to_what_the_run_has(compared_run, finished_run):
-    err = (compared_run.parent / "err").read_text()
-    assert err.count("done already") == 7  # SHARED, one seed
+    printed = (compared_run.parent / "printed").read_text()
+    assert printed.count("done already") == 7  # SHARED, one seed
     before, after = weights(finished_run), weights(compared_run)
     assert {name: after[name] for name in before} == before
     assert (compared_run / "maps" / "maps-00000.safetensors").read_bytes() == (
@@ -112,7 +111,7 @@ def test_methods_differ_and_start_alike(compared_run):
 
 
 def test_tables_show_every_method(compared_run):
-    printed = (compared_run.parent / "out").read_text()
+    printed = (compared_run.parent / "printed").read_text()
     page = (compared_run / "report.html").read_text("utf-8")
     for text in ("Hinton distillation", "attention transfer", "NMS regions + class-aware"):
         assert text in page

@@ -4,16 +4,12 @@ Only sizes and counts are overridden; every choice of the paper or of the releas
 """
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from command_line import HERE, SOURCE, Done, boxless, environment
 from safetensors.torch import load_file
 
 import tiny_vgg
@@ -23,7 +19,7 @@ from boxless.recipe.recipe_files import load_recipe
 from boxless.report.results import read_results
 from caffe_files import write
 
-SPEC = "scenes:train=50,test=12,size=64"
+SPEC = "scenes:train=30,test=8,size=64"
 VIEW, SIDE = 96, 64
 SMALL = {
     "proposals.method": "grid", "proposals.max_boxes": 12, "data.held_out": 0.2,
@@ -52,31 +48,16 @@ class Finished:
         return json.loads((self.folder / step / "step.json").read_text())["facts"]
 
 
-def command(*words) -> Done:
-    """``boxless`` in a process of its own that knows the tiny network."""
-    path = os.pathsep.join([str(SOURCE), str(HERE.parent)])
-    done = subprocess.run(
-        [sys.executable, str(HERE / "tiny_vgg_boxless.py"), *map(str, words)],
-        env=environment(PYTHONPATH=path),
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
-
-
-def train(folder, recipe, **changed) -> Finished:
+def train(preloaded, folder, recipe, **changed) -> Finished:
     settings = SMALL | changed
     words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
-    done = command("train", SPEC, "--recipe", recipe, "--out", folder, *words)
+    done = preloaded("train", SPEC, "--recipe", recipe, "--out", folder, *words)
     assert done.code == 0, done.err
     return Finished(folder)
 
 
 @pytest.fixture(scope="module")
-def paper(tmp_path_factory) -> Finished:
+def paper(preloaded, tmp_path_factory) -> Finished:
     """``coco-vgg16`` with Caffe's weights and two levels."""
     folder = tmp_path_factory.mktemp("paper")
     # Caffe's pixels have a deviation of some 58, which its first layer makes up for.
@@ -85,16 +66,16 @@ def paper(tmp_path_factory) -> Finished:
     files = {"teacher.weights": model, "student.weights": model}
     files |= {"teacher.optim.lr": 1e-6, "stage2.optim.lr": 1e-5}
     levels = {"stage1.levels": '["stride8", "stride16"]'}
-    return train(folder / "run", "coco-vgg16", **files, **levels)
+    return train(preloaded, folder / "run", "coco-vgg16", **files, **levels)
 
 
 @pytest.fixture(scope="module")
-def released(tmp_path_factory) -> Finished:
+def released(preloaded, tmp_path_factory) -> Finished:
     """``coco-vgg16-released`` with torchvision's weights, and Hinton's distillation beside it."""
     folder = tmp_path_factory.mktemp("released")
     torch.save(tiny_vgg.torchvision_state(STATE), folder / "tiny.pth")
     files = {"teacher.weights": folder / "tiny.pth", "student.weights": folder / "tiny.pth"}
-    return train(folder / "run", "coco-vgg16-released", methods="hinton", **files)
+    return train(preloaded, folder / "run", "coco-vgg16-released", methods="hinton", **files)
 
 
 def moved(found, prefix, initial):
@@ -171,7 +152,7 @@ def test_training_starts_from_the_given_weights(request, name):
 def test_both_arms_of_the_paper_have_the_same_number_of_updates(paper):
     variants = read_results(paper.folder / "results.json").variants
     updates = {name: variant.seeds[0].updates for name, variant in variants.items()}
-    assert updates["plain"] == updates["regions"] == 10
+    assert updates["plain"] == updates["regions"] == 6
 
 
 def test_overrides_leave_the_choices_of_the_recipe_alone():
@@ -185,25 +166,25 @@ def test_overrides_leave_the_choices_of_the_recipe_alone():
         assert load_recipe(name).student.resize_from == load_recipe(name).teacher.input_size
 
 
-def test_weights_convert_writes_once_and_says_what(tmp_path):
+def test_weights_convert_writes_once_and_says_what(tmp_path, app):
     path = write(tmp_path / "tiny.caffemodel", tiny_vgg.caffe_layers(STATE))
     out = tmp_path / "tiny.safetensors"
-    done = command("weights", "convert", path, out, "--backbone", tiny_vgg.NAME)
+    done = app("weights", "convert", path, out, "--backbone", tiny_vgg.NAME)
     assert done.code == 0, done.err
     assert "with fc6 and fc7, pixels: caffe" in done.out
     found = load_file(out)
     assert all(torch.equal(found[name], value) for name, value in STATE.items())
-    boxless("weights", "convert", path, out).refused("exists already")
-    boxless("weights", "convert", path, tmp_path / "a.pth").refused("must end in .safetensors")
+    app("weights", "convert", path, out).refused("exists already")
+    app("weights", "convert", path, tmp_path / "a.pth").refused("must end in .safetensors")
 
 
-def test_a_caffe_model_of_another_network_is_refused_before_any_work(tmp_path):
+def test_a_caffe_model_of_another_network_is_refused_before_any_work(tmp_path, app):
     layers = [("conv1_1", [np.zeros((4, 3, 3, 3)), np.zeros(4)])]
     path = write(tmp_path / "short.caffemodel", layers)
     words = ["--teacher.backbone", tiny_vgg.NAME, "--teacher.weights", path]
-    done = command("teacher", SPEC, "--recipe", "coco-vgg16", "--out", tmp_path / "run", *words)
+    done = app("teacher", SPEC, "--recipe", "coco-vgg16", "--out", tmp_path / "run", *words)
     done.refused("teacher.backbone", "short.caffemodel has no layer 'conv1_2'")
     convs = write(tmp_path / "convs.caffemodel", tiny_vgg.caffe_layers(STATE)[:13])
     words[-1] = convs
-    done = command("teacher", SPEC, "--recipe", "coco-vgg16", "--out", tmp_path / "run", *words)
+    done = app("teacher", SPEC, "--recipe", "coco-vgg16", "--out", tmp_path / "run", *words)
     done.refused("holds no fc6 and fc7, which teacher.head = 'fc6_fc7' starts from")

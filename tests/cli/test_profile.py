@@ -1,18 +1,18 @@
 """``boxless train --profile`` through the real command."""
 
 import pytest
-from command_line import boxless, train_words
+from command_line import train_words
 
 from boxless.report.results import read_results
 from boxless.training.files import WEIGHTS
 
 
-def test_profile_of_what_is_trained_now_reaches_the_report(run_copy):
+def test_profile_of_what_is_trained_now_reaches_the_report(run_copy, preloaded):
     before = (run_copy / "features/regions/32px/seed-0" / WEIGHTS).read_bytes()
     words = train_words(
         run_copy, "--run.checkpoint_seconds", "0", "--profile", "--force", "regions"
     )
-    done = boxless(*words)
+    done = preloaded(*words)
     assert done.code == 0, done.err
     steps = {step.name: step for step in read_results(run_copy / "results.json").steps}
     profiled = {name for name, step in steps.items() if step.profile is not None}

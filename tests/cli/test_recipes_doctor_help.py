@@ -146,10 +146,10 @@ def test_doctor(preloaded):
     assert "onnxruntime" in done.out
 
 
-def test_doctor_json_and_what_is_missing(tmp_path):
+def test_doctor_json_and_what_is_missing(tmp_path, preloaded):
     from command_line import SOURCE
 
-    report = json.loads(boxless("doctor", "--json").out)
+    report = json.loads(preloaded("doctor", "--json").out)
     assert all(check["ok"] for check in report["checks"].values())
     assert {"python", "torch", "cpu", "cores"} <= report["environment"].keys()
     (tmp_path / "torchvision").mkdir()

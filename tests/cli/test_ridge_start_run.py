@@ -5,7 +5,7 @@ import shutil
 import signal
 
 import pytest
-from command_line import boxless, train_words
+from command_line import train_words
 
 RIDGE = (
     "--stage1.adapter", "conv1x1", "--stage1.adapter_start", "ridge",
@@ -27,10 +27,10 @@ def copied(run, out, *steps):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(finished_run, tmp_path_factory):
+def undisturbed(finished_run, preloaded, tmp_path_factory):
     """A run whose Psi and regressor were fitted; look, don't touch."""
     out = copied(finished_run, tmp_path_factory.mktemp("ridge") / "run")
-    done = boxless(*words(out, "evaluate"))
+    done = preloaded(*words(out, "evaluate"))
     assert done.code == 0, done.err
     assert done.err.count(f"{FITTED}: 64/64") == 2
     return out

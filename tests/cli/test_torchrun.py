@@ -136,7 +136,7 @@ def test_stopped_it_tells_how_to_go_on(tmp_path):
     finally:
         process.kill()
     assert process.returncode != 0
-    assert err.count("run the same command again to go on from the last checkpoint") == 1, err
+    assert err.count("run the same command again to resume from the last checkpoint") == 1, err
     assert '"status": "running"' in (out / "students/plain/32px/seed-0" / "step.json").read_text()
 
 

@@ -130,41 +130,41 @@ def test_training_with_a_broken_package_says_what_to_do(no_torch, tmp_path):
     done.refused("a package that training needs is broken: no", "boxless doctor")
 
 
-def test_a_finished_run_is_left_alone_without_importing_torch(finished_run, no_torch):
+def test_a_finished_run_is_left_alone_without_importing_torch(run_copy, no_torch):
     from command_line import SOURCE
 
-    before = contents(finished_run)
-    words = train_words(finished_run, "--run.checkpoint_seconds", "0")
+    before = contents(run_copy)
+    words = train_words(run_copy, "--run.checkpoint_seconds", "0")
     done = boxless(*words, PYTHONPATH=f"{no_torch}:{SOURCE}")
     assert done.code == 0, done.err
     assert done.err.count("done already") == len(STEPS)
-    assert contents(finished_run) == before
+    assert contents(run_copy) == before
 
 
-def test_a_run_folder_knows_its_recipe(finished_run):
-    done = boxless("train", SPEC, "--out", finished_run)
+def test_a_run_folder_knows_its_recipe(run_copy, app):
+    done = app("train", SPEC, "--out", run_copy)
     assert done.code == 0, done.err
     assert done.err.count("done already") == len(STEPS)
 
 
-def test_changed_settings_are_refused_field_by_field(finished_run):
-    before = contents(finished_run)
+def test_changed_settings_are_refused_field_by_field(run_copy, app):
+    before = contents(run_copy)
     changes = ("--stage2.optim.lr", "0.5", "--student.dropout", "0.3")
-    done = boxless(*train_words(finished_run, *changes))
+    done = app(*train_words(run_copy, *changes))
     done.refused(
         "students/plain/32px/seed-0: stage2.optim.lr: 0.001 -> 0.5 student.dropout: 0.1 -> 0.3",
         "features/regions/32px/seed-0: student.dropout: 0.1 -> 0.3",
         "--force regions --force plain",
     )
     assert "teacher:" not in done.err
-    assert contents(finished_run) == before
+    assert contents(run_copy) == before
 
 
-def test_changed_data_are_refused(finished_run):
-    before = contents(finished_run)
-    done = boxless(*train_words(finished_run, spec="scenes:train=81,test=16,size=64"))
+def test_changed_data_are_refused(run_copy, app):
+    before = contents(run_copy)
+    done = app(*train_words(run_copy, spec="scenes:train=81,test=16,size=64"))
     done.refused("data set: its images or labels changed", "--force proposals")
-    assert contents(finished_run) == before
+    assert contents(run_copy) == before
 
 
 def changed_steps(before: dict, after: dict) -> set[str]:

@@ -1,50 +1,21 @@
-"""Documents hold what they promise: marked Python blocks run, and commands parse.
+"""Documents hold what they promise: marked Python blocks run, commands and their settings parse.
 
 A block that opens with "```python run" is run, together with the others of its document, in order.
+Those that need a run or photographs, and such commands, run in ``tests/cli/test_documents_run.py``.
 """
-
-import re
-import shlex
-from pathlib import Path
 
 import pytest
 from cyclopts import CycloptsError
+from documents import DOCUMENTS, ROOT, blocks, commands
 
 from boxless.cli.app import app
 from boxless.cli.overrides import parse_overrides
 from boxless.errors import ConfigError
-from boxless.recipe.recipe_files import builtin_recipes, known_keys
-
-ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-SHELL = r"(?:sh|bash|console)"
-
-
-def blocks(path, info):
-    """Fenced blocks of a document with such an info string."""
-    return re.findall(rf"^```{info}\n(.*?)^```", path.read_text("utf-8"), re.M | re.S)
+from boxless.recipe.recipe_files import builtin_recipes, known_keys, load_recipe
 
 
 def runnable():
     return [path for path in DOCUMENTS if blocks(path, "python run")]
-
-
-def commands():
-    """(document, words after ``boxless``) of every command in a shell block."""
-    found = []
-    for path in DOCUMENTS:
-        values = {}
-        for line in "".join(blocks(path, SHELL)).replace("\\\n", " ").splitlines():
-            if loop := re.match(r"for (\w+) in ([^;]*)", line):
-                values[loop[1]] = loop[2].split()[0]
-            if assigned := re.match(r'(\w+)="([^"]*)"$', line):
-                values[assigned[1]] = assigned[2]
-            for name, value in values.items():
-                line = line.replace(f"${name}", value)  # noqa: PLW2901
-            words = shlex.split(line, comments=True)
-            if "boxless" in words[:-1] and "install" not in words:
-                found.append((path.name, words[words.index("boxless") + 1 :]))
-    return found
 
 
 @pytest.mark.parametrize("path", runnable(), ids=lambda path: path.name)
@@ -71,7 +42,10 @@ def check(words):
     for key in settings_of(words):
         assert any(key == known or key.endswith(f".{known}") for known in keys), key
     if "--recipe" in words:
-        assert words[words.index("--recipe") + 1] in builtin_recipes()
+        name = words[words.index("--recipe") + 1]
+        assert name in builtin_recipes()
+        if "experiments" not in words:
+            load_recipe(name, settings_of(words))
 
 
 @pytest.mark.parametrize(
@@ -92,6 +66,7 @@ def test_commands_are_found():
         "train scenes: --out runs/a --student.input_sise 64",
         "train scenes: --out runs/a --reciep demo",
         "train scenes: --out runs/a --recipe none",
+        "train scenes: --out runs/a --recipe demo --student.input_size large",
         "predict runs/a photos/ --drow drawn/",
     ],
 )

@@ -199,8 +199,9 @@ def test_a_store_that_goes_away_stops_the_command(memory, photos, tmp_path, caps
     with pytest.raises(SystemExit) as stop:
         main(["predict", str(student), memory, "--out", str(out)])
     assert stop.value.code == 1
-    assert len(out.read_text().splitlines()) == 4
-    assert json.loads(out.read_text().splitlines()[-1])["path"] == gone
+    rows = json.loads(out.read_text())
+    assert len(rows) == 4
+    assert rows[-1]["path"] == gone
     out.unlink()
 
     def unreachable(self):

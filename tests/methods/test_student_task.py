@@ -5,15 +5,19 @@ import torch
 from task_case import (
     LEVEL,
     Kept,
+    batch_of,
+    changed,
     classifier_task,
     knowledge_of,
     region_task,
+    state_of,
     student,
     teacher,
+    train_on,
 )
 from task_case import task as a_task
 from torch import nn
-from training_case import CLASSES, IMAGES, REGIONS, SIDE, dataset, settings, stream
+from training_case import CLASSES, IMAGES, REGIONS, SIDE, dataset, stream
 
 from boxless.losses.attention import attention_loss
 from boxless.losses.hinton import HintonLoss
@@ -26,27 +30,6 @@ from boxless.methods.hinton import Hinton
 from boxless.methods.regions import Regions, RegionsByNms
 from boxless.methods.tags import Tags
 from boxless.training.batches import whole_batches
-from boxless.training.loop import train
-
-
-def batch_of(rows=None, regions=REGIONS, size=SIDE, mirrored=False):
-    (batch,) = whole_batches(
-        dataset(regions), size=size, batch_size=IMAGES, rows=rows, mirrored=mirrored
-    )
-    return batch
-
-
-def state_of(module):
-    return {k: v.clone() for k, v in module.state_dict().items()}
-
-
-def changed(module, before):
-    return {k for k, v in module.state_dict().items() if not torch.equal(v, before[k])}
-
-
-def train_on(task, folder, runtime, regions=REGIONS, **options):
-    chosen = settings(**options)
-    train(task, stream(regions), chosen, folder=folder, runtime=runtime, title="step")
 
 
 class Maps:

@@ -33,6 +33,20 @@ def picture(seed, width=96, height=72):
     return pixels, boxes
 
 
+def image_of(kind, height, width, seed):
+    """An image of noise, of one colour, of two halves, or of nine blocks."""
+    random = np.random.default_rng(seed)
+    image = np.full((height, width, 3), random.integers(0, 256), np.uint8)
+    if kind == "noise":
+        image = random.integers(0, 256, image.shape, np.uint8)
+    elif kind == "step":
+        image[:, width // 2 :] = 255 - image[:, width // 2 :]
+    elif kind == "blocks":
+        image = random.integers(0, 256, (3, 3, 3), np.uint8)
+        image = image.repeat(-(-height // 3), 0).repeat(-(-width // 3), 1)[:height, :width]
+    return image
+
+
 def write_pictures(folder, count):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from proposal_pictures import picture
+from proposal_pictures import image_of, picture
 
 from boxless import proposals
 from boxless.errors import BoxlessError, MissingExtraError, ShapeError
@@ -60,15 +60,7 @@ def test_same_image_same_boxes():
     max_boxes=st.integers(1, 80),
 )
 def test_any_image_gets_usable_boxes(height, width, seed, kind, max_boxes):
-    random = np.random.default_rng(seed)
-    image = np.full((height, width, 3), random.integers(0, 256), np.uint8)
-    if kind == "noise":
-        image = random.integers(0, 256, image.shape, np.uint8)
-    elif kind == "step":
-        image[:, width // 2 :] = 255 - image[:, width // 2 :]
-    elif kind == "blocks":
-        image = random.integers(0, 256, (3, 3, 3), np.uint8)
-        image = image.repeat(-(-height // 3), 0).repeat(-(-width // 3), 1)[:height, :width]
+    image = image_of(kind, height, width, seed)
     boxes, scores = EdgeBoxes(max_boxes=max_boxes, size=64)(image)
     check(image, boxes, scores)
     assert min(max_boxes, 50) <= len(boxes) <= max_boxes

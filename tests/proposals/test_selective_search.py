@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from proposal_pictures import picture
+from proposal_pictures import image_of, picture
 
 from boxless.errors import BoxlessError, MissingExtraError
 from boxless.metrics.boxes import iou
@@ -54,12 +54,7 @@ def test_scores_come_from_the_rank():
     max_boxes=st.integers(1, 80),
 )
 def test_any_image_gets_usable_boxes(height, width, seed, kind, max_boxes):
-    random = np.random.default_rng(seed)
-    image = np.full((height, width, 3), random.integers(0, 256), np.uint8)
-    if kind == "noise":
-        image = random.integers(0, 256, image.shape, np.uint8)
-    elif kind == "step":
-        image[:, width // 2 :] = 255 - image[:, width // 2 :]
+    image = image_of(kind, height, width, seed)
     boxes, scores = SelectiveSearch(max_boxes=max_boxes, size=40)(image)
     check(image, boxes, scores)
     assert min(max_boxes, 50) <= len(boxes) <= max_boxes

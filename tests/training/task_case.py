@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import torch
-from training_case import CLASSES, IMAGES, REGIONS, SIDE, dataset
+from training_case import CLASSES, IMAGES, REGIONS, SIDE, dataset, settings, stream
 
 from boxless.losses.objectness import objectness
 from boxless.methods.attention import AttentionSettings
@@ -18,6 +18,8 @@ from boxless.methods.teaching import Teaching
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead
+from boxless.training.batches import whole_batches
+from boxless.training.loop import train
 from boxless.training.teacher_cache import Knowledge
 from boxless.training.teacher_task import TeacherTask
 
@@ -122,3 +124,23 @@ def region_task(*, detector=None, model=None, maps=None, statistics=True, **conf
     return task(
         Regions, detector=detector, model=model, maps=maps, statistics=statistics, stage1=config
     )
+
+
+def batch_of(rows=None, regions=REGIONS, size=SIDE, mirrored=False):
+    (batch,) = whole_batches(
+        dataset(regions), size=size, batch_size=IMAGES, rows=rows, mirrored=mirrored
+    )
+    return batch
+
+
+def state_of(module):
+    return {k: v.clone() for k, v in module.state_dict().items()}
+
+
+def changed(module, before):
+    return {k for k, v in module.state_dict().items() if not torch.equal(v, before[k])}
+
+
+def train_on(task, folder, runtime, regions=REGIONS, **options):
+    chosen = settings(**options)
+    train(task, stream(regions), chosen, folder=folder, runtime=runtime, title="step")

@@ -1,30 +1,11 @@
 """What the teacher's step trains, and what it must leave alone."""
 
 import torch
-from task_case import FOLDS, teacher, teacher_task
+from task_case import FOLDS, batch_of, changed, state_of, teacher, teacher_task, train_on
 from training_case import IMAGES, REGIONS, SIDE, dataset, settings, stream
 
 from boxless.losses.tag_loss import detector_loss
-from boxless.training.batches import whole_batches
 from boxless.training.loop import train
-
-
-def batch_of(rows=None):
-    (batch,) = whole_batches(dataset(REGIONS), size=SIDE, batch_size=IMAGES, rows=rows)
-    return batch
-
-
-def state_of(module):
-    return {k: v.clone() for k, v in module.state_dict().items()}
-
-
-def changed(module, before):
-    return {k for k, v in module.state_dict().items() if not torch.equal(v, before[k])}
-
-
-def train_on(task, folder, runtime, regions=REGIONS, **options):
-    chosen = settings(**options)
-    train(task, stream(regions), chosen, folder=folder, runtime=runtime, title="step")
 
 
 class TestTeacher:

@@ -80,6 +80,10 @@ def read(location: str) -> Manifest:
             shared[key] = tuple(_VALUES[label] for label in labels)
         path = str(source.root / name)
         records.append(ImageRecord(name, path, split, shared[key], None, where))
+    if not records:
+        raise DataError(
+            f"{source.files['train']}: expected an image per line, the list has no images"
+        )
     notes = [f"{first[1] // NUMBERS_A_BOX} boxes an image ('boxless data boxes' takes them over)"]
     if "test" not in source.files:
         notes.append("one list: the split is train (test=FILE names the other)")

@@ -4,7 +4,7 @@ from boxless.errors import MissingExtraError
 
 try:
     import torch as _torch  # noqa: F401
-except ImportError as error:
+except ModuleNotFoundError as error:  # a torch that is there and broken says so itself
     raise MissingExtraError("torch", "train") from error
 
 from boxless.models.backbone import Backbone

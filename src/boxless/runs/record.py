@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -58,15 +58,30 @@ def read_record(folder: Path) -> StepRecord | None:
     if not path.exists():
         return None
     try:
-        record = StepRecord(**json.loads(path.read_text("utf-8")))
-        if not all(isinstance(v, dict) for v in (record.settings, record.inputs, record.facts)):
-            raise TypeError("settings, inputs and facts must be objects")
-        return record
-    except (ValueError, TypeError, OSError) as error:
+        return _parsed(json.loads(path.read_text("utf-8")))
+    except (ValueError, OSError) as error:
         raise StoreError(
             f"step record {path} is damaged: {error}",
             hint=f"delete the folder {folder} to do this step again",
         ) from error
+
+
+def _parsed(found: Any) -> StepRecord:
+    """A record from its JSON.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(found, dict):
+        raise ValueError(f"expected a JSON object, found {found!r:.40}")
+    missing = sorted({"name", "kind", "settings", "inputs"} - found.keys())
+    strange = sorted(found.keys() - {f.name for f in fields(StepRecord)})
+    if missing or strange:
+        raise ValueError(f"fields that are missing: {missing}, that are unknown: {strange}")
+    record = StepRecord(**found)
+    if not all(isinstance(v, dict) for v in (record.settings, record.inputs, record.facts)):
+        raise ValueError("settings, inputs and facts must be objects")
+    return record
 
 
 def to_json(record: StepRecord) -> bytes:
