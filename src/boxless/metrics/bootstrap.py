@@ -165,16 +165,7 @@ def _interval(observed: float, differences: Float64Array, level: float) -> Inter
 
 
 def image_counts(generator: np.random.Generator, draws: int, images: int) -> Counts:
-    """How often each image is drawn.
-
-    Args:
-        generator: Source of random numbers.
-        draws: Number of draws.
-        images: Number of images.
-
-    Returns:
-        (draws, images) counts, each row adding up to `images`.
-    """
+    """How often each image is drawn: (draws, images), each row adding up to `images`."""
     picks = generator.integers(0, images, (draws, images))
     counts = np.empty((draws, images), np.int32)
     for row, pick in enumerate(picks):
@@ -183,16 +174,7 @@ def image_counts(generator: np.random.Generator, draws: int, images: int) -> Cou
 
 
 def seed_counts(generator: np.random.Generator, draws: int, seeds: int) -> Counts:
-    """How often each training seed is drawn.
-
-    Args:
-        generator: Source of random numbers.
-        draws: Number of draws.
-        seeds: Number of seeds.
-
-    Returns:
-        (draws, seeds) counts, each row adding up to `seeds`.
-    """
+    """How often each training seed is drawn: (draws, seeds)."""
     return image_counts(generator, draws, seeds)
 
 

@@ -110,15 +110,9 @@ def random_folds(images: int, *, seed: int) -> NDArray[np.int64]:
 
 
 def load_calibration(folder: Path, variant: str, seed: int) -> Calibration:
-    """Read what the step ``calibrate`` found for one student.
+    """What the step ``calibrate`` (its `folder`) found for one student.
 
-    Args:
-        folder: Folder of the step, ``RUN/calibrate``.
-        variant: Its key, such as ``regions``.
-        seed: Seed of the student.
-
-    Returns:
-        The calibration; temperature 1 and threshold 0.5 where the run has no held-out images.
+    Temperature 1 and threshold 0.5 where the run has no held-out images.
 
     Raises:
         StoreError: If the file is missing or damaged, or knows no such student.
@@ -133,10 +127,7 @@ def load_calibration(folder: Path, variant: str, seed: int) -> Calibration:
 
 
 def load_entries(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """All that the step ``calibrate`` found: variant -> one entry a seed.
-
-    Args:
-        folder: Folder of the step.
+    """All that the step ``calibrate`` (its `folder`) found: variant -> one entry a seed.
 
     Raises:
         StoreError: If the file is missing or damaged.

@@ -84,26 +84,12 @@ def match_detections(
     num_classes: int,
     iou: float = 0.5,
 ) -> list[Matches]:
-    """Match detections with true boxes, best score first (VOCdevkit).
+    """Match detections with true boxes, best score first (VOCdevkit); K matches.
 
     Each detection looks at the true box of its class that it overlaps most. Below `iou` it is a
     false positive; if that box is difficult, the detection is ignored; if a better detection took
     it, it is a false positive (duplicate). Equal scores are taken in the order of images, then of
-    boxes.
-
-    Args:
-        detections: Boxes found in each of M images.
-        truths: True boxes of the same images.
-        num_classes: K.
-        iou: Smallest overlap of a match.
-
-    Returns:
-        K matches.
-
-    Raises:
-        ShapeError: If the numbers of images or boxes do not fit.
-        NumericsError: If a score is NaN or infinite.
-        ConfigError: If `iou` is not in (0, 1].
+    boxes. Arguments and errors are those of `detection_average_precision`.
     """
     _check_overlap(iou)
     _check_images(len(truths), detections=len(detections))

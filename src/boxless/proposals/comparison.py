@@ -83,7 +83,7 @@ def compare(
     counts: tuple[int, ...] = COUNTS,
     progress: "Callable[[int, int], None] | None" = None,
 ) -> Comparison:
-    """Run proposers over images and measure them.
+    """Run proposers over images and measure them; random boxes are the last method.
 
     Each image is decoded once. A proposer sees one image before it is timed, so that loading of
     networks and libraries does not count.
@@ -94,9 +94,6 @@ def compare(
         load_image: Path -> (H, W, 3) uint8 RGB.
         counts: Numbers of best boxes per image to give recall for; those of `CURVE` come along.
         progress: Called with (images done, images in all).
-
-    Returns:
-        The comparison, with random boxes as the last method.
 
     Raises:
         DataError: An image is unreadable, or an imported file lacks it.

@@ -119,17 +119,11 @@ class EdgeBoxes:
 
 
 def gradient(image: "UInt8Array") -> "Float32Array":
-    """Strength of colour edges.
+    """Strength (H, W) in [0, 1] of colour edges of an (H, W, 3) image; all 0 where it is flat.
 
     Each Lab channel is blurred, differentiated, and the strongest channel taken at each pixel;
     strengths at the scales in ``BLURS`` are averaged, each times its blur, as blurring by s divides
     the slope of a step by s.
-
-    Args:
-        image: (H, W, 3) RGB.
-
-    Returns:
-        (H, W) values in [0, 1]; all 0 where the image is flat.
     """
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) / np.float32(100)
     total = np.zeros(image.shape[:2], np.float32)
@@ -148,7 +142,7 @@ def gradient(image: "UInt8Array") -> "Float32Array":
 
 
 def orientation(edges: "Float32Array") -> "Float32Array":
-    """Direction across the edge at each pixel.
+    """Direction across the edge at each pixel of (H, W) edges, in [0, pi).
 
     The ridge direction of the blurred edge map from its second derivatives, the formula of the
     structured-forest toolbox (Dollar & Zitnick, "Structured Forests for Fast Edge Detection",
@@ -156,12 +150,6 @@ def orientation(edges: "Float32Array") -> "Float32Array":
     vanishing Exx as tiny, so that exactly horizontal edges get pi / 2; the formula itself gives 0.
     It is exact along both axes and leans towards them in between. The exact ridge direction, half
     the angle of (Exx - Eyy, 2 Exy), finds fewer objects.
-
-    Args:
-        edges: (H, W) edge strengths.
-
-    Returns:
-        (H, W) angles in [0, pi).
     """
     smooth = cv2.GaussianBlur(edges, (0, 0), ORIENTATION_BLUR)
     dx, dy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
@@ -174,15 +162,7 @@ def orientation(edges: "Float32Array") -> "Float32Array":
 
 
 def thin(edges: "Float32Array", angles: "Float32Array") -> "Float32Array":
-    """Keep an edge only where it is strongest along the direction across it.
-
-    Args:
-        edges: (H, W) edge strengths.
-        angles: (H, W) directions across the edges.
-
-    Returns:
-        (H, W) edges, 0 off the ridges.
-    """
+    """Keep an edge only where it is strongest along the direction across it; 0 off the ridges."""
     height, width = edges.shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     step_x, step_y = np.cos(angles), np.sin(angles)

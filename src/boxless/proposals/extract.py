@@ -12,7 +12,7 @@ from boxless.proposals.index import INDEX_NAME, INPUTS_NAME, StoreInputs
 from boxless.proposals.proposer import works_in_process
 from boxless.proposals.store import ProposalStore
 from boxless.proposals.workers import Outcome, ProposeOne
-from boxless.proposals.writer import ProposalWriter, Skipped
+from boxless.proposals.writer import ProposalWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -110,7 +110,9 @@ def _fill(
 ) -> None:
     """Write the shards that an earlier call did not."""
     size = writer.inputs.shard_size
-    todo = [n for n in range(writer.shard_count) if not _usable(writer.finished(n), skip_bad)]
+    there = [writer.finished(number) for number in range(writer.shard_count)]
+    # A shard stays if it is whole and lacks no image that it should have.
+    todo = [n for n, lacks in enumerate(there) if lacks is None or (lacks and not skip_bad)]
     shards = [records[number * size : (number + 1) * size] for number in todo]
     done = len(records) - sum(map(len, shards))
     report(done, len(records))
@@ -146,11 +148,6 @@ def _seen_here(record: "ImageRecord", outcome: Outcome, one: ProposeOne) -> Outc
     if isinstance(here, str):
         return here
     raise not_shared(record.path, outcome)
-
-
-def _usable(skipped: Skipped | None, skip_bad: bool) -> bool:
-    """Whether a shard found in the folder can stay: whole, and lacking no image it should have."""
-    return skipped is not None and (skip_bad or not skipped)
 
 
 def _unique_ids(records: "Sequence[ImageRecord]") -> tuple[str, ...]:

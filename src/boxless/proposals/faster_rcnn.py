@@ -118,14 +118,9 @@ class FasterRcnn:
 
 @torch.inference_mode()
 def detect(network: Any, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
-    """Detections, then boxes of the region proposal network.
+    """Detections of torchvision's ``FasterRCNN``, then boxes of its region proposal network.
 
-    Args:
-        network: torchvision's ``FasterRCNN`` in evaluation mode.
-        image: (H, W, 3) RGB.
-
-    Returns:
-        (R, 4) boxes in pixels of ``image`` and (R,) falling scores in (0, 1]; R may be 0.
+    Boxes (R, 4) are in pixels of an (H, W, 3) image, with falling scores (R,) in (0, 1].
     """
     device = next(network.parameters()).device
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).to(device) / 255
@@ -143,16 +138,7 @@ def detect(network: Any, image: "UInt8Array") -> "tuple[Float32Array, Float32Arr
 
 
 def load_network(architecture: str, weights: str, size: int, max_boxes: int) -> Any:
-    """Build a detector and give it its weights; the last one is kept.
-
-    Args:
-        architecture: One of ``ARCHITECTURES``.
-        weights: File with its state dict; the number of classes is read from it.
-        size: Longer side of the input in pixels.
-        max_boxes: Detections and region proposals per image.
-
-    Returns:
-        torchvision's ``FasterRCNN`` in evaluation mode.
+    """A detector in evaluation mode with the weights of a file; the last one is kept.
 
     Raises:
         ConfigError: The file is unreadable, holds more than tensors, or does not fit.

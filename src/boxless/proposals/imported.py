@@ -24,13 +24,7 @@ Outside = Literal["refuse", "clip"]
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """An open file or store.
-
-    Attributes:
-        names: Its names for images that have boxes.
-        at: Name -> (R, 4) boxes and (R,) scores.
-        fingerprint: Stands for the contents: a file's checksum, or a store's fingerprint.
-    """
+    """An open file or store: its names for images, their boxes and scores, and its checksum."""
 
     names: Collection[str]
     at: Callable[[str], tuple[Float32Array, Float32Array]]
@@ -46,9 +40,6 @@ def possible_names(record: ImageRecord) -> Iterator[str]:
 
     The id; the file name; without its ending; with the folder in front; and as a number without
     leading zeros (COCO).
-
-    Args:
-        record: The image.
     """
     file_name = record.path.rpartition("/")[2]
     stem = file_name.rpartition(".")[0] or file_name
@@ -114,15 +105,7 @@ class ImportedBoxes:
         return self._source().name_of(record) is not None
 
     def at(self, record: ImageRecord, width: int, height: int) -> tuple[Float32Array, Float32Array]:
-        """Boxes of one image.
-
-        Args:
-            record: The image.
-            width: Its width in pixels.
-            height: Its height in pixels.
-
-        Returns:
-            (R, 4) boxes inside the image and (R,) scores >= 0, best first; R is at least 1.
+        """Boxes (R, 4) of one image, inside it and best first, and scores (R,) >= 0.
 
         Raises:
             DataError: The file has no box for it, or an unusable one; file and place are named.

@@ -21,23 +21,14 @@ SMALLEST_SEARCHED = 16  # pixels; in a narrower image there is nothing to search
 
 
 def ximgproc() -> Any:
-    """OpenCV's module of the searches.
-
-    Raises:
-        MissingExtraError: This OpenCV has no contrib part.
-    """
+    """OpenCV's module of the searches; `MissingExtraError` if this OpenCV has no contrib part."""
     if not hasattr(cv2, "ximgproc"):
         raise MissingExtraError("opencv-contrib-python-headless", "train")
     return cv2.ximgproc
 
 
 def resized(image: "UInt8Array", size: int) -> "UInt8Array | None":
-    """An image as it is searched; None if nothing is left of it.
-
-    Args:
-        image: (H, W, 3) RGB.
-        size: Longer side of the result in pixels.
-    """
+    """An image with its longer side at `size` pixels; None if nothing to search is left of it."""
     height, width = image.shape[:2]
     scale = size / max(height, width)
     small = (round(width * scale), round(height * scale))

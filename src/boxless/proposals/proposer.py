@@ -46,14 +46,7 @@ class Proposer(Protocol):
         """Everything the boxes depend on besides the image."""
 
     def __call__(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
-        """Propose boxes, best first.
-
-        Args:
-            image: (H, W, 3) RGB.
-
-        Returns:
-            (R, 4) boxes in pixels of ``image`` and (R,) scores >= 0; R is at least 1.
-        """
+        """Boxes (R, 4) in pixels of an (H, W, 3) image, best first, and scores (R,) >= 0."""
 
 
 def make_proposer(method: str, **settings: Setting) -> "BoxSource":
@@ -63,9 +56,6 @@ def make_proposer(method: str, **settings: Setting) -> "BoxSource":
         method: One of ``METHODS``; ``"file"`` gives the `ImportedBoxes` of a file, all others a
             `Proposer`.
         **settings: Settings of that method; what is left out keeps its default.
-
-    Returns:
-        The proposer.
 
     Raises:
         ConfigError: The method or a setting is unknown, or a value is out of range.
@@ -81,15 +71,7 @@ def make_proposer(method: str, **settings: Setting) -> "BoxSource":
 
 
 def setting_names(method: str) -> frozenset[str]:
-    """Names of the settings that a method takes.
-
-    Args:
-        method: One of ``METHODS``.
-
-    Raises:
-        ConfigError: The method is unknown.
-        MissingExtraError: The method needs a package that is not installed.
-    """
+    """Names of the settings that a method takes; raises as `make_proposer`."""
     return frozenset(field.name for field in fields(_class(method))) - MODES.get(method, {}).keys()
 
 

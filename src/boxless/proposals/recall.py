@@ -39,7 +39,7 @@ class RecallRow:
 
 @dataclass(frozen=True, slots=True)
 class RecallTable:
-    """Recall over the non-difficult true boxes of a data set.
+    """Recall over the true boxes of a data set that are not difficult.
 
     Attributes:
         counts: Numbers of best boxes per image that were considered.
@@ -84,19 +84,16 @@ def recall_table(
     skipped = dict(store.skipped)
     usable = [record for record in records if record.image_id not in skipped and truth(record).size]
 
-    def random(record: "ImageRecord") -> "Float32Array":
-        found = store[record.image_id]
-        return random_boxes(found.width, found.height, max(counts), record.image_id)
+    def found(record: "ImageRecord") -> "Float32Array":
+        return store[record.image_id].boxes
 
-    sources: dict[str, Callable[[ImageRecord], Float32Array]] = {
-        store.index.inputs.proposer: lambda record: store[record.image_id].boxes,
-        "random": random,
-    }
-    rows = [
-        row
-        for name, boxes_of in sources.items()
-        for row in recall_rows(name, boxes_of, usable, ious=ious, counts=counts)
-    ]
+    def random(record: "ImageRecord") -> "Float32Array":
+        image = store[record.image_id]
+        return random_boxes(image.width, image.height, max(counts), record.image_id)
+
+    name = store.index.inputs.proposer
+    rows = recall_rows(name, found, usable, ious=ious, counts=counts)
+    rows += recall_rows("random", random, usable, ious=ious, counts=counts)
     objects = sum(len(truth(record)) for record in usable)
     return RecallTable(counts, tuple(rows), objects, len(usable))
 
@@ -109,7 +106,7 @@ def recall_rows(
     ious: tuple[float, ...] = IOUS,
     counts: tuple[int, ...] = COUNTS,
 ) -> list[RecallRow]:
-    """Recall of any boxes.
+    """Recall of any boxes, a row for each overlap; see `recall_table`.
 
     Args:
         name: Name for the rows.
@@ -117,12 +114,6 @@ def recall_rows(
         records: Images; those without true boxes add nothing.
         ious: Overlaps from which on an object counts as covered.
         counts: Numbers of best boxes per image to consider.
-
-    Returns:
-        One row for each overlap.
-
-    Raises:
-        DataError: No record has a true box that is not difficult.
     """
     best = []  # per image: (objects, counts) best overlap among the first boxes
     for record in records:

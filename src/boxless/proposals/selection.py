@@ -18,15 +18,7 @@ MAX_SHARE = 0.125  # a smallest side never exceeds this share of the image's sho
 
 
 def require_ranges(settings: object, **ranges: tuple[float, float]) -> None:
-    """Refuse settings out of range.
-
-    Args:
-        settings: Has the named attributes.
-        **ranges: Name -> least and greatest value.
-
-    Raises:
-        ConfigError: A value is outside; it and its range are named.
-    """
+    """Refuse (`ConfigError`) settings outside their range: name -> least and greatest value."""
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
         if not low <= value <= high:
@@ -49,7 +41,7 @@ def usable(
 
 
 def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) -> "np.ndarray":
-    """Order boxes so that the first ones differ from each other.
+    """Indices of at most ``count`` boxes, ordered so that the first ones differ from each other.
 
     Each stage walks through the boxes left over, in their order, and takes those whose IoU with
     every box taken before is at most the stage's.
@@ -58,9 +50,6 @@ def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) 
         boxes: (R, 4) boxes of positive area, best first.
         stages: Overlaps allowed, ascending.
         count: Most boxes to take.
-
-    Returns:
-        Indices of at most ``count`` boxes.
     """
     x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
     areas = area(boxes)
@@ -85,18 +74,7 @@ def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) 
 def top_up(
     boxes: "Float32Array", scores: "Float32Array", width: int, height: int, count: int
 ) -> "tuple[Float32Array, Float32Array]":
-    """Fill a short list from the grid: whole image first, with the lowest score of the list.
-
-    Args:
-        boxes: (R, 4) boxes, best first.
-        scores: (R,) scores; an empty list is filled with score 1.
-        width: Of the image, in pixels.
-        height: Of the image, in pixels.
-        count: Boxes wanted at least.
-
-    Returns:
-        Boxes and scores, ``max(R, count)`` of each.
-    """
+    """Fill a short list to ``count`` from the grid, whole image first, with the lowest score."""
     missing = count - len(boxes)
     if missing <= 0:
         return boxes, scores

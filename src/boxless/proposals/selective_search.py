@@ -113,15 +113,7 @@ class SelectiveSearch:
 
 
 def uijlings_order(boxes: "Float32Array", seed: int) -> "np.ndarray":
-    """The paper's random order that favours regions near the top of the hierarchy.
-
-    Args:
-        boxes: (R, 4) boxes; their own order does not matter.
-        seed: Same seed, same order.
-
-    Returns:
-        (R,) indices.
-    """
+    """The paper's random order (R,) of boxes (R, 4); favours regions high in the hierarchy."""
     downwards = np.lexsort((*boxes.T, -area(boxes)))
     position = np.arange(1, len(boxes) + 1)
     value = position * np.random.default_rng(seed).random(len(boxes))

@@ -40,11 +40,7 @@ _DTYPES = {"U16": "<u2", "F16": "<f2", "F32": "<f4"}  # names of safetensors and
 
 
 class OpenShard:
-    """One shard, mapped: its small tensors in memory, its boxes on disk.
-
-    Args:
-        path: The safetensors file.
-        images: Number of images it must hold.
+    """One shard of `images` images, mapped: its small tensors in memory, its boxes on disk.
 
     Raises:
         StoreError: The file is missing, damaged, or holds something else.
@@ -228,10 +224,6 @@ class ProposalStore:
 
     def require(self, image_ids: "Iterable[str]", manifest_fingerprint: str) -> None:
         """Make sure that the store belongs to a manifest and covers its images.
-
-        Args:
-            image_ids: Images that will be looked up.
-            manifest_fingerprint: Fingerprint of the manifest they come from.
 
         Raises:
             StoreError: The store was made from another manifest, or lacks some of the images.

@@ -19,12 +19,7 @@ Outcome = Proposals | str
 
 @dataclass(frozen=True, slots=True)
 class ProposeOne:
-    """Load one image and propose boxes on it.
-
-    Attributes:
-        proposer: Finds the boxes, or has them.
-        load_image: Path -> (H, W, 3) uint8; raises for an unreadable image.
-    """
+    """Load one image and propose boxes on it; an unreadable one makes `load_image` raise."""
 
     proposer: "BoxSource"
     load_image: "Callable[[str], UInt8Array]"
@@ -46,11 +41,7 @@ class ProposeOne:
         return [self(record) for record in records]
 
     def __call__(self, record: ImageRecord) -> Outcome:
-        """Return the image's proposals, or why there are none.
-
-        Raises:
-            RunError: Not the image is at fault, but the machine.
-        """
+        """The image's proposals, or why there are none; `RunError` if the machine is at fault."""
         path = record.path
         try:
             image = self.load_image(path)

@@ -86,14 +86,7 @@ class ProposalWriter:
         return self.inputs.image_ids[start : start + self.inputs.shard_size]
 
     def finished(self, number: int) -> Skipped | None:
-        """Look for a whole shard of an earlier, interrupted run.
-
-        Args:
-            number: 0-based number of the shard.
-
-        Returns:
-            None if the shard has yet to be written, else the (id, reason) of its skipped images.
-        """
+        """The (id, reason) of images skipped in a whole shard that is there; None if there is none."""
         found = self._found(number)
         return None if found is None else found[1]
 
@@ -126,9 +119,6 @@ class ProposalWriter:
 
     def finish(self) -> ProposalStore:
         """Write the index and open the store.
-
-        Returns:
-            The finished store.
 
         Raises:
             StoreError: A shard is missing.
