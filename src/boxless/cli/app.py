@@ -26,18 +26,9 @@ app = App(
     suppress_keyboard_interrupt=False,  # `main` tells how to resume
 )
 
-_ORDER: list[str] = []
 VERBS = (
-    (
-        "train",
-        "train:train",
-        "Everything: from tags to a distilled, evaluated, exported classifier.",
-    ),
-    (
-        "proposals",
-        "proposals:app",
-        "Propose regions for every image and measure their recall.",
-    ),
+    ("train", "train:train", "Everything: from tags to a distilled, evaluated, exported student."),
+    ("proposals", "proposals:app", "Propose regions for every image and measure their recall."),
     ("teacher", "train:teacher", "Train the weakly supervised detector on the tags."),
     ("cache", "train:cache", "Run the teacher once and keep what it knows."),
     ("baseline", "train:baseline", "Train the student without distillation."),
@@ -56,9 +47,8 @@ VERBS = (
     ("verify", "verify:verify", "Look for damaged files in a run folder or store, and repair it."),
     ("doctor", "doctor:doctor", "Report versions, and what is missing for which part."),
 )
-for _name, _target, _help in VERBS:
-    app.command(f"boxless.cli.{_target}", name=_name, help=_help, sort_key=len(_ORDER))
-    _ORDER.append(_name)
+for _place, (_name, _target, _help) in enumerate(VERBS):
+    app.command(f"boxless.cli.{_target}", name=_name, help=_help, sort_key=_place)
 
 
 def main(arguments: list[str] | None = None) -> None:

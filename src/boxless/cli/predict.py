@@ -1,14 +1,15 @@
 """``boxless predict``: label images with an exported student."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from boxless.files.engine import EngineName
+from boxless.cli.console import plain_console
+from boxless.cli.options import LOCAL, EngineOptions
 
 if TYPE_CHECKING:
     from boxless.errors import BoxlessError
@@ -41,8 +42,7 @@ def predict(
     overwrite: bool = False,
     batch_size: int = 16,
     threads: int = 0,
-    engine: EngineName = "local",
-    ray_address: str = "",
+    where: EngineOptions = LOCAL,
 ) -> None:
     """Label images with an exported student.
 
@@ -78,10 +78,7 @@ def predict(
         overwrite: Replace files too that boxless did not write.
         batch_size: Images computed together; changes speed and memory, not the labels.
         threads: Threads that one batch is computed with; 0 takes all cores (with ray: 1 each).
-        engine: local, or ray: on a Ray cluster, whose machines all see the images under the same
-            paths. The results are the same.
-        ray_address: Cluster, as HOST:PORT or auto; by default that of RAY_ADDRESS, else a new one
-            of this machine alone.
+        where: Where images are worked on.
     """
     from boxless.cli.predict_targets import refuse_to_replace
     from boxless.files.paths import place
@@ -101,7 +98,7 @@ def predict(
     pictures = {} if draw is None else picture_paths(draw, [_name(source) for source in found])
     refuse_to_replace(target, pictures, overwrite=overwrite)
     with ExitStack() as stack:
-        chosen = stack.enter_context(engine_beyond(engine, address=ray_address))
+        chosen = stack.enter_context(engine_beyond(where.engine, address=where.ray_address))
         writer = _writer(kind, target, predictor, stack)
         quiet = out is None and sys.stdout.isatty()
         advance = stack.enter_context(_progress(len(found), quiet=quiet))
@@ -178,7 +175,8 @@ def _find(words: list[str], failures: list[tuple[str, str]]) -> "list[Source]":
 
     options = [word for word in words if word.startswith("-") and word != "-"]
     if options and not Path(options[0]).exists():
-        known = (f"--{name.replace('_', '-')}" for name in signature(predict).parameters)
+        names = (*signature(predict).parameters, *EngineOptions.__dataclass_fields__)
+        known = (f"--{name.replace('_', '-')}" for name in names)
         raise ConfigError(unknown_name("option", options[0], known))
     found: list[Source] = []
     for word in words:
@@ -250,12 +248,12 @@ def _writer(
 ) -> "ResultWriter":
     from boxless.cli.predict_table import Table
     from boxless.files.atomic import replacing
-    from boxless.inference.result_files import open_writer
+    from boxless.inference.result_files import WRITERS
 
     if kind == "table":
         return Table()
     file = sys.stdout.buffer if out is None else stack.enter_context(replacing(out))
-    return open_writer(kind, file, predictor.classes)
+    return WRITERS[kind](file, predictor.classes)
 
 
 @contextmanager
@@ -268,8 +266,6 @@ def _progress(images: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
         TextColumn,
         TimeRemainingColumn,
     )
-
-    from boxless.cli.console import plain_console
 
     columns = (
         TextColumn("labelling"),
@@ -289,16 +285,13 @@ def _progress(images: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
         yield advance
 
 
-def _report(failures: Iterable[tuple[str, str]], *, total: int) -> None:
+def _report(failures: list[tuple[str, str]], *, total: int) -> None:
     """List what could not be read, on stderr, and end with exit code 1 if there is any."""
-    from boxless.cli.console import plain_console
-
-    reasons = [reason for _, reason in failures]
-    if not reasons:
+    if not failures:
         return
     console = plain_console(stderr=True)
-    for reason in reasons:
+    for _, reason in failures:
         console.print(reason, style="red")
-    count = len(reasons)
+    count = len(failures)
     console.print(f"{count} of {max(total, count)} could not be read", style="red")
     raise SystemExit(1)

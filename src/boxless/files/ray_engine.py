@@ -36,7 +36,7 @@ class Parcel:
 
 
 class RayEngine:
-    """Works on a Ray cluster; see `boxless.files.engine.Engine`, and `ray_engine` to open one.
+    """Works on a Ray cluster; see `boxless.files.engine.Engine`, and `engine_beyond` to open one.
 
     Args:
         ray: The package, connected to a cluster.
@@ -99,16 +99,6 @@ def engine_beyond(
             )
         yield None
         return
-    with ray_engine(address, workers) as engine:
-        yield engine
-
-
-@contextmanager
-def ray_engine(address: str = "", workers: int = 0) -> Iterator[RayEngine]:
-    """Connect to a Ray cluster, or start one on this machine that ends with this context.
-
-    A process that is connected already stays so. Arguments and errors: see `engine_beyond`.
-    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     try:
         import ray  # noqa: PLC0415  (optional, and takes seconds)

@@ -50,7 +50,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What the network says about a batch: probabilities (N, K) and, if asked for, maps (N, K, h, w).
+    """A batch's probabilities (N, K) and, if asked for and there, maps (N, K, h, w).
 
     Maps are the evidence for each class, cell by cell, as logits.
     """

@@ -196,17 +196,8 @@ WRITERS: dict[str, type[ResultWriter]] = {
 }
 
 
-def open_writer(kind: str, file: BinaryIO, classes: Sequence[str]) -> ResultWriter:
-    """Begin a file of predictions, of one of the kinds in `WRITERS`.
-
-    Raises:
-        MissingExtraError: Parquet needs a package that is not installed.
-    """
-    return WRITERS[kind](file, classes)
-
-
 def is_result(file: IO[bytes]) -> bool:
-    """Whether a file, opened at its start, holds predictions that a writer here wrote, or nothing."""
+    """Whether a file, opened at its start, holds predictions written here, or nothing."""
     start = file.read(8192)
     if start[:4] == b"PAR1":
         from pyarrow import ArrowInvalid, parquet  # noqa: PLC0415

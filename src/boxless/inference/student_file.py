@@ -33,7 +33,7 @@ class StudentFile:
 
 
 def find_student(run: AnyPath) -> AnyPath:
-    """The ONNX file itself, or the exported student of a run folder; `RunError` if there is none."""
+    """The ONNX file itself, or the exported student of a run folder (`RunError` if none)."""
     if run.is_file():
         return run
     if not run.exists():

@@ -86,7 +86,7 @@ class ProposalWriter:
         return self.inputs.image_ids[start : start + self.inputs.shard_size]
 
     def finished(self, number: int) -> Skipped | None:
-        """The (id, reason) of images skipped in a whole shard that is there; None if there is none."""
+        """The (id, reason) of images skipped in a whole shard; None if it is not there."""
         found = self._found(number)
         return None if found is None else found[1]
 
