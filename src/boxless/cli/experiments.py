@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from boxless.experiments.planning import Request, RunPlan
     from boxless.experiments.tables import PaperTable
 
-app = App(name="experiments", help="The paper's tables, figure 4 and the learning curve of tags.")
+app = App(
+    name="experiments",
+    help="The paper's tables, figure 4 and the learning curve of tags.",
+    help_format="markdown",
+)
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 Reuse = Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=False)]

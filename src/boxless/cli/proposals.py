@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from boxless.proposals.recall import RecallTable
     from boxless.proposals.store import ProposalStore
 
-app = App(name="proposals", help="Propose regions for every image and measure their recall.")
+app = App(
+    name="proposals",
+    help="Propose regions for every image and measure their recall.",
+    help_format="markdown",
+)
 
 
 @app.default

@@ -8,7 +8,11 @@ from rich.table import Table
 
 from boxless.errors import ConfigError
 
-app = App(name="recipes", help="Recipes: all settings of a run, as commented TOML files.")
+app = App(
+    name="recipes",
+    help="Recipes: all settings of a run, as commented TOML files.",
+    help_format="markdown",
+)
 
 
 @app.command(name="list")

@@ -6,7 +6,9 @@ from cyclopts import App
 
 from boxless.errors import ConfigError
 
-app = App(name="weights", help="Convert ImageNet weights of other frameworks.")
+app = App(
+    name="weights", help="Convert ImageNet weights of other frameworks.", help_format="markdown"
+)
 
 
 @app.command
