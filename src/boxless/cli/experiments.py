@@ -91,7 +91,8 @@ def run(
     own, and take steps with equal settings from each other. Stop it at any time; the same command
     resumes. Tables with one --out share runs.
 
-    Examples:
+    For example:
+
         boxless experiments run table4 voc:VOCdevkit/VOC2007 --seeds 3 --out runs/paper
 
         boxless experiments run table5 coco:COCO --recipe coco-vgg16 --out runs/paper

@@ -50,7 +50,8 @@ def predict(
     probability reaches the threshold that the file knows for each class. Images that cannot be read
     are listed at the end, and the exit code is 1 then; all others are labelled.
 
-    Examples:
+    For example:
+
         boxless predict runs/first street.jpg
 
         boxless predict student.onnx photos/ --boxes --draw drawn/

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from boxless.cli.compare import compare
 from boxless.cli.console import plain_console
 from boxless.cli.options import DEFAULTS, LOCAL, EngineOptions, ProposalOptions, image_loader
 from boxless.types import ProposalMethod
@@ -12,11 +13,7 @@ if TYPE_CHECKING:
     from boxless.proposals.recall import RecallTable
     from boxless.proposals.store import ProposalStore
 
-app = App(
-    name="proposals",
-    help="Propose regions for every image and measure their recall.",
-    help_format="markdown",
-)
+app = App(name="proposals", help_format="markdown")
 
 
 @app.default
@@ -94,7 +91,7 @@ def proposals(
     (_print_json if json else _print_text)(store, rate, table)
 
 
-app.command("boxless.cli.compare:compare", name="compare", help="Set methods side by side.")
+app.command(compare)
 
 
 def _print_json(store: "ProposalStore", rate: float | None, table: "RecallTable | None") -> None:

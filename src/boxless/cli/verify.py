@@ -17,7 +17,8 @@ def verify(place: Path, *, repair: bool = False, json: bool = False) -> None:
     With --repair damaged files are deleted and their steps opened again: the command that made the
     run then makes just those anew and leaves everything else as it is.
 
-    Examples:
+    For example:
+
         boxless verify runs/voc
 
         boxless verify runs/voc/cache --repair
