@@ -1,7 +1,7 @@
 """What a student says about one image."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +84,9 @@ class Prediction:
             ``{"path", "width", "height", "labels": [{"name", "probability", "threshold"}, …],
             "boxes": [{"name", "score", "x1", "y1", "x2", "y2"}, …]}``.
         """
-        labels = [
-            {"name": x.name, "probability": x.probability, "threshold": x.threshold}
-            for x in self.labels
-        ]
-        boxes = [
-            {"name": b.name, "score": b.score, "x1": b.x1, "y1": b.y1, "x2": b.x2, "y2": b.y2}
-            for b in self.boxes
-        ]
-        size = {"width": self.width, "height": self.height}
-        return {"path": self.path, **size, "labels": labels, "boxes": boxes}
+        facts: dict[str, Any] = {"path": self.path, "width": self.width, "height": self.height}
+        lists = {"labels": self.labels, "boxes": self.boxes}
+        return facts | {name: [asdict(entry) for entry in found] for name, found in lists.items()}
 
     def draw(self, *, heat: str | None = None) -> Image.Image:
         """The image with its labels and boxes on it.

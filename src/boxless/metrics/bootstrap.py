@@ -103,7 +103,7 @@ def paired_bootstrap(
     if resample_seeds if resample_seeds is not None else S > 1:
         # a generator of its own: the images drawn do not depend on this choice
         weights = seed_counts(np.random.default_rng([seed, 1]), draws, S).astype(np.float64)
-    return _interval(observed, (drawn * weights).sum(axis=1) / S, level)
+    return percentiles(observed, (drawn * weights).sum(axis=1) / S, level)
 
 
 def resampled_map(
@@ -153,7 +153,8 @@ def _resampled(
     )
 
 
-def _interval(observed: float, differences: Float64Array, level: float) -> Interval:
+def percentiles(observed: float, differences: Float64Array, level: float) -> Interval:
+    """The interval of (draws,) differences; NaN where nothing could be compared."""
     values = differences[~np.isnan(differences)]
     if not values.size:
         raise DataError(

@@ -27,14 +27,6 @@ def iou(first: Float32Array, second: Float32Array) -> Float32Array:
     return np.asarray(ratio, np.float32)
 
 
-def mirror(boxes: Float32Array, width: float) -> Float32Array:
-    """Boxes (R, 4) of the horizontally mirrored image."""
-    flipped = boxes.copy()
-    flipped[:, 0] = width - boxes[:, 2]
-    flipped[:, 2] = width - boxes[:, 0]
-    return flipped
-
-
 def rescale(boxes: Float32Array, scale_x: float, scale_y: float) -> Float32Array:
     """Boxes (R, 4) in an image resized by the given factors, new side / old side."""
     factors = np.array([scale_x, scale_y, scale_x, scale_y], np.float32)
@@ -45,19 +37,3 @@ def clip(boxes: Float32Array, width: float, height: float) -> Float32Array:
     """Boxes (R, 4) cut to the image."""
     limit = np.array([width, height, width, height], np.float32)
     return np.clip(boxes, 0, limit).astype(np.float32)
-
-
-def nms(boxes: Float32Array, scores: Float32Array, threshold: float) -> np.ndarray:
-    """Greedy non-maximum suppression: indices of the kept boxes, best first.
-
-    A box is dropped if its IoU with a better kept box is greater than `threshold`.
-    """
-    order = np.argsort(-scores, kind="stable")
-    overlap = iou(boxes, boxes)
-    alive = np.ones(len(boxes), bool)
-    kept = []
-    for index in order:
-        if alive[index]:
-            kept.append(int(index))
-            alive &= overlap[index] <= threshold
-    return np.array(kept, np.int64)
