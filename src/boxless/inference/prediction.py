@@ -84,9 +84,9 @@ class Prediction:
             ``{"path", "width", "height", "labels": [{"name", "probability", "threshold"}, …],
             "boxes": [{"name", "score", "x1", "y1", "x2", "y2"}, …]}``.
         """
-        facts: dict[str, Any] = {"path": self.path, "width": self.width, "height": self.height}
-        lists = {"labels": self.labels, "boxes": self.boxes}
-        return facts | {name: [asdict(entry) for entry in found] for name, found in lists.items()}
+        labels, boxes = list(map(asdict, self.labels)), list(map(asdict, self.boxes))
+        size = {"width": self.width, "height": self.height}
+        return {"path": self.path, **size, "labels": labels, "boxes": boxes}
 
     def draw(self, *, heat: str | None = None) -> Image.Image:
         """The image with its labels and boxes on it.

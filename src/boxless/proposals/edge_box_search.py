@@ -7,10 +7,11 @@ gradients at two scales, thinned to ridges, do nearly as well for proposals and 
 """
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import numpy as np
 
+from boxless.proposals.index import Setting
 from boxless.proposals.opencv import cv2, in_original, resized, ximgproc
 from boxless.proposals.precision import half
 from boxless.proposals.selection import (
@@ -22,10 +23,7 @@ from boxless.proposals.selection import (
     top_up,
     usable,
 )
-
-if TYPE_CHECKING:
-    from boxless.proposals.index import Setting
-    from boxless.types import Float32Array, UInt8Array
+from boxless.types import Float32Array, UInt8Array
 
 RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
 CANDIDATES = 2  # boxes asked of OpenCV for each box wanted: ordering needs a choice
@@ -59,6 +57,7 @@ class EdgeBoxes:
         MissingExtraError: OpenCV, or its contrib part, is not installed.
     """
 
+    name: ClassVar = "edge_boxes"
     max_boxes: int = 500
     size: int = 200
     min_box_size: float = 20.0
@@ -75,16 +74,11 @@ class EdgeBoxes:
         )
 
     @property
-    def name(self) -> str:
-        """``"edge_boxes"``."""
-        return "edge_boxes"
-
-    @property
-    def settings(self) -> "dict[str, Setting]":
+    def settings(self) -> dict[str, Setting]:
         """The constructor's values, and the version of the recipe behind them."""
         return {**asdict(self), "recipe": RECIPE}
 
-    def __call__(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
+    def __call__(self, image: UInt8Array) -> tuple[Float32Array, Float32Array]:
         """See `Proposer.__call__`."""
         height, width = image.shape[:2]
         boxes, scores = self._search(image)
@@ -92,7 +86,7 @@ class EdgeBoxes:
         order = diverse_order(boxes, STAGES, self.max_boxes)
         return top_up(boxes[order], scores[order], width, height, min(AT_LEAST, self.max_boxes))
 
-    def _search(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
+    def _search(self, image: UInt8Array) -> tuple[Float32Array, Float32Array]:
         """Run OpenCV's search; (R, 4) boxes in pixels of ``image``, (R,) scores, best first."""
         height, width = image.shape[:2]
         small = resized(image, self.size)
@@ -118,7 +112,7 @@ class EdgeBoxes:
         return boxes[order], half(scores[order])
 
 
-def gradient(image: "UInt8Array") -> "Float32Array":
+def gradient(image: UInt8Array) -> Float32Array:
     """Strength (H, W) in [0, 1] of colour edges of an (H, W, 3) image; all 0 where it is flat.
 
     Each Lab channel is blurred, differentiated, and the strongest channel taken at each pixel;
@@ -141,7 +135,7 @@ def gradient(image: "UInt8Array") -> "Float32Array":
     return edges
 
 
-def orientation(edges: "Float32Array") -> "Float32Array":
+def orientation(edges: Float32Array) -> Float32Array:
     """Direction across the edge at each pixel of (H, W) edges, in [0, pi).
 
     The ridge direction of the blurred edge map from its second derivatives, the formula of the
@@ -161,7 +155,7 @@ def orientation(edges: "Float32Array") -> "Float32Array":
     return angles
 
 
-def thin(edges: "Float32Array", angles: "Float32Array") -> "Float32Array":
+def thin(edges: Float32Array, angles: Float32Array) -> Float32Array:
     """Keep an edge only where it is strongest along the direction across it; 0 off the ridges."""
     height, width = edges.shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -66,6 +66,8 @@ class ImportedBoxes:
         DataError: The file is missing or malformed.
     """
 
+    name: ClassVar = "file"
+    in_process: ClassVar = True  # the file is not read once per process
     file: str = ""
     outside: str = "refuse"
     max_boxes: int = 500
@@ -81,11 +83,6 @@ class ImportedBoxes:
         self._source()
 
     @property
-    def name(self) -> str:
-        """``"file"``."""
-        return "file"
-
-    @property
     def settings(self) -> dict[str, Setting]:
         """The values behind the boxes; the file by checksum, not by path."""
         return {
@@ -94,11 +91,6 @@ class ImportedBoxes:
             "max_boxes": self.max_boxes,
             "recipe": RECIPE,
         }
-
-    @property
-    def in_process(self) -> bool:
-        """True: the file is not read once per process."""
-        return True
 
     def has(self, record: ImageRecord) -> bool:
         """Whether the file has boxes for an image."""

@@ -106,11 +106,6 @@ class StoreIndex:
     skipped: tuple[tuple[str, str], ...] = field(default=())
 
     @property
-    def manifest_fingerprint(self) -> str:
-        """Fingerprint of the manifest the store was made from."""
-        return self.inputs.manifest_fingerprint
-
-    @property
     def fingerprint(self) -> str:
         """SHA-256 of the inputs and of the checksums of all shards."""
         facts = {"schema": SCHEMA, **asdict(self)}

@@ -16,19 +16,16 @@ comes back bit for bit, and a list of whole coordinates, or of up to six digits,
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from boxless.errors import DataError
 from boxless.proposals.checks import first_fault
+from boxless.proposals.index import StoreInputs
+from boxless.proposals.store import ProposalStore
+from boxless.proposals.writer import ProposalWriter
 from boxless.types import Float32Array, Float64Array, Proposals
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from boxless.proposals.index import StoreInputs
-    from boxless.proposals.store import ProposalStore
 
 FRAME = 672
 """Side of the authors' resized images, in pixels."""
@@ -86,8 +83,8 @@ def format_boxes(proposals: Proposals, count: int, *, frame: int = FRAME) -> str
 
 
 def fill_store(
-    folder: "Path", inputs: "StoreInputs", found: Iterable[tuple[str, Proposals]]
-) -> "ProposalStore":
+    folder: Path, inputs: StoreInputs, found: Iterable[tuple[str, Proposals]]
+) -> ProposalStore:
     """Write proposals that exist already into a store.
 
     Args:
@@ -98,8 +95,6 @@ def fill_store(
     Raises:
         StoreError: The folder holds something else, or a box is unusable.
     """
-    from boxless.proposals.writer import ProposalWriter  # noqa: PLC0415  (safetensors)
-
     fresh = not folder.exists()
     writer = ProposalWriter(folder, inputs)
     stream = iter(found)

@@ -1,19 +1,18 @@
 """What the searches of OpenCV's contrib part have in common."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from boxless.errors import MissingExtraError
 from boxless.metrics.boxes import rescale
+from boxless.types import Float32Array, UInt8Array
 
 try:
     import cv2
 except ImportError as error:
     raise MissingExtraError("opencv-contrib-python-headless", "train") from error
 
-if TYPE_CHECKING:
-    from boxless.types import Float32Array, UInt8Array
 
 __all__ = ["cv2", "in_original", "resized", "ximgproc"]
 
@@ -27,7 +26,7 @@ def ximgproc() -> Any:
     return cv2.ximgproc
 
 
-def resized(image: "UInt8Array", size: int) -> "UInt8Array | None":
+def resized(image: UInt8Array, size: int) -> UInt8Array | None:
     """An image with its longer side at `size` pixels; None if nothing to search is left of it."""
     height, width = image.shape[:2]
     scale = size / max(height, width)
@@ -39,7 +38,7 @@ def resized(image: "UInt8Array", size: int) -> "UInt8Array | None":
     return shrunk
 
 
-def in_original(found: Any, searched: "UInt8Array", image: "UInt8Array") -> "Float32Array":
+def in_original(found: Any, searched: UInt8Array, image: UInt8Array) -> Float32Array:
     """OpenCV's boxes (x, y, w, h) in the image searched as (R, 4) xyxy boxes in the original."""
     boxes = np.array(found, np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]

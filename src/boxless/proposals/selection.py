@@ -1,16 +1,12 @@
 """Which of the boxes that a search found are kept, in what order, and what fills the gaps."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from boxless.errors import ConfigError
 from boxless.metrics.boxes import area, clip
 from boxless.proposals.grid import grid_boxes
 from boxless.proposals.precision import on_lattice
-
-if TYPE_CHECKING:
-    from boxless.types import Float32Array
+from boxless.types import Float32Array
 
 AT_LEAST = 50  # boxes per image, topped up from the grid where a search gives fewer
 STAGES = (0.6, 0.8)  # overlaps allowed among the first boxes, and among those that fill the rest
@@ -31,8 +27,8 @@ def smallest_side(min_box_size: float, width: int, height: int) -> float:
 
 
 def usable(
-    boxes: "Float32Array", scores: "Float32Array", width: int, height: int, min_box_size: float
-) -> "tuple[Float32Array, Float32Array]":
+    boxes: Float32Array, scores: Float32Array, width: int, height: int, min_box_size: float
+) -> tuple[Float32Array, Float32Array]:
     """Boxes (R, 4) on the lattice of their image and their scores (R,), without too small ones."""
     boxes = on_lattice(clip(boxes, width, height), width, height)
     shorter = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
@@ -40,7 +36,7 @@ def usable(
     return boxes[large], scores[large]
 
 
-def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) -> "np.ndarray":
+def diverse_order(boxes: Float32Array, stages: tuple[float, ...], count: int) -> np.ndarray:
     """Indices of at most ``count`` boxes, ordered so that the first ones differ from each other.
 
     Each stage walks through the boxes left over, in their order, and takes those whose IoU with
@@ -72,8 +68,8 @@ def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) 
 
 
 def top_up(
-    boxes: "Float32Array", scores: "Float32Array", width: int, height: int, count: int
-) -> "tuple[Float32Array, Float32Array]":
+    boxes: Float32Array, scores: Float32Array, width: int, height: int, count: int
+) -> tuple[Float32Array, Float32Array]:
     """Fill a short list to ``count`` from the grid, whole image first, with the lowest score."""
     missing = count - len(boxes)
     if missing <= 0:

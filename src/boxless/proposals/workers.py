@@ -2,17 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from boxless.errors import BoxlessError, RunError
 from boxless.proposals.imported import ImportedBoxes
-from boxless.types import ImageRecord, Proposals
-
-if TYPE_CHECKING:
-    from boxless.proposals.proposer import BoxSource
-    from boxless.types import UInt8Array
+from boxless.proposals.proposer import BoxSource
+from boxless.types import ImageRecord, Proposals, UInt8Array
 
 Outcome = Proposals | str
 
@@ -21,8 +17,8 @@ Outcome = Proposals | str
 class ProposeOne:
     """Load one image and propose boxes on it; an unreadable one makes `load_image` raise."""
 
-    proposer: "BoxSource"
-    load_image: "Callable[[str], UInt8Array]"
+    proposer: BoxSource
+    load_image: Callable[[str], UInt8Array]
 
     def check(self, records: Sequence[ImageRecord], *, skip_bad: bool) -> None:
         """Find faults that show before any box is written; see `ImportedBoxes.check`."""
@@ -62,7 +58,7 @@ class ProposeOne:
 
 
 def boxes_of(
-    proposer: "BoxSource", record: ImageRecord, image: "UInt8Array"
+    proposer: BoxSource, record: ImageRecord, image: UInt8Array
 ) -> tuple[np.ndarray, np.ndarray]:
     """Boxes and scores of one image, found or imported."""
     if isinstance(proposer, ImportedBoxes):

@@ -1,8 +1,8 @@
 """Writing a proposal store shard by shard, so that a killed extraction loses one shard at most."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -26,11 +26,7 @@ from boxless.proposals.index import (
 )
 from boxless.proposals.precision import packed_boxes, packed_scores
 from boxless.proposals.store import OpenShard, ProposalStore
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from boxless.types import Proposals
+from boxless.types import Proposals
 
 Skipped = tuple[tuple[str, str], ...]
 
@@ -91,7 +87,7 @@ class ProposalWriter:
         return None if found is None else found[1]
 
     def write_shard(
-        self, number: int, found: "Sequence[tuple[str, Proposals]]", skipped: Skipped = ()
+        self, number: int, found: Sequence[tuple[str, Proposals]], skipped: Skipped = ()
     ) -> None:
         """Write one shard atomically.
 
