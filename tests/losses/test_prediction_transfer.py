@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from boxless.losses import ClassAwareLoss
 
@@ -66,8 +67,12 @@ def test_l2_is_zero_and_flat_where_student_equals_teacher(pair):
     assert float(gradient.abs().max()) < 1e-12
 
 
-def test_fixed_temperatures_have_no_parameters():
-    assert list(ClassAwareLoss("bce", classes=K).parameters()) == []
+def test_module_uses_one_over_the_temperature(pair):
+    logits, targets = pair
+    soft = ClassAwareLoss("bce", classes=K, temperature=5.0).double()
+    expected = functional.binary_cross_entropy_with_logits(logits * 0.2, targets, reduction="sum")
+    torch.testing.assert_close(soft(logits, targets), expected / N)
+    assert list(soft.parameters()) == []
 
 
 def test_learned_temperature_is_one_scale_a_class(pair):

@@ -1,8 +1,7 @@
 """``boxless predict``: label images with an exported student."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +11,8 @@ from boxless.cli.console import plain_console
 from boxless.cli.options import LOCAL, EngineOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from boxless.errors import BoxlessError
     from boxless.files.engine import Engine
     from boxless.files.paths import AnyPath, RemotePath
@@ -83,6 +84,7 @@ def predict(
     """
     from boxless.cli.predict_targets import refuse_to_replace
     from boxless.files.paths import place
+    from boxless.files.progress import ImageProgress
     from boxless.files.ray_engine import engine_beyond
     from boxless.inference.drawing import picture_paths
     from boxless.inference.predictor import Predictor
@@ -101,22 +103,22 @@ def predict(
     with ExitStack() as stack:
         chosen = stack.enter_context(engine_beyond(where.engine, address=where.ray_address))
         writer = _writer(kind, target, predictor, stack)
-        quiet = out is None and sys.stdout.isatty()
-        advance = stack.enter_context(_progress(len(found), quiet=quiet))
+        show = sys.stderr.isatty() and not (out is None and sys.stdout.isatty())
+        progress = stack.enter_context(ImageProgress("labelling", len(found), show=show))
 
         def unreadable(source: "Source", error: "BoxlessError") -> None:
             reason = error.message
             if isinstance(source, bytes):
                 reason = f"{_STDIN}: {reason.removeprefix('image: ')}"
             failures.append((_name(source), reason))
-            advance()
+            progress.advance()
 
         labelled = _labelled(chosen, predictor, found, threads)
         stream = labelled(boxes=located, batch_size=batch_size, on_error=unreadable)
         for prediction in stream:
             shown = _chosen(prediction, top, ranked=threshold is None)
             writer.write(shown)
-            advance()
+            progress.advance()
             if draw is not None:
                 _draw(prediction, pictures[str(shown.path)], failures, heat_map=heat_map)
         for path, reason in failures:
@@ -255,35 +257,6 @@ def _writer(
         return Table()
     file = sys.stdout.buffer if out is None else stack.enter_context(replacing(out))
     return WRITERS[kind](file, predictor.classes)
-
-
-@contextmanager
-def _progress(images: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show progress on the terminal where the results go elsewhere; yields what counts an image."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("labelling"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    off = quiet or not sys.stderr.isatty()
-    with Progress(*columns, console=plain_console(stderr=True), disable=off) as progress:
-        task = progress.add_task("labelling", total=images, rate="")
-
-        def advance() -> None:
-            speed = progress.tasks[0].speed
-            progress.update(task, advance=1, rate=f"{speed:.1f} images/s" if speed else "")
-
-        yield advance
 
 
 def _report(failures: list[tuple[str, str]], *, total: int) -> None:
