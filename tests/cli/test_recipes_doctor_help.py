@@ -46,6 +46,20 @@ def test_help_of_a_verb(capsys, verb):
     assert "overrides" not in out.lower() or "settings" in out.lower()
 
 
+@pytest.mark.parametrize(
+    ("verb", "example"),
+    [
+        ("train", "boxless train scenes: --recipe demo"),
+        ("proposals", "boxless proposals csv:tags.csv"),
+        ("predict", "boxless predict runs/first street.jpg"),
+        ("verify", "boxless verify runs/voc/cache --repair"),
+    ],
+)
+def test_help_of_a_verb_teaches(capsys, verb, example):
+    _, out, _ = run(capsys, verb, "--help")
+    assert example in out
+
+
 @pytest.mark.parametrize("verb", ["list", "show", "copy", "validate"])
 def test_help_of_recipes(capsys, verb):
     code, out, _ = run(capsys, "recipes", verb, "--help")

@@ -8,7 +8,7 @@ import pytest
 from cyclopts import CycloptsError
 from documents import DOCUMENTS, ROOT, blocks, commands
 
-from boxless.cli.app import app
+from boxless.cli.app import command_line
 from boxless.cli.overrides import parse_overrides
 from boxless.errors import ConfigError
 from boxless.recipe.recipe_files import builtin_recipes, known_keys, load_recipe
@@ -31,7 +31,7 @@ def test_a_page_shows_the_loop():
 
 def settings_of(words):
     """Dotted settings that a command was given beside its own options."""
-    _, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+    _, bound, _ = command_line().parse_args(words, exit_on_error=False, print_error=False)
     taken = bound.arguments.get("images", ())  # a hyphen alone is standard input
     assert not [word for word in taken if len(word) > 1 and word.startswith("-")], words
     return parse_overrides(bound.arguments.get("overrides", ()))

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boxless.losses.hinton import CLAMP, HintonLoss, soften
+from boxless.losses.hinton import CLAMP, SigmoidDistillationLoss, soften
 
 N, K = 5, 4
 
@@ -35,7 +35,7 @@ def test_is_its_formula(pair, temperature):
     logits, targets = pair
     targets[0, 0], targets[0, 1] = 0.0, 1.0  # a teacher that is sure
     expected = transcription(logits.detach().numpy(), targets.numpy(), temperature)
-    assert float(HintonLoss(temperature)(logits.detach(), targets)) == pytest.approx(
+    assert float(SigmoidDistillationLoss(temperature)(logits.detach(), targets)) == pytest.approx(
         expected, rel=1e-12
     )
 
@@ -44,7 +44,7 @@ def test_is_its_formula(pair, temperature):
 def test_gradient(pair, temperature):
     """T (sigmoid(z/T) - q) / N: T^2 makes up for both divisions by T where all is soft."""
     logits, targets = pair
-    loss = HintonLoss(temperature)
+    loss = SigmoidDistillationLoss(temperature)
     (gradient,) = torch.autograd.grad(loss(logits, targets), logits)
     expected = temperature * ((logits / temperature).sigmoid() - soften(targets, temperature)) / N
     torch.testing.assert_close(gradient, expected)
@@ -53,7 +53,9 @@ def test_gradient(pair, temperature):
 
 def test_flat_where_student_is_teacher(pair):
     logits, _ = pair
-    (gradient,) = torch.autograd.grad(HintonLoss(3.0)(logits, logits.detach().sigmoid()), logits)
+    (gradient,) = torch.autograd.grad(
+        SigmoidDistillationLoss(3.0)(logits, logits.detach().sigmoid()), logits
+    )
     assert float(gradient.abs().max()) < 1e-12
 
 
@@ -71,6 +73,6 @@ def test_temperature_one_keeps_the_teacher():
 
 
 def test_no_parameters_and_no_state():
-    loss = HintonLoss(2.0)
+    loss = SigmoidDistillationLoss(2.0)
     assert list(loss.parameters()) == []
     assert loss.state_dict() == {}

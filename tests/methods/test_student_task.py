@@ -20,7 +20,7 @@ from torch import nn
 from training_case import CLASSES, IMAGES, REGIONS, SIDE, dataset, stream
 
 from boxless.losses.attention import attention_loss
-from boxless.losses.hinton import HintonLoss
+from boxless.losses.hinton import SigmoidDistillationLoss
 from boxless.losses.region_transfer import region_loss
 from boxless.losses.tag_loss import tag_loss
 from boxless.methods.attention import Attention
@@ -426,7 +426,7 @@ def test_hinton_softens_the_kept_probabilities():
     with torch.no_grad():
         parts = task.losses(batch)
         logits = task.student(batch.pixels.float())
-        expected = HintonLoss(3.0)(logits, Kept.probabilities[[4, 1]])
+        expected = SigmoidDistillationLoss(3.0)(logits, Kept.probabilities[[4, 1]])
     torch.testing.assert_close(parts["soft"], expected)
     torch.testing.assert_close(parts["loss"], parts["tags"] + 2 * parts["soft"])
 

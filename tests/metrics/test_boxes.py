@@ -1,11 +1,10 @@
 """Laws of box arithmetic, and agreement with torchvision."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boxless.metrics.boxes import area, clip, iou, mirror, nms, rescale
+from boxless.metrics.boxes import area, clip, iou, rescale
 
 WIDTH, HEIGHT = 64, 48
 
@@ -61,27 +60,6 @@ def test_a_box_is_its_own_best_match(some):
 
 
 @settings(deadline=None, max_examples=50)
-@given(boxes())
-def test_mirroring_twice_gives_the_box_back(some):
-    once = mirror(some, WIDTH)
-    np.testing.assert_array_equal(mirror(once, WIDTH), some)
-    np.testing.assert_array_equal(area(once), area(some))
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.data())
-def test_mirrored_box_covers_the_mirrored_pixels(data):
-    x1, x2 = sorted(data.draw(st.lists(st.integers(0, 16), min_size=2, max_size=2, unique=True)))
-    y1, y2 = sorted(data.draw(st.lists(st.integers(0, 12), min_size=2, max_size=2, unique=True)))
-    pixels = np.zeros((12, 16), bool)
-    pixels[y1:y2, x1:x2] = True
-    a, b, c, d = mirror(np.array([[x1, y1, x2, y2]], np.float32), 16)[0].astype(int)
-    again = np.zeros_like(pixels)
-    again[b:d, a:c] = True
-    np.testing.assert_array_equal(again, pixels[:, ::-1])
-
-
-@settings(deadline=None, max_examples=50)
 @given(boxes(), st.sampled_from([0.25, 0.5, 2.0, 8.0]), st.sampled_from([0.5, 4.0]))
 def test_rescaling(some, scale_x, scale_y):
     scaled = rescale(some, scale_x, scale_y)
@@ -100,26 +78,3 @@ def test_clipping(some, move_x, move_y):
     assert (area(inside) <= area(moved) * (1 + 1e-5)).all()
     np.testing.assert_array_equal(clip(inside, WIDTH, HEIGHT), inside)
     np.testing.assert_array_equal(clip(some, WIDTH, HEIGHT), some)
-
-
-@settings(deadline=None, max_examples=50)
-@given(boxes(), st.floats(0.05, 0.95), st.data())
-def test_nms_is_torchvisions(some, threshold, data):
-    torch = pytest.importorskip("torch")
-    ops = pytest.importorskip("torchvision.ops")
-    ranks = data.draw(st.permutations(range(len(some))))
-    scores = np.array(ranks, np.float32) / 16
-    expected = ops.nms(torch.from_numpy(some), torch.from_numpy(scores), threshold).numpy()
-    np.testing.assert_array_equal(nms(some, scores, threshold), expected)
-
-
-@settings(deadline=None, max_examples=50)
-@given(boxes(smallest=1), st.floats(0.05, 0.95))
-def test_nms_keeps_the_best_and_nothing_close_to_it(some, threshold):
-    scores = np.linspace(1, 0, len(some), dtype=np.float32)
-    kept = nms(some, scores, threshold)
-    assert kept[0] == 0
-    overlap = iou(some[kept], some[kept])
-    assert (overlap[~np.eye(len(kept), dtype=bool)] <= threshold).all()
-    dropped = np.setdiff1d(np.arange(len(some)), kept)
-    assert (iou(some[dropped], some[kept]).max(axis=1, initial=1) > threshold).all()

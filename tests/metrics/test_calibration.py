@@ -8,7 +8,7 @@ from boxless.metrics.calibration import (
     FILE_NAME,
     Calibration,
     fit_calibration,
-    load_calibration,
+    load_entries,
     random_folds,
 )
 from boxless.metrics.calibration_error import expected_calibration_error
@@ -70,11 +70,7 @@ def test_a_diverged_student_is_named():
 def test_it_is_read_back(tmp_path):
     entry = {"seed": 2, "temperatures": [1.5, 2.0], "thresholds": [0.3, 0.4]}
     (tmp_path / FILE_NAME).write_text(json.dumps({"variants": {"distilled": [entry]}}))
-    found = load_calibration(tmp_path, "distilled", 2)
-    assert found == Calibration((1.5, 2.0), (0.3, 0.4))
-    for arm, seed in (("distilled", 1), ("baseline", 2)):
-        with pytest.raises(StoreError, match=rf"{arm}.*seed {seed}"):
-            load_calibration(tmp_path, arm, seed)
+    assert load_entries(tmp_path) == {"distilled": [entry]}
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"variants": {"distilled": [{"seed": 1}]}}'])
@@ -82,4 +78,4 @@ def test_a_missing_or_damaged_file_is_named(tmp_path, text):
     if text is not None:
         (tmp_path / FILE_NAME).write_text(text)
     with pytest.raises(StoreError, match=r"calibration\.json.*missing or damaged"):
-        load_calibration(tmp_path, "distilled", 1)
+        load_entries(tmp_path)

@@ -17,27 +17,9 @@ from boxless.cli.console import escape_what_streams_lack, plain_console
 from boxless.errors import BoxlessError, ConfigError, PeerError, system_fault
 from boxless.files.launched import launched, quiet_unless_first
 
-app = App(
-    name="boxless",
-    version=__version__,
-    help="Turn images that carry only tags into a fast multi-label classifier that learned where to"
-    " look.\n\nStart with `boxless train scenes: --recipe demo --out runs/demo`.",
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,  # `main` tells how to resume
-)
-
-_ORDER: list[str] = []
 VERBS = (
-    (
-        "train",
-        "train:train",
-        "Everything: from tags to a distilled, evaluated, exported classifier.",
-    ),
-    (
-        "proposals",
-        "proposals:app",
-        "Propose regions for every image and measure their recall.",
-    ),
+    ("train", "train:train", "Everything: from tags to a distilled, evaluated, exported student."),
+    ("proposals", "proposals:app", "Propose regions for every image and measure their recall."),
     ("teacher", "train:teacher", "Train the weakly supervised detector on the tags."),
     ("cache", "train:cache", "Run the teacher once and keep what it knows."),
     ("baseline", "train:baseline", "Train the student without distillation."),
@@ -56,9 +38,24 @@ VERBS = (
     ("verify", "verify:verify", "Look for damaged files in a run folder or store, and repair it."),
     ("doctor", "doctor:doctor", "Report versions, and what is missing for which part."),
 )
-for _name, _target, _help in VERBS:
-    app.command(f"boxless.cli.{_target}", name=_name, help=_help, sort_key=len(_ORDER))
-    _ORDER.append(_name)
+
+
+def command_line(asked: str = "") -> App:
+    """The command with all its verbs; the one that is asked for tells all of its help itself."""
+    app = App(
+        name="boxless",
+        version=__version__,
+        help="Turn images that carry only tags into a fast multi-label classifier that learned"
+        " where to look.\n\nStart with `boxless train scenes: --recipe demo --out runs/demo`.",
+        help_format="plaintext",  # verbs have markdown, whose parser takes a third of the start-up
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,  # `main` tells how to resume
+    )
+    for place, (name, target, text) in enumerate(VERBS):
+        markdown = {} if target.endswith(":app") else {"help_format": "markdown"}
+        listed = {} if name == asked else {"help": text}
+        app.command(f"boxless.cli.{target}", name=name, sort_key=place, **markdown, **listed)
+    return app
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -74,9 +71,11 @@ def main(arguments: list[str] | None = None) -> None:
     with _noted_interrupts() as interrupts:
         try:
             console.quiet = launched().rank > 0
-            _refuse_several(sys.argv[1:] if arguments is None else arguments)
+            words = sys.argv[1:] if arguments is None else arguments
+            verb = words[0] if words else ""
+            _refuse_several(verb)
             with quiet_unless_first():
-                app(arguments, exit_on_error=False, print_error=False)
+                command_line(verb)(words, exit_on_error=False, print_error=False)
         except (Exception, KeyboardInterrupt) as error:
             # A library that is interrupted may raise an error of its own instead.
             code = _stopped(console) if interrupts else _told(error, console)
@@ -136,10 +135,10 @@ def _print_error(console: Console, message: str) -> None:
     console.print(Text("error:", "bold red"), message)
 
 
-def _refuse_several(words: list[str]) -> None:
+def _refuse_several(verb: str) -> None:
     """Only what trains is done by several processes together."""
     names = {name: target.startswith("train:") for name, target, _ in VERBS}
-    verb, count = words[0] if words else "", launched().count
+    count = launched().count
     if count > 1 and not names.get(verb, True):
         raise ConfigError(
             f"`boxless {verb}` was started in {count} processes, but runs in one",

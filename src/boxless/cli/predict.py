@@ -1,16 +1,18 @@
 """``boxless predict``: label images with an exported student."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from boxless.files.engine import EngineName
+from boxless.cli.console import plain_console
+from boxless.cli.options import LOCAL, EngineOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from boxless.errors import BoxlessError
     from boxless.files.engine import Engine
     from boxless.files.paths import AnyPath, RemotePath
@@ -41,8 +43,7 @@ def predict(
     overwrite: bool = False,
     batch_size: int = 16,
     threads: int = 0,
-    engine: EngineName = "local",
-    ray_address: str = "",
+    where: EngineOptions = LOCAL,
 ) -> None:
     """Label images with an exported student.
 
@@ -50,7 +51,8 @@ def predict(
     probability reaches the threshold that the file knows for each class. Images that cannot be read
     are listed at the end, and the exit code is 1 then; all others are labelled.
 
-    Examples:
+    For example:
+
         boxless predict runs/first street.jpg
 
         boxless predict student.onnx photos/ --boxes --draw drawn/
@@ -78,13 +80,11 @@ def predict(
         overwrite: Replace files too that boxless did not write.
         batch_size: Images computed together; changes speed and memory, not the labels.
         threads: Threads that one batch is computed with; 0 takes all cores (with ray: 1 each).
-        engine: local, or ray: on a Ray cluster, whose machines all see the images under the same
-            paths. The results are the same.
-        ray_address: Cluster, as HOST:PORT or auto; by default that of RAY_ADDRESS, else a new one
-            of this machine alone.
+        where: Where images are worked on.
     """
     from boxless.cli.predict_targets import refuse_to_replace
     from boxless.files.paths import place
+    from boxless.files.progress import ImageProgress
     from boxless.files.ray_engine import engine_beyond
     from boxless.inference.drawing import picture_paths
     from boxless.inference.predictor import Predictor
@@ -101,24 +101,24 @@ def predict(
     pictures = {} if draw is None else picture_paths(draw, [_name(source) for source in found])
     refuse_to_replace(target, pictures, overwrite=overwrite)
     with ExitStack() as stack:
-        chosen = stack.enter_context(engine_beyond(engine, address=ray_address))
+        chosen = stack.enter_context(engine_beyond(where.engine, address=where.ray_address))
         writer = _writer(kind, target, predictor, stack)
-        quiet = out is None and sys.stdout.isatty()
-        advance = stack.enter_context(_progress(len(found), quiet=quiet))
+        show = sys.stderr.isatty() and not (out is None and sys.stdout.isatty())
+        progress = stack.enter_context(ImageProgress("labelling", len(found), show=show))
 
         def unreadable(source: "Source", error: "BoxlessError") -> None:
             reason = error.message
             if isinstance(source, bytes):
                 reason = f"{_STDIN}: {reason.removeprefix('image: ')}"
             failures.append((_name(source), reason))
-            advance()
+            progress.advance()
 
         labelled = _labelled(chosen, predictor, found, threads)
         stream = labelled(boxes=located, batch_size=batch_size, on_error=unreadable)
         for prediction in stream:
             shown = _chosen(prediction, top, ranked=threshold is None)
             writer.write(shown)
-            advance()
+            progress.advance()
             if draw is not None:
                 _draw(prediction, pictures[str(shown.path)], failures, heat_map=heat_map)
         for path, reason in failures:
@@ -178,7 +178,8 @@ def _find(words: list[str], failures: list[tuple[str, str]]) -> "list[Source]":
 
     options = [word for word in words if word.startswith("-") and word != "-"]
     if options and not Path(options[0]).exists():
-        known = (f"--{name.replace('_', '-')}" for name in signature(predict).parameters)
+        names = (*signature(predict).parameters, *EngineOptions.__dataclass_fields__)
+        known = (f"--{name.replace('_', '-')}" for name in names)
         raise ConfigError(unknown_name("option", options[0], known))
     found: list[Source] = []
     for word in words:
@@ -250,55 +251,21 @@ def _writer(
 ) -> "ResultWriter":
     from boxless.cli.predict_table import Table
     from boxless.files.atomic import replacing
-    from boxless.inference.result_files import open_writer
+    from boxless.inference.result_files import WRITERS
 
     if kind == "table":
         return Table()
     file = sys.stdout.buffer if out is None else stack.enter_context(replacing(out))
-    return open_writer(kind, file, predictor.classes)
+    return WRITERS[kind](file, predictor.classes)
 
 
-@contextmanager
-def _progress(images: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show progress on the terminal where the results go elsewhere; yields what counts an image."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    from boxless.cli.console import plain_console
-
-    columns = (
-        TextColumn("labelling"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    off = quiet or not sys.stderr.isatty()
-    with Progress(*columns, console=plain_console(stderr=True), disable=off) as progress:
-        task = progress.add_task("labelling", total=images, rate="")
-
-        def advance() -> None:
-            speed = progress.tasks[0].speed
-            progress.update(task, advance=1, rate=f"{speed:.1f} images/s" if speed else "")
-
-        yield advance
-
-
-def _report(failures: Iterable[tuple[str, str]], *, total: int) -> None:
+def _report(failures: list[tuple[str, str]], *, total: int) -> None:
     """List what could not be read, on stderr, and end with exit code 1 if there is any."""
-    from boxless.cli.console import plain_console
-
-    reasons = [reason for _, reason in failures]
-    if not reasons:
+    if not failures:
         return
     console = plain_console(stderr=True)
-    for reason in reasons:
+    for _, reason in failures:
         console.print(reason, style="red")
-    count = len(reasons)
+    count = len(failures)
     console.print(f"{count} of {max(total, count)} could not be read", style="red")
     raise SystemExit(1)

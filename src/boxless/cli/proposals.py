@@ -1,26 +1,19 @@
 """``boxless proposals``: find candidate boxes in every image of a data set."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from boxless.cli.proposal_options import Outside, ProposalOptions, image_loader
-from boxless.files.engine import EngineName
+from boxless.cli.compare import compare
+from boxless.cli.console import plain_console
+from boxless.cli.options import DEFAULTS, LOCAL, EngineOptions, ProposalOptions, image_loader
 from boxless.types import ProposalMethod
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from boxless.data.manifest import Manifest
-    from boxless.files.engine import Engine
-    from boxless.files.paths import AnyPath
-    from boxless.proposals.proposer import BoxSource
     from boxless.proposals.recall import RecallTable
     from boxless.proposals.store import ProposalStore
-    from boxless.types import UInt8Array
 
-app = App(name="proposals", help="Propose regions for every image and measure their recall.")
+app = App(name="proposals", help_format="markdown")
 
 
 @app.default
@@ -29,15 +22,9 @@ def proposals(
     *,
     out: str | None = None,
     method: ProposalMethod = "edge_boxes",
-    max_boxes: int = 500,
-    size: int | None = None,
-    file: str | None = None,
-    outside: Outside = "refuse",
-    detector: str = "fasterrcnn_resnet50_fpn",
-    detector_weights: Path | None = None,
+    options: ProposalOptions = DEFAULTS,
     workers: int = 0,
-    engine: EngineName = "local",
-    ray_address: str = "",
+    where: EngineOptions = LOCAL,
     skip_bad: bool = False,
     json: bool = False,
 ) -> None:
@@ -66,76 +53,45 @@ def proposals(
             merge alike pixels into regions; grid is the same fixed set of boxes for every image,
             and needs nothing installed; faster_rcnn runs a detector on weights of yours; file
             imports boxes that another program made.
-        max_boxes: Most boxes per image.
-        size: Images are searched with their longer side shrunk to this many pixels (200;
-            faster_rcnn: 640). Smaller is faster and finds fewer small objects.
-        file: Boxes to import (method file): COCO detection results (.json), NumPy (.npz), or the
-            folder of proposals made before. Pickles are not read.
-        outside: What to do with an imported box that leaves its image.
-        detector: Network of torchvision's (method faster_rcnn).
-        detector_weights: Its weights, .safetensors or .pth (method faster_rcnn).
+        options: How boxes are proposed.
         workers: Processes; 0 takes all cores.
-        engine: local, or ray: on a Ray cluster, whose machines all see the images under the same
-            paths. The bytes are the same.
-        ray_address: Cluster, as HOST:PORT or auto; by default that of RAY_ADDRESS, else a new one
-            of this machine alone.
+        where: Where images are worked on.
         skip_bad: Leave unreadable images out instead of stopping at the first one.
         json: Print the result as JSON.
     """
     from boxless.data.sources import load_manifest
     from boxless.files.paths import place
+    from boxless.files.progress import ImageProgress
     from boxless.files.ray_engine import engine_beyond
+    from boxless.proposals.extract import extract
     from boxless.proposals.recall import COUNTS, recall_table
 
-    options = ProposalOptions(max_boxes, size, file, outside, detector, detector_weights)
     proposer = options.proposer(method)
     manifest = load_manifest(spec)
     folder = place(out or f"proposals/{manifest.name}-{method}")
-    with engine_beyond(engine, address=ray_address, workers=workers) as chosen:
-        store, rate = _extract(
-            manifest,
-            proposer,
-            folder,
-            load=image_loader(method),
-            workers=workers,
-            engine=chosen,
-            skip_bad=skip_bad,
-        )
-    counts = (*(count for count in COUNTS if count < max_boxes), max_boxes)
-    table = recall_table(store, manifest.records, counts=counts) if manifest.has_boxes else None
-    (_print_json if json else _print_text)(store, rate, table)
-
-
-app.command("boxless.cli.compare:compare", name="compare", help="Set methods side by side.")
-
-
-def _extract(
-    manifest: "Manifest",
-    proposer: "BoxSource",
-    folder: "AnyPath",
-    *,
-    load: "Callable[[str], UInt8Array]",
-    workers: int,
-    engine: "Engine | None",
-    skip_bad: bool,
-) -> "tuple[ProposalStore, float | None]":
-    """Fill the store; its images a second, or None if all were there already."""
-    from boxless.files.progress import ImageProgress
-    from boxless.proposals.extract import extract
-
-    with ImageProgress("proposing boxes") as progress:
+    with (
+        engine_beyond(where.engine, address=where.ray_address, workers=workers) as chosen,
+        ImageProgress("proposing boxes") as progress,
+    ):
         store = extract(
             manifest.records,
             proposer,
             folder,
             manifest_fingerprint=manifest.fingerprint,
-            load_image=load,
+            load_image=image_loader(method),
             workers=workers,
-            engine=engine,
+            engine=chosen,
             skip_bad=skip_bad,
             progress=progress,
         )
-        return store, progress.rate if progress.new_images else None
+        rate = progress.rate if progress.new_images else None
+    most = options.max_boxes
+    counts = (*(count for count in COUNTS if count < most), most)
+    table = recall_table(store, manifest.records, counts=counts) if manifest.has_boxes else None
+    (_print_json if json else _print_text)(store, rate, table)
+
+
+app.command(compare)
 
 
 def _print_json(store: "ProposalStore", rate: float | None, table: "RecallTable | None") -> None:
@@ -157,13 +113,11 @@ def _print_text(store: "ProposalStore", rate: float | None, table: "RecallTable 
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = plain_console()
     pace = f", {rate:.1f} images/s" if rate else " (all there already)"
-    console.print(
-        f"{len(store)} images{pace}: {store.folder}", soft_wrap=True, highlight=False, markup=False
-    )
+    console.print(f"{len(store)} images{pace}: {store.folder}")
     for image_id, reason in store.skipped[:5]:
-        console.print(f"skipped {image_id}: {reason}", style="yellow", soft_wrap=True, markup=False)
+        console.print(f"skipped {image_id}: {reason}", style="yellow")
     if len(store.skipped) > 5:
         console.print(f"skipped {len(store.skipped)} images in all", style="yellow")
     if table is None:
@@ -176,4 +130,4 @@ def _print_text(store: "ProposalStore", rate: float | None, table: "RecallTable 
         view.add_column(f"best {count}", justify="right")
     for row in table.rows:
         view.add_row(row.name, f"{row.iou:g}", *(f"{value:.3f}" for value in row.recalls))
-    console.print(view)
+    Console().print(view)

@@ -8,7 +8,11 @@ from rich.table import Table
 
 from boxless.errors import ConfigError
 
-app = App(name="recipes", help="Recipes: all settings of a run, as commented TOML files.")
+app = App(
+    name="recipes",
+    help="Recipes: all settings of a run, as commented TOML files.",
+    help_format="markdown",
+)
 
 
 @app.command(name="list")
@@ -69,7 +73,7 @@ def copy(name: str, to: Path) -> None:
     if to.exists():
         raise ConfigError(f"{to} exists already", hint="choose another name, or delete it first")
     write_atomically(to, text.encode())
-    Console().print(f"wrote {to}; use it with --recipe {to}", soft_wrap=True)
+    print(f"wrote {to}; use it with --recipe {to}")
 
 
 @app.command
@@ -82,4 +86,4 @@ def validate(name: str) -> None:
     from boxless.recipe.recipe_files import dotted, load_recipe
 
     found = load_recipe(name)
-    Console().print(f"{name} is valid: {len(dotted(found))} settings", soft_wrap=True)
+    print(f"{name} is valid: {len(dotted(found))} settings")

@@ -30,7 +30,8 @@ def serve(
     Listens on this machine alone unless `--host` says otherwise. Needs no PyTorch. An API key is
     read from a file or the environment variable BOXLESS_API_KEY.
 
-    Examples:
+    For example:
+
         boxless serve student.onnx
 
         boxless serve runs/first --port 9000 --samples photos/

@@ -41,7 +41,8 @@ def train(
     distilled: regions (the paper's), regions-nms, hint-class-aware, class-aware, fitnets-hinton,
     fitnets, attention or hinton.
 
-    Examples:
+    For example:
+
         boxless train scenes: --recipe demo --out runs/demo
 
         boxless train voc:VOCdevkit/VOC2007 --recipe voc-lite0 --seeds 3 --out runs/voc

@@ -17,7 +17,8 @@ def verify(place: Path, *, repair: bool = False, json: bool = False) -> None:
     With --repair damaged files are deleted and their steps opened again: the command that made the
     run then makes just those anew and leaves everything else as it is.
 
-    Examples:
+    For example:
+
         boxless verify runs/voc
 
         boxless verify runs/voc/cache --repair
@@ -45,15 +46,12 @@ def verify(place: Path, *, repair: bool = False, json: bool = False) -> None:
 
 
 def _show(place: Path, found: "Findings", steps: list[Path], *, repaired: bool) -> None:
-    out = Console(soft_wrap=True, highlight=False)
     for item in found.damaged:
-        out.print(f"damaged: {item.path}: {item.reason}", markup=False)
-    out.print(f"{found.files} files read, {len(found.damaged)} damaged", markup=False)
-    if not found.damaged:
-        return
-    if not repaired:
-        out.print(f"  -> boxless verify {place} --repair", markup=False)
-        return
-    for step in steps:
-        out.print(f"opened again: {step}", markup=False)
-    out.print("deleted; the command that made them makes them again, and nothing else")
+        print(f"damaged: {item.path}: {item.reason}")
+    print(f"{found.files} files read, {len(found.damaged)} damaged")
+    if found.damaged and not repaired:
+        print(f"  -> boxless verify {place} --repair")
+    elif found.damaged:
+        for step in steps:
+            print(f"opened again: {step}")
+        print("deleted; the command that made them makes them again, and nothing else")

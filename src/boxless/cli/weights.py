@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from cyclopts import App
-from rich.console import Console
 
 from boxless.errors import ConfigError
 
-app = App(name="weights", help="Convert ImageNet weights of other frameworks.")
+app = App(
+    name="weights", help="Convert ImageNet weights of other frameworks.", help_format="markdown"
+)
 
 
 @app.command
@@ -35,8 +36,7 @@ def convert(source: Path, to: Path, *, backbone: str = "vgg16", pixels: str = ""
     found = convert_file(source, to, backbone=backbone, pixels=pixels)
     fc = "with" if found["fc"] else "without"
     said = found["pixels"] or "not said (the model's own)"
-    Console(soft_wrap=True).print(
+    print(
         f"{to}: {backbone}, {found['tensors']} tensors, {found['parameters']:,} parameters,"
-        f" {fc} fc6 and fc7, pixels: {said}",
-        highlight=False,
+        f" {fc} fc6 and fc7, pixels: {said}"
     )

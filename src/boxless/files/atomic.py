@@ -38,9 +38,6 @@ def replacing(
         make_folder: Make its folder. Without, a folder that has vanished, as with a network drive,
             is not made again somewhere else.
 
-    Yields:
-        The file to write to.
-
     Raises:
         RunError: The disk is full, or the folder or store cannot be written; nothing was changed.
         ConfigError: It is the address of an object where that will not do.

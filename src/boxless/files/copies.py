@@ -19,9 +19,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def fetched(path: AnyPath) -> Iterator[Path]:
     """A file of this machine with the content of a path, for as long as the context lasts.
 
-    Args:
-        path: A file, which is given as it is, or an object.
-
     Raises:
         FileNotFoundError: There is no such object.
         RunError: It cannot be read.

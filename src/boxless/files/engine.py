@@ -49,12 +49,7 @@ class Engine(Protocol):
 
 
 def not_shared(path: str, reason: str) -> RunError:
-    """The error for an image that this machine can read and a worker cannot.
-
-    Args:
-        path: The image.
-        reason: What the worker says.
-    """
+    """The error for an image that this machine can read and a worker, for a reason, cannot."""
     return RunError(
         f"a worker cannot open {path}, which this machine can: {reason}", hint=SHARED_FILES
     )

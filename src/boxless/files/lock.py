@@ -21,10 +21,10 @@ except ImportError:  # not a POSIX system: no locks
 
 @contextmanager
 def held(folder: AnyPath, *, patience: float = 0) -> Iterator[None]:
-    """Keep other processes off a folder.
+    """Keep other processes off a folder, which is made; stores of objects have no locks.
 
     Args:
-        folder: A step's or a store's; made if it does not exist. Stores of objects have no locks.
+        folder: A step's or a store's.
         patience: Seconds to wait for another process that holds it.
 
     Raises:

@@ -15,21 +15,13 @@ _SQUEEZED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:$")
 
 
 def is_url(text: str) -> bool:
-    """Whether a text names an object in a store.
-
-    Args:
-        text: Such as ``s3://bucket/photos/1.jpg``.
-    """
+    """Whether a text names an object in a store, such as ``s3://bucket/photos/1.jpg``."""
     return _URL.match(text) is not None
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class RemotePath:
-    """An object in a store, or the folder that the slashes of its name make of it.
-
-    Attributes:
-        url: Such as ``s3://bucket/photos/1.jpg``.
-    """
+    """An object in a store, or the folder that the slashes of its name make of it."""
 
     url: str
 
@@ -60,11 +52,7 @@ class RemotePath:
         return RemotePath(self.url.rstrip("/").rpartition("/")[0])
 
     def joined(self, inner: str) -> "RemotePath":
-        """An object of this bucket by a path from here, which may climb with ``..``.
-
-        Args:
-            inner: Such as ``../images/1.jpg``.
-        """
+        """An object of this bucket by a path from here, which may climb with ``..``."""
         scheme, _, rest = self.url.partition("://")
         return RemotePath(f"{scheme}://{posixpath.normpath(posixpath.join(rest, inner))}")
 
@@ -110,9 +98,6 @@ class RemotePath:
 
     def replace_with(self, file: Path) -> None:
         """Put the content of a local file in the object's place, in one step.
-
-        Args:
-            file: The content.
 
         Raises:
             RunError: It cannot be written; nothing was changed.
@@ -178,25 +163,14 @@ AnyPath = Path | RemotePath
 
 
 def place(text: str | AnyPath) -> AnyPath:
-    """A file of this machine, or an object in a store.
-
-    Args:
-        text: A path, or a URL.
-    """
+    """A file of this machine, or an object in a store."""
     if isinstance(text, RemotePath):
         return text
     return RemotePath(text) if isinstance(text, str) and is_url(text) else Path(text)
 
 
 def require_local(path: Path) -> None:
-    """Refuse a URL where only a folder of this machine will do.
-
-    Args:
-        path: As made of the user's words.
-
-    Raises:
-        ConfigError: It was a URL.
-    """
+    """Refuse (`ConfigError`) a URL where only a folder of this machine will do."""
     if path.parts and _SQUEEZED.match(path.parts[0]):
         raise ConfigError(
             f"expected a file or folder of this machine, found an address in a store: {path}",

@@ -36,7 +36,7 @@ class Parcel:
 
 
 class RayEngine:
-    """Works on a Ray cluster; see `boxless.files.engine.Engine`, and `ray_engine` to open one.
+    """Works on a Ray cluster; see `boxless.files.engine.Engine`, and `engine_beyond` to open one.
 
     Args:
         ray: The package, connected to a cluster.
@@ -77,7 +77,7 @@ class RayEngine:
 def engine_beyond(
     name: EngineName, *, address: str = "", workers: int = 0
 ) -> Iterator[RayEngine | None]:
-    """Open the engine that was asked for, where that is another than a step's own local one.
+    """Open the engine that was asked for; None for ``local``, a step's own.
 
     Args:
         name: Which.
@@ -85,9 +85,6 @@ def engine_beyond(
             "": as the variable RAY_ADDRESS says, else a cluster of this machine alone, which ends
             with this context.
         workers: ray: units worked on at the same time; 0: as many as the cluster has cores.
-
-    Yields:
-        The engine; None for ``local``.
 
     Raises:
         ConfigError: An address is given, but not to Ray.
@@ -102,27 +99,6 @@ def engine_beyond(
             )
         yield None
         return
-    with ray_engine(address, workers) as engine:
-        yield engine
-
-
-@contextmanager
-def ray_engine(address: str = "", workers: int = 0) -> Iterator[RayEngine]:
-    """Connect to a Ray cluster, or start one on this machine that ends with this context.
-
-    Args:
-        address: ``HOST:PORT`` or ``auto``; "": as RAY_ADDRESS says, else a new cluster. A process
-            that is connected already stays so.
-        workers: Units worked on at the same time; 0: as many as the cluster has cores.
-
-    Yields:
-        The engine.
-
-    Raises:
-        ConfigError: The address is none.
-        MissingExtraError: Ray is not installed.
-        RunError: The cluster cannot be reached.
-    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     try:
         import ray  # noqa: PLC0415  (optional, and takes seconds)

@@ -9,10 +9,7 @@ from boxless.files.reach import reached
 
 
 def read_file(path: str) -> bytes:
-    """All of a file or object.
-
-    Args:
-        path: Path or URL.
+    """All of a file or object, by path or URL.
 
     Raises:
         OSError: It is missing or cannot be read.
@@ -22,10 +19,7 @@ def read_file(path: str) -> bytes:
 
 
 def file_size(path: str) -> int | None:
-    """Bytes of a file or object; None where there is none.
-
-    Args:
-        path: Path or URL; see `look_ahead` for many URLs.
+    """Bytes of a file or object; None where there is none. See `look_ahead` for many URLs.
 
     Raises:
         RunError: The store refuses, or cannot be reached.
@@ -44,9 +38,6 @@ def file_size(path: str) -> int | None:
 
 def look_ahead(paths: Iterable[str]) -> None:
     """List the folders of many URLs, so that `file_size` need not ask for each.
-
-    Args:
-        paths: Paths and URLs.
 
     Raises:
         RunError: A store refuses, or cannot be reached.

@@ -26,11 +26,7 @@ _PIECE = 1 << 20
 
 
 def write_sealed(path: AnyPath, data: bytes) -> None:
-    """Write a file with a seal, in one step.
-
-    Args:
-        path: Ends in ``.safetensors``, ``.json`` or ``.onnx``; its folder must be there.
-        data: Content without a seal.
+    """Write a file with a seal, in one step; see `sealed`. Its folder must be there.
 
     Raises:
         RunError: The disk is full, or the folder cannot be written or has vanished; nothing was
@@ -43,26 +39,14 @@ def write_sealed(path: AnyPath, data: bytes) -> None:
 
 
 def sealed(data: bytes, kind: str) -> bytes:
-    """Content of a file with a seal.
-
-    Args:
-        data: Content without.
-        kind: ``.safetensors``, ``.json`` or ``.onnx``.
-    """
+    """Content of a file of a kind (``.safetensors``, ``.json`` or ``.onnx``) with a seal."""
     return b"".join(_parts(data, kind))
 
 
 def damage(path: Path) -> str:
-    """Look whether a file is as it was written; reads all of it, about 1 GB in a second.
+    """What is wrong with a file; "" if nothing is, or if it carries no seal.
 
-    Args:
-        path: Any file.
-
-    Returns:
-        What is wrong; "" if nothing is, or if the file carries no seal.
-
-    Raises:
-        OSError: It cannot be read.
+    All of it is read, about 1 GB in a second; `OSError` if it cannot be.
     """
     with path.open("rb") as file:
         start = file.read(_NEAR)
@@ -77,26 +61,14 @@ def damage(path: Path) -> str:
 
 
 def require_whole(path: Path) -> None:
-    """Refuse a damaged file.
-
-    Args:
-        path: Any file; one without a seal passes.
-
-    Raises:
-        StoreError: It is not as it was written.
-        OSError: It cannot be read.
-    """
+    """Refuse (`StoreError`) a file that is not as it was written; one without a seal passes."""
     fault = damage(path)
     if fault:
         raise StoreError(f"{path} is damaged: {fault}", hint=repair_hint(path))
 
 
 def repair_hint(path: AnyPath) -> str:
-    """What to do about a damaged file of a run folder or store.
-
-    Args:
-        path: The file.
-    """
+    """What to do about a damaged file of a run folder or store."""
     return (
         f"`boxless verify {path.parent} --repair` removes what is damaged there; the command that"
         " made it then makes just that again"

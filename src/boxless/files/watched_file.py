@@ -15,19 +15,10 @@ SECONDS_BETWEEN_LINES: Final = 10.0
 
 @contextmanager
 def watched(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading from its start to its end.
+    """Open a file for reading from its start to its end; only ``read`` is to be called.
 
     A large file shows a bar with rate and remaining time on a terminal, else a line every ten
     seconds, both on stderr.
-
-    Args:
-        path: The file.
-
-    Yields:
-        Its bytes; only ``read`` is to be called.
-
-    Raises:
-        OSError: It cannot be opened.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:

@@ -64,15 +64,7 @@ def annotated(
 
 
 def overlay(pixels: UInt8Array, heat: Float32Array) -> UInt8Array:
-    """Lay a heat map over an image.
-
-    Args:
-        pixels: (H, W, 3) RGB.
-        heat: (H, W) in [0, 1].
-
-    Returns:
-        (H, W, 3) RGB; the image shines through.
-    """
+    """Lay a heat map (H, W) in [0, 1] over an image (H, W, 3); the image shines through."""
     steps = np.linspace(0, 1, len(_HEAT))
     table = np.stack([np.interp(np.linspace(0, 1, 256), steps, c) for c in _HEAT.T], 1)
     colours = table[np.rint(heat * 255).astype(np.uint8)]

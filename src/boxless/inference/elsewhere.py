@@ -20,14 +20,7 @@ Batches = list[Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class LabelBatches:
-    """What a worker does.
-
-    Attributes:
-        student: Content of the exported file.
-        metadata: What it says about itself, or was told to.
-        boxes: Localize the labels that are present.
-        threads: Threads that one batch is computed with.
-    """
+    """What a worker does: open the `student` (content of its file) once, and label batches."""
 
     student: bytes
     metadata: StudentMetadata
@@ -60,9 +53,6 @@ def stream_elsewhere(
         batch_size: Images computed together.
         threads: Threads that a worker computes a batch with.
         on_error: Called with each image that cannot be read.
-
-    Yields:
-        Predictions in the order of the images.
 
     Raises:
         ConfigError: If `batch_size` is below 1.

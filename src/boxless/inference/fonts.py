@@ -15,15 +15,10 @@ _NAMES = (
 
 @lru_cache(maxsize=1024)
 def readable(text: str, size: int) -> tuple[Font, str]:
-    r"""A font for a text, and the text as it can be written.
+    r"""A font for a text on one line, and the text as it can be written in it.
 
-    Args:
-        text: On one line.
-        size: Height of the font in pixels.
-
-    Returns:
-        The first font that has all signs; else Pillow's own, and the text with escapes such as
-        ``\u732b`` for those it lacks: never the same empty box for all.
+    The first font that has all signs; else Pillow's own, and the text with escapes such as
+    ``\u732b`` for those it lacks: never the same empty box for all.
     """
     own = ImageFont.load_default(size)
     for font in (own, *_installed(size)):

@@ -124,15 +124,9 @@ def locate(
 def peak(
     values: Float32Array, size: tuple[int, int], settings: LocationSettings = DEFAULT
 ) -> tuple[float, float]:
-    """The place where a class map is strongest: the middle of its best cell.
+    """Pixel ``(x, y)`` where a class map (h, w) is strongest: the middle of its best cell.
 
-    Args:
-        values: (h, w) map of one class.
-        size: Width and height of the image as shown, in pixels.
-        settings: Only `shift` and `background` count here.
-
-    Returns:
-        ``(x, y)`` in pixels; of equal cells the upper left one.
+    Of equal cells the upper left one. Only `shift` and `background` of the settings count here.
 
     Raises:
         ShapeError: If the map is no matrix, or does not fit its background.
@@ -148,15 +142,10 @@ def peak(
 def heat_map(
     values: Float32Array, size: tuple[int, int], settings: LocationSettings = DEFAULT
 ) -> Float32Array:
-    """A class map as large as its image.
+    """A class map (h, w) as large as its image: (H, W) in [0, 1], bilinear.
 
-    Args:
-        values: (h, w) map of one class.
-        size: Width and height of the image as shown, in pixels.
-        settings: Only its `shift` and `background` count here.
-
-    Returns:
-        (H, W) in [0, 1], bilinear; least cell 0, greatest 1; all 0 for a map without differences.
+    Least cell 0, greatest 1; all 0 for a map without differences. Only `shift` and `background` of
+    the settings count here.
 
     Raises:
         ShapeError: If the map is no matrix or the size is not positive.
@@ -168,16 +157,10 @@ def heat_map(
 
 
 def largest_part(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Box of the largest connected part of a mask, neighbours left, right, above and below.
+    """Box ``(x1, y1, x2, y2)`` in cells of the largest connected part of a mask (H, W).
 
-    Args:
-        mask: (H, W), at least one cell true.
-
-    Returns:
-        ``(x1, y1, x2, y2)`` in cells, ends exclusive; of parts of one size the upper one.
-
-    Raises:
-        ShapeError: If nothing is true.
+    Neighbours are left, right, above and below; of parts of one size the upper one. Raises
+    `ShapeError` if nothing is true.
     """
     parts = connected_parts(mask)
     if not parts:
@@ -186,14 +169,7 @@ def largest_part(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def connected_parts(mask: NDArray[np.bool_]) -> list[tuple[int, int, int, int, int]]:
-    """Boxes and cell counts of all connected parts, from above; joins runs of rows.
-
-    Args:
-        mask: (H, W).
-
-    Returns:
-        ``(x1, y1, x2, y2, cells)`` of each part, ends exclusive.
-    """
+    """``(x1, y1, x2, y2, cells)`` of all connected parts of a mask, from above."""
     parent: list[int] = []
     runs: list[tuple[int, int, int]] = []
     above: list[int] = []

@@ -1,7 +1,7 @@
 """What a student says about one image."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +84,7 @@ class Prediction:
             ``{"path", "width", "height", "labels": [{"name", "probability", "threshold"}, …],
             "boxes": [{"name", "score", "x1", "y1", "x2", "y2"}, …]}``.
         """
-        labels = [
-            {"name": x.name, "probability": x.probability, "threshold": x.threshold}
-            for x in self.labels
-        ]
-        boxes = [
-            {"name": b.name, "score": b.score, "x1": b.x1, "y1": b.y1, "x2": b.x2, "y2": b.y2}
-            for b in self.boxes
-        ]
+        labels, boxes = list(map(asdict, self.labels)), list(map(asdict, self.boxes))
         size = {"width": self.width, "height": self.height}
         return {"path": self.path, **size, "labels": labels, "boxes": boxes}
 

@@ -41,13 +41,7 @@ _LOADERS = 4  # threads that decode while the network computes
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An image as the network takes it.
-
-    Attributes:
-        pixels: (S, S, 3) uint8 RGB.
-        width: Width of the upright image in pixels.
-        height: Height of the upright image in pixels.
-    """
+    """An image as the network takes it: (S, S, 3) uint8 RGB, and its upright size before."""
 
     pixels: UInt8Array
     width: int
@@ -56,12 +50,9 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What the network says about a batch.
+    """A batch's probabilities (N, K) and, if asked for and there, maps (N, K, h, w).
 
-    Attributes:
-        probabilities: (N, K) in [0, 1].
-        maps: (N, K, h, w) evidence for each class, cell by cell, as logits; None where the file has
-            none, or they were not asked for.
+    Maps are the evidence for each class, cell by cell, as logits.
     """
 
     probabilities: Float32Array
@@ -134,14 +125,7 @@ class Predictor:
         return self._student.has_maps
 
     def with_threshold(self, threshold: float) -> "Predictor":
-        """The same student with one threshold for all classes, instead of its own.
-
-        Args:
-            threshold: In [0, 1].
-
-        Raises:
-            ConfigError: It is not.
-        """
+        """The same student with one threshold in [0, 1] for all classes (else `ConfigError`)."""
         if not 0 <= threshold <= 1:
             raise ConfigError(f"threshold must be between 0 and 1, found {threshold}")
         limits = (float(threshold),) * len(self.classes)
@@ -217,12 +201,7 @@ class Predictor:
     ) -> list[Prediction | BoxlessError]:
         """Label one batch; an image that cannot be read has its error for an answer.
 
-        Args:
-            images: One batch, see `batch_size`.
-            boxes: Localize the labels that are present.
-
-        Returns:
-            One answer per image, in order; those of `stream`, if the batches are the same.
+        Answers are in order, and those of `stream` if the batches are the same (see `batch_size`).
 
         Raises:
             StoreError: If boxes are asked for and the file has no class maps.
@@ -266,14 +245,11 @@ class Predictor:
         return Prepared(square, pixels.shape[1], pixels.shape[0])
 
     def run(self, pixels: UInt8Array, *, maps: bool = True) -> Outputs:
-        """Compute one or more images that are squares already.
+        """Compute images (N, S, S, 3) that are squares already.
 
         Args:
-            pixels: (N, S, S, 3) RGB.
+            pixels: RGB.
             maps: Fetch class maps too, if the file has them.
-
-        Returns:
-            Probabilities and maps, one row per image.
 
         Raises:
             ShapeError: If the images have another size.

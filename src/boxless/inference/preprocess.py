@@ -16,16 +16,9 @@ def normalise(
     *,
     channels: Literal["RGB", "BGR"] = "RGB",
 ) -> Float32Array:
-    """Normalise pixels: ``(pixel - mean) / std``, channels first.
+    """Normalise (N, S, S, 3) RGB pixels: ``(pixel - mean) / std``, (N, 3, S, S) float32.
 
-    Args:
-        images: (N, S, S, 3) RGB pixels.
-        mean: Per channel in the order of `channels`, for values of 0 to 255.
-        std: Per channel in the order of `channels`.
-        channels: Order that the network was trained with.
-
-    Returns:
-        (N, 3, S, S) float32, contiguous.
+    `mean` and `std` are for values of 0 to 255, in the order of `channels`.
 
     Raises:
         ShapeError: If the images have another shape.

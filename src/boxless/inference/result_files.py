@@ -196,26 +196,8 @@ WRITERS: dict[str, type[ResultWriter]] = {
 }
 
 
-def open_writer(kind: str, file: BinaryIO, classes: Sequence[str]) -> ResultWriter:
-    """Begin a file of predictions.
-
-    Args:
-        kind: One of `WRITERS`.
-        file: Where to write.
-        classes: The student's classes.
-
-    Raises:
-        MissingExtraError: Parquet needs a package that is not installed.
-    """
-    return WRITERS[kind](file, classes)
-
-
 def is_result(file: IO[bytes]) -> bool:
-    """Whether a file holds predictions that a writer of this module wrote, or nothing.
-
-    Args:
-        file: Opened at its start.
-    """
+    """Whether a file, opened at its start, holds predictions written here, or nothing."""
     start = file.read(8192)
     if start[:4] == b"PAR1":
         from pyarrow import ArrowInvalid, parquet  # noqa: PLC0415
@@ -235,14 +217,7 @@ def _encoded(values: dict[str, Any]) -> bytes:
 
 
 def table_rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
-    """Rows of one image: one per label, or one per box where a label has several.
-
-    Args:
-        prediction: Its labels are those to be shown.
-
-    Yields:
-        Values by column; those of the box are left out where there is none.
-    """
+    """Rows of one image: one per label, or one per box where a label has several."""
     size = {"width": prediction.width, "height": prediction.height}
     image = {"path": prediction.path, **size}
     if not prediction.labels:

@@ -22,9 +22,6 @@ _pillow_lock = Lock()  # one lazy Pillow image may be given several times
 def as_sources(images: Source | Iterable[Source]) -> Iterator[Source]:
     """All images one by one; one image counts as a list of one, a folder as its images.
 
-    Args:
-        images: One image or many.
-
     Raises:
         DataError: A folder has no image.
     """

@@ -20,14 +20,9 @@ INPUT, OUTPUT, MAPS = "image", "probabilities", "maps"
 
 @dataclass(frozen=True, slots=True)
 class StudentFile:
-    """An opened student.
+    """An opened student: the ONNX file, what it says about itself, and its onnxruntime session.
 
-    Attributes:
-        path: The ONNX file.
-        metadata: What the file says about itself.
-        session: onnxruntime session.
-        fixed_batch: Batch size the graph was exported for; None where any will do.
-        has_maps: Whether the graph has class maps.
+    `fixed_batch` is the batch size the graph was exported for; None where any will do.
     """
 
     path: AnyPath
@@ -38,17 +33,7 @@ class StudentFile:
 
 
 def find_student(run: AnyPath) -> AnyPath:
-    """Path of the exported student.
-
-    Args:
-        run: Run folder, or an ONNX file.
-
-    Returns:
-        The ONNX file.
-
-    Raises:
-        RunError: If there is none.
-    """
+    """The ONNX file itself, or the exported student of a run folder (`RunError` if none)."""
     if run.is_file():
         return run
     if not run.exists():
@@ -63,14 +48,11 @@ def find_student(run: AnyPath) -> AnyPath:
 
 
 def open_student(path: AnyPath, *, threads: int = 0) -> StudentFile:
-    """Open an exported student with onnxruntime on the CPU.
+    """Open an exported student with onnxruntime on the CPU, checked; the file is closed again.
 
     Args:
-        path: ONNX file; it is closed again.
+        path: ONNX file.
         threads: Threads that one batch is computed with; 0 takes all cores.
-
-    Returns:
-        The student, checked.
 
     Raises:
         RunError: If the file does not exist, or a store of objects cannot be reached.

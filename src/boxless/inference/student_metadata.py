@@ -123,14 +123,7 @@ class StudentMetadata(BaseModel):
 
     @classmethod
     def from_props(cls, props: dict[str, str], *, path: AnyPath) -> "StudentMetadata":
-        """Read and check the properties of an ONNX file.
-
-        Args:
-            props: All metadata of the file.
-            path: The file, for messages.
-
-        Returns:
-            The metadata.
+        """Read and check the metadata properties of an ONNX file.
 
         Raises:
             StoreError: If keys are missing or hold something else.

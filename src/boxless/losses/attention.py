@@ -1,12 +1,8 @@
 """Attention transfer: where the maps are strong, whatever in (activation-based).
 
-    Q = sum_c |F_c|^2, flattened, divided by its L2 norm
-
-Zagoruyko, Komodakis 2017 (https://arxiv.org/abs/1612.03928). Their paper and their code differ:
-
-* ``paper`` (Eq. 2): beta/2 sum over levels of || Q^S - Q^T ||_2;
-* ``released`` (github.com/szagoruyko/attention-transfer): beta times the sum over levels of the
-  mean over images and cells of (Q^S - Q^T)^2, with beta 1000.
+Zagoruyko, Komodakis 2017 (https://arxiv.org/abs/1612.03928): ``Q = sum_c |F_c|^2``, flattened and
+divided by its L2 norm. Their paper (Eq. 2) and their code
+(github.com/szagoruyko/attention-transfer) differ in what is done with Q^S - Q^T.
 """
 
 from typing import Final, Literal, get_args
@@ -77,34 +73,14 @@ class AttentionTransferLoss(nn.Module):
 
 
 def attention_map(features: Tensor) -> Tensor:
-    """Normalised spatial attention.
-
-    Args:
-        features: (N, C, h, w).
-
-    Returns:
-        (N, h w) values >= 0 with L2 norm 1 per image (0 where the map is 0 everywhere).
-    """
+    """Spatial attention (N, h w) of a map, with L2 norm 1 (0 where the map is 0 everywhere)."""
     return functional.normalize(features.square().sum(1).flatten(1), dim=1)
 
 
 def attention_loss(
     student: Tensor, teacher: Tensor, *, beta: float, form: AttentionForm = "released"
 ) -> Tensor:
-    """Attention transfer of one level.
-
-    Args:
-        student: (N, C_S, h, w) student map, differentiable.
-        teacher: (N, C_T, h, w) teacher map, pooled to the student's cells.
-        beta: Weight.
-        form: Which of the two published losses.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        ShapeError: The two maps differ in images or cells.
-    """
+    """`AttentionTransferLoss` of maps (N, C, h, w) on the same cells; others: `ShapeError`."""
     cells = [(len(m), *m.shape[2:]) for m in (student, teacher)]
     if cells[0] != cells[1]:
         raise ShapeError(

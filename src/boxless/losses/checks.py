@@ -17,11 +17,11 @@ ROUNDING: Final = 1e-3
 def check_maps(
     student: Tensor, teacher: Tensor, channels: tuple[int, int] | None, *, loss: str
 ) -> None:
-    """Check the two feature maps of a transfer.
+    """Refuse maps that are not (N, C_S, h, w) and (N, C_T, H, W), or differ in images.
 
     Args:
-        student: To be (N, C_S, h, w).
-        teacher: To be (N, C_T, H, W).
+        student: The student's.
+        teacher: The teacher's.
         channels: C_S and C_T that the loss was built for; None = any.
         loss: Name for messages.
 
@@ -44,17 +44,7 @@ def check_maps(
 
 
 def check_rows(first: Tensor, second: Tensor, names: tuple[str, str], *, loss: str) -> None:
-    """Check that two inputs are (N, K) matrices of one shape.
-
-    Args:
-        first: Usually logits.
-        second: Usually labels or probabilities.
-        names: What to call them in the message.
-        loss: Name for messages.
-
-    Raises:
-        ShapeError: They are not.
-    """
+    """Refuse inputs (`ShapeError`) that are not (N, K) matrices of one shape."""
     if first.ndim != 2 or first.shape != second.shape or not first.numel():
         raise ShapeError(
             f"{loss}: {names[0]} and {names[1]} must have one shape (images, classes), found"
@@ -64,16 +54,7 @@ def check_rows(first: Tensor, second: Tensor, names: tuple[str, str], *, loss: s
 
 
 def check_probabilities(values: Tensor, *, name: str, loss: str) -> None:
-    """Refuse what is no probability.
-
-    Args:
-        values: Any shape.
-        name: What to call them in the message.
-        loss: Name for messages.
-
-    Raises:
-        NumericsError: A value is not finite or not in [0, 1].
-    """
+    """Refuse values (`NumericsError`) that are not finite or not in [0, 1]."""
     sound = (values >= -ROUNDING) & (values <= 1 + ROUNDING)  # NaN is neither
     if not bool(sound.all()):
         raise NumericsError(
@@ -83,16 +64,7 @@ def check_probabilities(values: Tensor, *, name: str, loss: str) -> None:
 
 
 def check_regions(boxes: Tensor, images: int, *, name: str = "boxes") -> None:
-    """Check the axes of a tensor of boxes.
-
-    Args:
-        boxes: To be (N, R, 4).
-        images: N.
-        name: What to call them in the message.
-
-    Raises:
-        ShapeError: It has other axes, or no region at all.
-    """
+    """Refuse boxes (`ShapeError`) that are not (N, R, 4), or none at all."""
     if boxes.ndim != 3 or len(boxes) != images or boxes.shape[2] != 4 or not boxes.shape[1]:
         raise ShapeError(
             f"{name} must be ({images} images, regions, 4), found {tuple(boxes.shape)}",
@@ -101,18 +73,7 @@ def check_regions(boxes: Tensor, images: int, *, name: str = "boxes") -> None:
 
 
 def valid_regions(boxes: Tensor, mask: Tensor | None) -> Tensor:
-    """Which rows of boxes are regions.
-
-    Args:
-        boxes: (N, R, 4).
-        mask: (N, R), true for regions, false for padding; None = all are regions.
-
-    Returns:
-        (N, R) bool.
-
-    Raises:
-        ShapeError: `mask` has another shape.
-    """
+    """(N, R) bool: `mask`, true for regions and false for padding; None = all are regions."""
     if mask is None:
         return boxes.new_ones(boxes.shape[:2], dtype=torch.bool)
     if mask.shape != boxes.shape[:2]:
@@ -130,17 +91,13 @@ def unit_boxes(
     *,
     name: str = "boxes",
 ) -> Tensor:
-    """Boxes as parts of their picture's sides.
+    """Boxes (N, R, 4) as parts of their picture's sides, 0 for padding.
 
     Args:
         boxes: (N, R, 4), (x1, y1, x2, y2), ends exclusive: pixels, or parts of the picture's sides.
-        image_size: (height, width) of the pictures in pixels, or (N, 2) of them; None = the boxes
-            are parts already.
+        image_size: (height, width) in pixels, or (N, 2) of them; None = the boxes are parts.
         valid: (N, R) bool; other boxes are padding and are not looked at.
         name: What to call the boxes in messages.
-
-    Returns:
-        (N, R, 4) unit boxes; those of padding are 0.
 
     Raises:
         ShapeError: `image_size` has another shape.

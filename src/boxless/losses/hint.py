@@ -1,12 +1,8 @@
 """FitNets' hint: whole feature maps of the student, through a regressor, towards the teacher's.
 
-    L = 1/(2N) sum_n 1/(h w) || T_n - r(S_n) ||^2
-
 Romero et al. 2015 (https://arxiv.org/abs/1412.6550, Eq. 3) write 1/2 || . ||^2 of one image; here
 it is averaged over images and over the h w cells, as the region loss is over regions, so that one
-learning rate suits both. The regressor r is `boxless.losses.region_transfer.Adapter`, a 1x1
-convolution that is thrown away afterwards. The teacher's map is pooled to the student's cells
-before (`boxless.losses.view_pooling`).
+learning rate suits both.
 """
 
 from torch import Tensor, nn
@@ -21,8 +17,8 @@ class HintLoss(nn.Module):
     """Make a student's whole feature map agree with a teacher's; owns the regressor.
 
     ``1/(2 N h w) || T - r(S) ||^2``, the teacher's map T averaged over the student's cells. Romero
-    et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015, Eq. 3
-    (https://arxiv.org/abs/1412.6550). It differs from the paper in being averaged over cells.
+    et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015, Eq. 3, averaged over cells
+    (https://arxiv.org/abs/1412.6550).
 
     Args:
         student_channels: C_S.
@@ -30,7 +26,7 @@ class HintLoss(nn.Module):
         adapter: r: ``conv1x1``, ``identity``, or ``auto`` (identity where C_S = C_T).
 
     Attributes:
-        regressor: r; train it with the student and throw it away afterwards.
+        regressor: r; training only.
 
     Example:
         >>> import torch
@@ -71,18 +67,7 @@ class HintLoss(nn.Module):
 
 
 def hint_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Hint loss of one level.
-
-    Args:
-        student: (N, C, h, w) student map behind the regressor, differentiable.
-        teacher: (N, C, h, w) teacher map, pooled to the student's cells.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        ShapeError: The two maps differ in shape.
-    """
+    """`HintLoss` of a map (N, C, h, w) behind the regressor and the teacher's on the same cells."""
     if student.shape != teacher.shape:
         raise ShapeError(
             f"hint: student map {tuple(student.shape)} and teacher map {tuple(teacher.shape)}"

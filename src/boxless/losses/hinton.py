@@ -1,11 +1,8 @@
 """Hinton distillation for sigmoid outputs: the teacher's image probabilities, softened.
 
-    L = T^2 / N * sum_n sum_k BCE(sigmoid(z^S / T), sigmoid(z^T / T)),   z^T = log(p^T / (1 - p^T))
-
 Hinton, Vinyals, Dean 2015 (https://arxiv.org/abs/1503.02531) soften a softmax; with independent
 classes each sigmoid is softened by itself. T^2 keeps the gradient's size independent of T (their
-section 2). The detector gives probabilities, not logits, so its logit is recovered from them; no
-region is looked at (method 7).
+section 2). The detector gives probabilities, so its logit is recovered from them (method 7).
 """
 
 from typing import Final
@@ -22,15 +19,7 @@ CLAMP: Final = 1e-4
 
 
 def soften(probabilities: Tensor, temperature: float) -> Tensor:
-    """Softened probabilities of a teacher.
-
-    Args:
-        probabilities: Values in [0, 1], any shape.
-        temperature: T > 0; 1 changes nothing but the clamp.
-
-    Returns:
-        ``sigmoid(logit(p) / T)``, same shape.
-    """
+    """``sigmoid(logit(p) / T)`` of probabilities; T = 1 changes nothing but the clamp."""
     return torch.sigmoid(torch.logit(probabilities, CLAMP) / temperature)
 
 
@@ -84,6 +73,3 @@ class SigmoidDistillationLoss(nn.Module):
             logits / self.temperature, soften(probabilities, self.temperature), reduction="none"
         )
         return self.temperature**2 * terms.sum() / len(logits)
-
-
-HintonLoss = SigmoidDistillationLoss

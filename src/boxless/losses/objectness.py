@@ -82,9 +82,6 @@ def weigh_whole_image(weights: Tensor, mask: Tensor, share: float) -> Tensor:
         weights: (N, R), s'.
         mask: (N, R) bool, False for padding (which stands at the end).
         share: Its s'^2 divided by the sum of s'^2 of the other regions.
-
-    Returns:
-        (N, R) weights.
     """
     last = (mask.sum(1) - 1).clamp(min=0)[:, None]
     others = weights.scatter(1, last, 0.0)

@@ -1,10 +1,7 @@
 """Stage 2: the student's predictions towards the teacher's, beside the tags (method 5).
 
-    L = L_p + lambda * L_p'
-
-Poster: ``L_p' = 1/(2N) sum_n || p'^T - p^S ||^2``. Released code: sigmoid cross-entropy of softened
-student logits with p'^T, lambda = 1. p'^T comes from `DetectorOutput.image_probabilities` with the
-temperatures t^c and t^d (0.5 each in the code: the teacher is sharpened).
+p'^T comes from `DetectorOutput.image_probabilities` with the temperatures t^c and t^d (0.5 each in
+the released code: the teacher is sharpened); the code adds the two losses with weight 1.
 """
 
 from typing import Literal, get_args
@@ -17,34 +14,6 @@ from boxless.errors import ConfigError, ShapeError, unknown_name
 from boxless.losses.checks import check_probabilities, check_rows
 
 SoftLossKind = Literal["l2", "bce"]
-
-
-def l2_soft_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Poster's soft loss.
-
-    Args:
-        logits: (N, K) student logits z; p^S = sigmoid(z).
-        targets: (N, K), p'^T in [0, 1].
-
-    Returns:
-        Scalar ``1/(2N) sum_n sum_k (p'^T - p^S)^2``.
-    """
-    return (targets - logits.sigmoid()).square().sum() / (2 * len(logits))
-
-
-def bce_soft_loss(logits: Tensor, targets: Tensor, scale: Tensor | float) -> Tensor:
-    """Released code's soft loss.
-
-    Args:
-        logits: (N, K) student logits z.
-        targets: (N, K), p'^T in [0, 1].
-        scale: a = 1 / t of the student, a number or (K,).
-
-    Returns:
-        Scalar; its gradient in z is ``a * (sigmoid(a z) - p'^T) / N``.
-    """
-    terms = functional.binary_cross_entropy_with_logits(logits * scale, targets, reduction="none")
-    return terms.sum() / len(logits)
 
 
 class ClassAwareLoss(nn.Module):
@@ -114,12 +83,11 @@ class ClassAwareLoss(nn.Module):
         check_rows(logits, targets, ("logits", "targets"), loss="ClassAwareLoss")
         check_probabilities(targets, name="targets", loss="ClassAwareLoss")
         if self.kind == "l2":
-            return l2_soft_loss(logits, targets)
+            return (targets - logits.sigmoid()).square().sum() / (2 * len(logits))
         if logits.shape[1] != len(self.scale):
             raise ShapeError(
                 f"ClassAwareLoss was built for {len(self.scale)} classes, found {logits.shape[1]}"
             )
-        return bce_soft_loss(logits, targets, self.scale)
-
-
-SoftLoss = ClassAwareLoss
+        scaled = logits * self.scale
+        terms = functional.binary_cross_entropy_with_logits(scaled, targets, reduction="none")
+        return terms.sum() / len(logits)

@@ -23,7 +23,7 @@ SMALL_PRODUCTS = 8
 def pooled_energy(
     features: Tensor, rows: Tensor, columns: Tensor, boxes: Tensor, weights: Tensor
 ) -> Tensor:
-    """Sum of the weighted squared norms of all pooled regions.
+    """(N,) sums of the weighted squared norms of all pooled regions.
 
     Args:
         features: (N, C, H, W) map.
@@ -31,9 +31,6 @@ def pooled_energy(
         columns: (N, R, B, W) interpolation matrices of the horizontal axis.
         boxes: (N, R, 4) unit boxes that the matrices were made from.
         weights: (N, R) weights w_r >= 0.
-
-    Returns:
-        (N,) energies.
     """
     regions, bins = int(rows.shape[1]), int(rows.shape[2])
     channels, height, width = (int(side) for side in features.shape[1:])
@@ -53,16 +50,7 @@ def pooled_energy(
 
 
 def reach(extent: float, *, size: int, bins: int) -> int:
-    """Most cells between two cells that are sampled by the same bin of a region.
-
-    Args:
-        extent: Length of the longest region, as a part of the map.
-        size: Cells of the map along the axis.
-        bins: Bins along the axis.
-
-    Returns:
-        Distance in cells, at most ``size - 1``.
-    """
+    """Most cells between two that one bin samples, of a region `extent` (part of the map) long."""
     spacing = extent * size / (bins * SAMPLES) * (SAMPLES - 1)
     return min(size - 1, math.ceil(spacing) + 1)
 

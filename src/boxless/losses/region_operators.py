@@ -30,13 +30,7 @@ from boxless.losses.region_pooling import SAMPLES
 
 @dataclass(frozen=True, slots=True)
 class RegionForm:
-    """Quadratic form of the region loss of a batch in the student's map.
-
-    Attributes:
-        gram: (N, h * w, h * w), G.
-        target: (N, h * w, C), H.
-        constant: (N,), c.
-    """
+    """Region loss of a batch as a quadratic form: G (N, hw, hw), H (N, hw, C) and c (N,)."""
 
     gram: Tensor
     target: Tensor
@@ -44,17 +38,16 @@ class RegionForm:
 
 
 def axis_matrices(low: Tensor, high: Tensor, *, size: int, bins: int) -> Tensor:
-    """Interpolation matrices of RoIAlign along one axis.
+    """Interpolation matrices (N, R, bins, size) of RoIAlign along one axis.
+
+    A bin is the mean of `SAMPLES` bilinear samples, which are clamped to the map and vanish more
+    than one cell outside it, as in torchvision.
 
     Args:
         low: (N, R) unit coordinates where the regions begin.
         high: (N, R) unit coordinates where they end.
         size: Cells of the map along the axis.
         bins: Bins along the axis.
-
-    Returns:
-        (N, R, bins, size); a bin is the mean of `SAMPLES` bilinear samples, which are clamped to
-        the map and vanish more than one cell outside it, as in torchvision.
     """
     steps = torch.arange(bins * SAMPLES, device=low.device, dtype=low.dtype)
     fraction = (steps + 0.5) / (bins * SAMPLES)
@@ -68,16 +61,7 @@ def axis_matrices(low: Tensor, high: Tensor, *, size: int, bins: int) -> Tensor:
 
 
 def region_means(features: Tensor, boxes: Tensor, *, bins: int) -> Tensor:
-    """Mean over all bins of each region, without pooling the bins one by one.
-
-    Args:
-        features: (N, C, h, w) map.
-        boxes: (N, R, 4) unit boxes.
-        bins: Bins per side.
-
-    Returns:
-        (N, R, C), equal to RoIAlign averaged over its bins.
-    """
+    """RoIAlign of (N, C, h, w) averaged over its bins: (N, R, C), without pooling each bin."""
     size = (int(features.shape[-2]), int(features.shape[-1]))
     rows, columns = (
         axis.mean(-2) for axis in _both_axes(boxes, size, bins)
@@ -96,7 +80,7 @@ def build_region_form(
     bins: int,
     constant: Tensor | None = None,
 ) -> RegionForm:
-    """Build G, H and c of a batch.
+    """Build G, H and c of ``sum_r w_r || . ||^2`` (without 1/2 or 1/R).
 
     Args:
         teacher: (N, C, H, W) teacher map.
@@ -106,9 +90,6 @@ def build_region_form(
         weights: (N, R) weights w_r >= 0 of the squared distances (s'^2).
         bins: Bins per side of a region.
         constant: (N,), c where it is known already: see `region_constant`.
-
-    Returns:
-        The form; its value is ``sum_r w_r || . ||^2``, without 1/2 or 1/R.
     """
     size = (int(teacher.shape[-2]), int(teacher.shape[-1]))
     with _full_precision(teacher):
@@ -123,17 +104,7 @@ def build_region_form(
 
 
 def region_constant(teacher: Tensor, boxes: Tensor, weights: Tensor, *, bins: int) -> Tensor:
-    """The constant c of a form: it knows the teacher's map alone, whatever the student looks at.
-
-    Args:
-        teacher: (N, C, H, W) teacher map.
-        boxes: (N, R, 4) unit boxes in the teacher's view.
-        weights: (N, R) weights w_r >= 0.
-        bins: Bins per side of a region.
-
-    Returns:
-        (N,) values ``sum_r w_r || A_r f_T ||^2``.
-    """
+    """The constant c (N,) of a form: it knows the teacher's map and boxes alone."""
     size = (int(teacher.shape[-2]), int(teacher.shape[-1]))
     with _full_precision(teacher):
         rows, columns = _both_axes(boxes, size, bins)
@@ -141,15 +112,7 @@ def region_constant(teacher: Tensor, boxes: Tensor, weights: Tensor, *, bins: in
 
 
 def region_form_value(student: Tensor, form: RegionForm) -> Tensor:
-    """Value of the form for a student map; differentiable (once) in `student`.
-
-    Args:
-        student: (N, C, h, w) student map.
-        form: From `build_region_form`.
-
-    Returns:
-        (N,) values ``<f, G f> - 2 <f, H> + c`` >= 0 up to rounding.
-    """
+    """(N,) values ``<f, G f> - 2 <f, H> + c`` of a map (N, C, h, w); differentiable once."""
     with _full_precision(student):
         cells = _at_least_single(student).flatten(2).transpose(1, 2)
         value: Tensor = _Quadratic.apply(cells, form.gram, form.target)

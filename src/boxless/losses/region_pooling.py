@@ -1,8 +1,8 @@
 """Pool regions from feature maps: max RoI pooling (the paper's) and RoIAlign.
 
-Convention: regions are *unit boxes*, ``(x1, y1, x2, y2)`` as fractions of the view's width and
-height, ends exclusive: ``(0, 0, 1, 1)`` is the whole view whatever its size in pixels. That makes
-one set of boxes valid for teacher, student and every level at once.
+Regions are *unit boxes*, ``(x1, y1, x2, y2)`` as fractions of the view's width and height, ends
+exclusive: ``(0, 0, 1, 1)`` is the whole view whatever its size in pixels, and one set of boxes is
+valid for teacher, student and every level at once.
 """
 
 from typing import Literal
@@ -33,7 +33,7 @@ def pool_regions(
         view_size: Side of the square input in pixels; max pooling rounds in map cells from there.
 
     Returns:
-        (N * R, C, bins, bins) pooled regions.
+        (N * R, C, bins, bins).
     """
     count = boxes.shape[1]
     index = torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)
@@ -54,18 +54,11 @@ def pool_regions(
 
 
 def floor_boxes(boxes: Tensor, *, view_size: int, size: int) -> Tensor:
-    """Move boxes to a smaller view as the released code's ``WsdRoigenSingleScale`` layer does.
+    """Move unit boxes (N, R, 4) to a smaller view as the released ``WsdRoigenSingleScale`` does.
 
-    Inclusive corners in pixels become ``floor(size * x / view_size)`` (method 1.4), so that a box
-    may grow or shrink by a part of a pixel of the smaller view.
-
-    Args:
-        boxes: (N, R, 4) unit boxes.
-        view_size: Side of the view they are drawn in, in pixels (672).
-        size: Side of the smaller view (224).
-
-    Returns:
-        (N, R, 4) unit boxes whose corners are whole pixels of the smaller view.
+    Inclusive corners in pixels of a view of side `view_size` (672) become ``floor(size * x /
+    view_size)``, whole pixels of a view of side `size` (224; method 1.4): a box may grow or shrink
+    by a part of a pixel.
     """
     ends = torch.tensor([0, 0, 1, 1], device=boxes.device, dtype=boxes.dtype)
     inclusive = (boxes * view_size * SNAP).round() / SNAP - ends
@@ -73,14 +66,5 @@ def floor_boxes(boxes: Tensor, *, view_size: int, size: int) -> Tensor:
 
 
 def score_weights(scores: Tensor, *, scale: float, bias: float) -> Tensor:
-    """Weight of each region before the head: ``scale * score + bias`` (method 1.4, 2.3).
-
-    Args:
-        scores: (N, R) proposal scores.
-        scale: 10 in the published teacher.
-        bias: 1 in the published teacher.
-
-    Returns:
-        (N, R) factors.
-    """
+    """Weight (N, R) of each region before the head; 10 and 1 in the published teacher."""
     return scores * scale + bias

@@ -40,7 +40,7 @@ def region_loss(  # noqa: PLR0913  (all but two have a name that cannot be mista
     teacher_size: int = 672,
     constant: Tensor | None = None,
 ) -> Tensor:
-    """Region loss of one level.
+    """Region loss of one level, a scalar.
 
     Args:
         student: (N, C, h, w) student map (after Psi), differentiable.
@@ -53,11 +53,7 @@ def region_loss(  # noqa: PLR0913  (all but two have a name that cannot be mista
         form: Which computation.
         student_size: Input side of the student in pixels (``max`` only).
         teacher_size: Input side of the teacher in pixels (``max`` only).
-        constant: (N,), the teacher's part of the loss where it is known (``exact`` only); see
-            `teacher_energy`.
-
-    Returns:
-        Scalar.
+        constant: (N,), `teacher_energy` where it is known (``exact`` only).
     """
     weights = region_weights(objectness, mask)
     if form == "exact":
@@ -84,18 +80,7 @@ def region_weights(objectness: Tensor, mask: Tensor) -> Tensor:
 def teacher_energy(
     teacher: Tensor, boxes: Tensor, objectness: Tensor, mask: Tensor, *, bins: int
 ) -> Tensor:
-    """The part of the exact loss that knows the teacher alone; equal for all views of an image.
-
-    Args:
-        teacher: (N, C, H, W) teacher map.
-        boxes: (N, R, 4) unit boxes in the teacher's view.
-        objectness: (N, R), s' >= 0.
-        mask: (N, R) bool, False for padding.
-        bins: Bins per side.
-
-    Returns:
-        (N,), to be given to `region_loss` as ``constant``.
-    """
+    """(N,) parts of the exact loss that know the teacher alone, equal for all views of an image."""
     return region_constant(teacher, boxes, region_weights(objectness, mask), bins=bins)
 
 
@@ -105,15 +90,9 @@ def form_loss(student: Tensor, quadratic: RegionForm, mask: Tensor) -> Tensor:
 
 
 def vector_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
-    """The released code's stage 1: squared distance of region vectors (fc7), every region alike.
+    """The released code's stage 1: squared distance of region vectors (N, R, D), weighing alike.
 
-    Args:
-        student: (N, R, D) vectors.
-        teacher: (N, R, D) vectors.
-        mask: (N, R) bool.
-
-    Returns:
-        Scalar ``1/(2N) sum_n 1/|R_n| sum_R || . ||^2`` (caffe/layers/euclidean_loss_layer.cpp).
+    ``1/(2N) sum_n 1/|R_n| sum_R || . ||^2`` (caffe/layers/euclidean_loss_layer.cpp).
     """
     distance = (student - teacher).square().sum(-1).masked_fill(~mask, 0)
     return _average(distance.sum(1), mask)
@@ -124,11 +103,11 @@ def _average(per_image: Tensor, mask: Tensor) -> Tensor:
 
 
 class Adapter(nn.Module):
-    """Psi: makes a student map comparable with the teacher's; thrown away after stage 1.
+    """Psi: makes a student map comparable with the teacher's; training only.
 
     Args:
-        student_channels: C of the student's level.
-        teacher_channels: C of the teacher's level.
+        student_channels: C_S.
+        teacher_channels: C_T.
         kind: ``identity``, ``conv1x1``, or ``auto`` (identity where the channels agree).
 
     Raises:

@@ -19,12 +19,7 @@ from boxless.losses.region_operators import build_region_form
 
 
 class RidgeStart:
-    """Normal equations of Psi, gathered batch by batch.
-
-    Args:
-        student_channels: C of the student's level.
-        teacher_channels: C' of the teacher's level.
-    """
+    """Normal equations of Psi from C to C' channels, gathered batch by batch."""
 
     def __init__(self, student_channels: int, teacher_channels: int) -> None:
         inputs = student_channels + 1  # the last one is Psi's bias
@@ -61,26 +56,18 @@ class RidgeStart:
 
     @torch.no_grad()
     def add_cells(self, student: Tensor, teacher: Tensor) -> None:
-        """Take in a batch of whole maps: every cell is a row, and all weigh the same.
-
-        Args:
-            student: (N, C, h, w) student map, before Psi.
-            teacher: (N, C', h, w) teacher map, on the student's cells.
-        """
+        """Take in whole maps (N, C, h, w), (N, C', h, w): every cell is a row, all weigh alike."""
         cells = _with_bias(student)
         left = cells.transpose(1, 2)
         self._gram += (left @ cells).sum(0).double().cpu()
         self._cross += (left @ teacher.flatten(2).transpose(1, 2)).sum(0).double().cpu()
 
     def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
-        """The minimiser.
+        """Weight (C', C) and bias (C',) of Psi that minimise the loss, float64.
 
         Args:
             ridge: Strength of the penalty on the weights, relative to the mean variance of the
                 student's channels; the bias is free.
-
-        Returns:
-            Weight (C', C) and bias (C',) of Psi, float64.
 
         Raises:
             NumericsError: No region had any weight, or features are not finite.
@@ -109,13 +96,7 @@ def _with_bias(student: Tensor) -> Tensor:
 
 @torch.no_grad()
 def set_adapter(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
-    """Give a 1x1 convolution a linear map.
-
-    Args:
-        conv: 1x1, with a bias.
-        weight: (C', C).
-        bias: (C',).
-    """
+    """Give a 1x1 convolution with a bias a linear map: weight (C', C) and bias (C',)."""
     assert conv.bias is not None
     conv.weight.copy_(weight.to(conv.weight)[..., None, None])
     conv.bias.copy_(bias.to(conv.bias))

@@ -12,40 +12,26 @@ import torch
 from torch import Tensor, nn
 
 
-class ChannelMoments:
-    """Mean and standard deviation per channel of a convolution's output, while it is watched.
-
-    Args:
-        conv: The convolution.
-    """
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        self._total = torch.zeros(conv.out_channels, dtype=torch.float64)
-        self._squares = torch.zeros(conv.out_channels, dtype=torch.float64)
-        self._count = 0
-        self._handle = conv.register_forward_hook(self._see)
-
-    def _see(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        del module, inputs
-        values = output.detach().double().cpu()
-        self._total += values.sum((0, 2, 3))
-        self._squares += values.square().sum((0, 2, 3))
-        self._count += values[:, 0].numel()
-
-    def finish(self) -> tuple[Tensor, Tensor]:
-        """Stop watching; (C,) means and (C,) deviations."""
-        self._handle.remove()
-        mean = self._total / self._count
-        return mean, (self._squares / self._count - mean.square()).clamp(min=1e-12).sqrt()
-
-
 @torch.no_grad()
 def watch(model: nn.Module, conv: nn.Conv2d, inputs: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Moments of a convolution's output over some inputs."""
-    moments = ChannelMoments(conv)
+    """Means (C,) and deviations (C,) of a convolution's output over some inputs."""
+    total, squares = torch.zeros(2, conv.out_channels, dtype=torch.float64)
+    count = 0
+
+    def see(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal count
+        del module, inputs
+        values = output.detach().double().cpu()
+        total.add_(values.sum((0, 2, 3)))
+        squares.add_(values.square().sum((0, 2, 3)))
+        count += values[:, 0].numel()
+
+    handle = conv.register_forward_hook(see)
     for batch in inputs:
         model(batch)
-    return moments.finish()
+    handle.remove()
+    mean = total / count
+    return mean, (squares / count - mean.square()).clamp(min=1e-12).sqrt()
 
 
 @torch.no_grad()
@@ -54,10 +40,7 @@ def match_moments(
 ) -> None:
     """Change a convolution so that outputs with moments `own` get the moments `wanted`.
 
-    Args:
-        conv: With a bias; changed in place.
-        own: (C,) means and deviations of its output now.
-        wanted: (C,) means and deviations to have.
+    Both are (C,) means and deviations; a missing bias is made.
     """
     ratio = wanted[1] / own[1]
     bias = conv.bias

@@ -13,16 +13,9 @@ from boxless.errors import ShapeError
 
 
 def pool_view(features: Tensor, views: Tensor, size: tuple[int, int]) -> Tensor:
-    """Average a map over an even grid laid on a view.
+    """Average maps (N, C, H, W) of whole images over an even grid of ``size`` cells on each view.
 
-    Args:
-        features: (N, C, H, W) map of a whole image.
-        views: (N, 4) unit box of the view in the map's image; parts outside the map repeat its
-            border.
-        size: (h, w), cells of the result.
-
-    Returns:
-        (N, C, h, w) averages.
+    `views` (N, 4) are unit boxes in the map's image; outside the map its border is repeated.
     """
     height, width = (int(side) for side in features.shape[-2:])
     rows = _shares(views[:, 1], views[:, 3], height, size[0]).to(features)
@@ -32,18 +25,10 @@ def pool_view(features: Tensor, views: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def on_cells(teacher: Tensor, student: Tensor, view: Tensor | None) -> Tensor:
-    """The teacher's map on the student's cells, without gradient.
+    """The teacher's map (N, C_T, H, W) on the student's cells, without gradient.
 
-    Args:
-        teacher: (N, C_T, H, W).
-        student: (N, C_S, h, w).
-        view: (N, 4) unit box of the student's view in the teacher's; None = the same view.
-
-    Returns:
-        (N, C_T, h, w).
-
-    Raises:
-        ShapeError: `view` has another shape.
+    `view` (N, 4) is the unit box of the student's view in the teacher's; None = the same view.
+    Raises `ShapeError` for another shape.
     """
     size = (int(student.shape[-2]), int(student.shape[-1]))
     if view is None:

@@ -46,11 +46,11 @@ class ClassAware(Transfer):
 
     def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
         """L_p' times its weight."""
-        from boxless.losses.prediction_transfer import SoftLoss
+        from boxless.losses.prediction_transfer import ClassAwareLoss
         from boxless.training.clock import timed
 
         config = self.stage2
-        soft = SoftLoss(
+        soft = ClassAwareLoss(
             config.soft_loss,
             classes=student.classes,
             temperature=config.student_temperature,

@@ -42,10 +42,10 @@ class Hinton(Transfer):
 
     def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
         """The softened cross-entropy."""
-        from boxless.losses.hinton import HintonLoss
+        from boxless.losses.hinton import SigmoidDistillationLoss
         from boxless.training.clock import timed
 
-        soft, weight = HintonLoss(self.hinton.temperature), self.hinton.weight
+        soft, weight = SigmoidDistillationLoss(self.hinton.temperature), self.hinton.weight
 
         def loss(view: "View") -> "Loss":
             targets = view.lessons.predictions(view.batch, softened=False)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxless.errors import DataError, ShapeError
-from boxless.metrics.bootstrap import Interval, image_counts, seed_counts
+from boxless.metrics.bootstrap import Interval, image_counts, percentiles, seed_counts
 from boxless.types import Float64Array
 
 
@@ -46,12 +46,8 @@ def paired_answer_bootstrap(
     weights = np.ones((draws, S))
     if S > 1:
         weights = seed_counts(np.random.default_rng([seed, 1]), draws, S).astype(np.float64)
-    drawn: Float64Array = (values * weights).sum(axis=1) / S
-    drawn = drawn[~np.isnan(drawn)]
     observed = float(_means(difference, asked, np.ones((1, M))).mean())
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    positive = float((drawn > 0).mean() + 0.5 * (drawn == 0).mean())
-    return Interval(observed, float(low), float(high), level, len(drawn), positive)
+    return percentiles(observed, (values * weights).sum(axis=1) / S, level)
 
 
 def _means(

@@ -126,14 +126,7 @@ def mean_average_precision(
 
 
 def check_method(method: str) -> None:
-    """Refuse an unknown definition.
-
-    Args:
-        method: Name to check.
-
-    Raises:
-        ConfigError: With the known names.
-    """
+    """Refuse an unknown definition with a `ConfigError` that lists the known ones."""
     if method not in get_args(Method):
         raise ConfigError(unknown_name("average precision method", method, get_args(Method)))
 
@@ -162,10 +155,7 @@ def _positives(
 
 def _true_positives(found: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
     """Positives scoring at least as much as each of the (ascending) positives."""
-    P = len(found)
-    if P > 1 and bool((found[1:] == found[:-1]).any()):
-        return P - np.searchsorted(found, found)
-    return np.arange(P, 0, -1)
+    return len(found) - np.searchsorted(found, found)
 
 
 def _area(hits: NDArray[np.intp], at_least: NDArray[np.intp], method: Method) -> float:

@@ -103,7 +103,7 @@ def paired_bootstrap(
     if resample_seeds if resample_seeds is not None else S > 1:
         # a generator of its own: the images drawn do not depend on this choice
         weights = seed_counts(np.random.default_rng([seed, 1]), draws, S).astype(np.float64)
-    return _interval(observed, (drawn * weights).sum(axis=1) / S, level)
+    return percentiles(observed, (drawn * weights).sum(axis=1) / S, level)
 
 
 def resampled_map(
@@ -153,7 +153,8 @@ def _resampled(
     )
 
 
-def _interval(observed: float, differences: Float64Array, level: float) -> Interval:
+def percentiles(observed: float, differences: Float64Array, level: float) -> Interval:
+    """The interval of (draws,) differences; NaN where nothing could be compared."""
     values = differences[~np.isnan(differences)]
     if not values.size:
         raise DataError(
@@ -165,16 +166,7 @@ def _interval(observed: float, differences: Float64Array, level: float) -> Inter
 
 
 def image_counts(generator: np.random.Generator, draws: int, images: int) -> Counts:
-    """How often each image is drawn.
-
-    Args:
-        generator: Source of random numbers.
-        draws: Number of draws.
-        images: Number of images.
-
-    Returns:
-        (draws, images) counts, each row adding up to `images`.
-    """
+    """How often each image is drawn: (draws, images), each row adding up to `images`."""
     picks = generator.integers(0, images, (draws, images))
     counts = np.empty((draws, images), np.int32)
     for row, pick in enumerate(picks):
@@ -183,16 +175,7 @@ def image_counts(generator: np.random.Generator, draws: int, images: int) -> Cou
 
 
 def seed_counts(generator: np.random.Generator, draws: int, seeds: int) -> Counts:
-    """How often each training seed is drawn.
-
-    Args:
-        generator: Source of random numbers.
-        draws: Number of draws.
-        seeds: Number of seeds.
-
-    Returns:
-        (draws, seeds) counts, each row adding up to `seeds`.
-    """
+    """How often each training seed is drawn: (draws, seeds)."""
     return image_counts(generator, draws, seeds)
 
 

@@ -10,29 +10,14 @@ from boxless.types import Float32Array
 
 
 def area(boxes: Float32Array) -> Float32Array:
-    """Areas of boxes.
-
-    Args:
-        boxes: (R, 4) boxes.
-
-    Returns:
-        (R,) areas in square pixels; 0 where a side is negative.
-    """
+    """Areas (R,) of boxes (R, 4) in square pixels; 0 where a side is negative."""
     sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
     areas: Float32Array = (sides[:, 0] * sides[:, 1]).astype(np.float32)
     return areas
 
 
 def iou(first: Float32Array, second: Float32Array) -> Float32Array:
-    """Intersection over union of all pairs.
-
-    Args:
-        first: (R, 4) boxes.
-        second: (Q, 4) boxes.
-
-    Returns:
-        (R, Q) values in [0, 1]; 0 where both areas are 0.
-    """
+    """Intersection over union (R, Q) of (R, 4) and (Q, 4) boxes; 0 where both areas are 0."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     sides = np.clip(high - low, 0, None)
@@ -42,69 +27,13 @@ def iou(first: Float32Array, second: Float32Array) -> Float32Array:
     return np.asarray(ratio, np.float32)
 
 
-def mirror(boxes: Float32Array, width: float) -> Float32Array:
-    """Boxes of the horizontally mirrored image.
-
-    Args:
-        boxes: (R, 4) boxes.
-        width: Width of the image.
-
-    Returns:
-        (R, 4) boxes; mirroring twice gives the input back.
-    """
-    flipped = boxes.copy()
-    flipped[:, 0] = width - boxes[:, 2]
-    flipped[:, 2] = width - boxes[:, 0]
-    return flipped
-
-
 def rescale(boxes: Float32Array, scale_x: float, scale_y: float) -> Float32Array:
-    """Boxes in an image resized by the given factors.
-
-    Args:
-        boxes: (R, 4) boxes.
-        scale_x: New width / old width.
-        scale_y: New height / old height.
-
-    Returns:
-        (R, 4) boxes.
-    """
+    """Boxes (R, 4) in an image resized by the given factors, new side / old side."""
     factors = np.array([scale_x, scale_y, scale_x, scale_y], np.float32)
     return (boxes * factors).astype(np.float32)
 
 
 def clip(boxes: Float32Array, width: float, height: float) -> Float32Array:
-    """Boxes cut to the image.
-
-    Args:
-        boxes: (R, 4) boxes.
-        width: Width of the image.
-        height: Height of the image.
-
-    Returns:
-        (R, 4) boxes inside ``(0, 0, width, height)``.
-    """
+    """Boxes (R, 4) cut to the image."""
     limit = np.array([width, height, width, height], np.float32)
     return np.clip(boxes, 0, limit).astype(np.float32)
-
-
-def nms(boxes: Float32Array, scores: Float32Array, threshold: float) -> np.ndarray:
-    """Greedy non-maximum suppression.
-
-    Args:
-        boxes: (R, 4) boxes.
-        scores: (R,) scores.
-        threshold: A box is dropped if its IoU with a better kept box is greater than this.
-
-    Returns:
-        Indices of the kept boxes, best first.
-    """
-    order = np.argsort(-scores, kind="stable")
-    overlap = iou(boxes, boxes)
-    alive = np.ones(len(boxes), bool)
-    kept = []
-    for index in order:
-        if alive[index]:
-            kept.append(int(index))
-            alive &= overlap[index] <= threshold
-    return np.array(kept, np.int64)

@@ -109,34 +109,8 @@ def random_folds(images: int, *, seed: int) -> NDArray[np.int64]:
     return np.stack([generator.permutation(row) for _ in range(repetitions)])
 
 
-def load_calibration(folder: Path, variant: str, seed: int) -> Calibration:
-    """Read what the step ``calibrate`` found for one student.
-
-    Args:
-        folder: Folder of the step, ``RUN/calibrate``.
-        variant: Its key, such as ``regions``.
-        seed: Seed of the student.
-
-    Returns:
-        The calibration; temperature 1 and threshold 0.5 where the run has no held-out images.
-
-    Raises:
-        StoreError: If the file is missing or damaged, or knows no such student.
-    """
-    for entry in load_entries(folder).get(variant, ()):
-        if entry["seed"] == seed:
-            return Calibration(tuple(entry["temperatures"]), tuple(entry["thresholds"]))
-    raise StoreError(
-        f"{folder / FILE_NAME} has no calibration of variant {variant!r}, seed {seed}",
-        hint="run the same command again with --force calibrate",
-    )
-
-
 def load_entries(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """All that the step ``calibrate`` found: variant -> one entry a seed.
-
-    Args:
-        folder: Folder of the step.
+    """All that the step ``calibrate`` (its `folder`) found: variant -> one entry a seed.
 
     Raises:
         StoreError: If the file is missing or damaged.

@@ -43,17 +43,14 @@ class Reliability:
 def reliability(
     probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS, kind: Bins = "equal_width"
 ) -> Reliability:
-    """Compare mean probability and share of positives, bin by bin.
+    """Compare mean probability and share of positives, bin by bin; empty bins are left out.
 
     Args:
         probabilities: (M, K) values in [0, 1].
         labels: (M, K) values of {1, 0, -1}; -1 is left out.
-        bins: Number of bins; those without a pair are left out of the result.
+        bins: Number of bins.
         kind: ``equal_width``: [0, 1] in equal parts; ``equal_mass``: cut at quantiles of the
             probabilities, equal ones kept together. A value on a border belongs to the bin below.
-
-    Returns:
-        The bins.
 
     Raises:
         ShapeError: If shapes do not fit.

@@ -116,16 +116,7 @@ def predicted_labels(
     top_k: int | None = None,
     forced: bool = False,
 ) -> BoolArray:
-    """Labels that a threshold, a top k or both select.
-
-    Args:
-        probabilities: (M, K) values.
-        threshold: One number, or (K,) one a class; labels are strictly above.
-        top_k: Keep at most this many an image, ties to the lower class index.
-        forced: Ignore the threshold.
-
-    Returns:
-        (M, K) booleans.
+    """Labels (M, K) that a threshold, a top k or both select; see `f1_report`.
 
     Raises:
         ShapeError: If `threshold` is neither one number nor one a class.
@@ -144,15 +135,7 @@ def predicted_labels(
 
 
 def top_k_mask(scores: NDArray[np.floating[Any]], k: int) -> BoolArray:
-    """Mark the k highest scores of each row; of equal ones the lower column wins.
-
-    Args:
-        scores: (M, K) scores.
-        k: How many a row; all if there are fewer columns.
-
-    Returns:
-        (M, K) booleans, min(k, K) true a row.
-    """
+    """Mark the k highest scores of each row, all if there are fewer; the lower column wins ties."""
     M, K = scores.shape
     if k >= K:
         return np.ones((M, K), np.bool_)
@@ -211,14 +194,7 @@ def _harmonic(first: float, second: float) -> float:
 
 
 def check_probabilities(values: NDArray[np.floating[Any]]) -> None:
-    """Refuse values outside [0, 1].
-
-    Args:
-        values: (M, K) finite values.
-
-    Raises:
-        NumericsError: Naming row and class of the first such value.
-    """
+    """Refuse finite values (M, K) outside [0, 1] with a `NumericsError` that names the first."""
     if values.size and (values.min() < 0 or values.max() > 1):
         row, column = np.argwhere((values < 0) | (values > 1))[0]
         raise NumericsError(

@@ -11,14 +11,7 @@ from boxless.types import UNKNOWN, Int8Array
 
 
 def as_array(values: ArrayLike) -> NDArray[Any]:
-    """Turn an array, a list or a tensor of PyTorch (on any device, of any precision) into NumPy's.
-
-    Args:
-        values: Numbers.
-
-    Returns:
-        The array; bfloat16, which NumPy lacks, as float32.
-    """
+    """An array, a list or a tensor of PyTorch (of any device and precision) as NumPy's array."""
     tensor: Any = values
     if not hasattr(tensor, "detach"):
         return np.asarray(values)
@@ -27,17 +20,10 @@ def as_array(values: ArrayLike) -> NDArray[Any]:
 
 
 def as_scores(values: ArrayLike, *, name: str = "scores") -> NDArray[np.floating[Any]]:
-    """Turn scores into a float matrix without changing their order or their ties.
-
-    Args:
-        values: Array or tensor of numbers.
-        name: What to call it in error messages.
-
-    Returns:
-        The array as float32 (from half or single precision) or float64 (from anything else).
+    """Scores as float32 (from half or single precision) or float64, their order and ties unchanged.
 
     Raises:
-        ShapeError: If the values are no numbers.
+        ShapeError: If the values are no numbers; calls them `name`.
     """
     array = as_array(values)
     if array.dtype.kind not in "fiub":
@@ -47,16 +33,10 @@ def as_scores(values: ArrayLike, *, name: str = "scores") -> NDArray[np.floating
 
 
 def as_labels(values: ArrayLike) -> Int8Array:
-    """Turn labels into int8 and check that they are 1, 0 or -1.
-
-    Args:
-        values: (M, K) integers or booleans.
-
-    Returns:
-        (M, K) int8 labels.
+    """Labels as int8.
 
     Raises:
-        DataError: If a label has another value or type.
+        DataError: If a label is not 1, 0 or -1, or of another type than integer or boolean.
     """
     array = as_array(values)
     if array.dtype.kind not in "iub":
@@ -72,14 +52,7 @@ def as_labels(values: ArrayLike) -> Int8Array:
 
 
 def check_pair(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.floating[Any]], Int8Array]:
-    """Check that scores and labels are finite matrices of one shape.
-
-    Args:
-        scores: (M, K) scores; higher means more certain.
-        labels: (M, K) values of {1, 0, -1}.
-
-    Returns:
-        Scores (float32 or float64) and labels (int8).
+    """Scores (float32 or float64) and labels (int8), checked: two finite (M, K) matrices.
 
     Raises:
         ShapeError: If either is no matrix or their shapes differ.
@@ -97,15 +70,7 @@ def check_pair(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.floatin
 
 
 def check_finite(scores: NDArray[np.floating[Any]], *, name: str = "scores") -> None:
-    """Refuse NaN and infinite scores.
-
-    Args:
-        scores: (..., K) scores.
-        name: What to call them in the message.
-
-    Raises:
-        NumericsError: Naming row and class of the first such score.
-    """
+    """Refuse NaN and infinite scores (..., K) with a `NumericsError` that names row and class."""
     finite = np.isfinite(scores)
     if finite.all():
         return
@@ -120,18 +85,7 @@ def check_finite(scores: NDArray[np.floating[Any]], *, name: str = "scores") -> 
 
 
 def check_classes(classes: Sequence[str], count: int) -> tuple[str, ...]:
-    """Check that there is one name a column.
-
-    Args:
-        classes: Class names.
-        count: Columns of the score matrix.
-
-    Returns:
-        The names as a tuple.
-
-    Raises:
-        ShapeError: If their number differs.
-    """
+    """Refuse (`ShapeError`) class names that are not one a column; the names as a tuple."""
     if len(classes) != count:
         raise ShapeError(f"expected one class name for each of {count} columns, got {len(classes)}")
     return tuple(classes)

@@ -68,13 +68,8 @@ def detection_average_precision(
         array([1.])
     """
     check_method(method)
-    result = np.full(num_classes, np.nan)
-    for k, matches in enumerate(
-        match_detections(detections, truths, num_classes=num_classes, iou=iou)
-    ):
-        if matches.present:
-            result[k] = _area(matches, method)
-    return result
+    found = match_detections(detections, truths, num_classes=num_classes, iou=iou)
+    return np.array([_area(matches, method) for matches in found])
 
 
 def match_detections(
@@ -84,29 +79,15 @@ def match_detections(
     num_classes: int,
     iou: float = 0.5,
 ) -> list[Matches]:
-    """Match detections with true boxes, best score first (VOCdevkit).
+    """Match detections with true boxes, best score first (VOCdevkit); K matches.
 
     Each detection looks at the true box of its class that it overlaps most. Below `iou` it is a
     false positive; if that box is difficult, the detection is ignored; if a better detection took
     it, it is a false positive (duplicate). Equal scores are taken in the order of images, then of
-    boxes.
-
-    Args:
-        detections: Boxes found in each of M images.
-        truths: True boxes of the same images.
-        num_classes: K.
-        iou: Smallest overlap of a match.
-
-    Returns:
-        K matches.
-
-    Raises:
-        ShapeError: If the numbers of images or boxes do not fit.
-        NumericsError: If a score is NaN or infinite.
-        ConfigError: If `iou` is not in (0, 1].
+    boxes. Arguments and errors are those of `detection_average_precision`.
     """
     _check_overlap(iou)
-    _check_images(len(truths), detections=len(detections))
+    _check_images(truths, detections, "detections")
     scores: list[list[float]] = [[] for _ in range(num_classes)]
     flags: list[list[bool]] = [[] for _ in range(num_classes)]
     present = np.zeros(num_classes, np.int64)
@@ -173,7 +154,7 @@ def localization_answers(
 ) -> Float64Array:
     """`correct_localization` image by image: (M, K) of 1, 0, and NaN where nothing is asked."""
     _check_overlap(iou)
-    _check_images(len(truths), top_boxes=len(top_boxes))
+    _check_images(truths, top_boxes, "top_boxes")
     asked = _asked(truths, labels, num_classes)
 
     def hits(image: int, k: int, target: Float32Array) -> bool:
@@ -230,7 +211,7 @@ def pointing_answers(
     """`pointing_game` image by image: (M, K) of 1, 0, and NaN where nothing is asked."""
     if tolerance < 0:
         raise ConfigError(f"tolerance must be at least 0 pixels, found {tolerance}")
-    _check_images(len(truths), points=len(points))
+    _check_images(truths, points, "points")
     asked = _asked(truths, labels, num_classes)
 
     def hits(image: int, k: int, target: Float32Array) -> bool:
@@ -276,7 +257,9 @@ def _match_image(
 
 
 def _area(matches: Matches, method: Method) -> float:
-    """Area under the curve of ranked flags."""
+    """Area under the curve of ranked flags; NaN where there is nothing to find."""
+    if not matches.present:
+        return float("nan")
     ranks = np.flatnonzero(matches.correct) + 1
     if not ranks.size:
         return 0.0
@@ -342,10 +325,9 @@ def _check_overlap(iou: float) -> None:
         raise ConfigError(f"iou must be above 0 and at most 1, found {iou}")
 
 
-def _check_images(expected: int, **found: int) -> None:
-    for name, count in found.items():
-        if count != expected:
-            raise ShapeError(f"{name} has {count} images, truths has {expected}")
+def _check_images(truths: Sequence[object], found: Sequence[object], name: str) -> None:
+    if len(found) != len(truths):
+        raise ShapeError(f"{name} has {len(found)} images, truths has {len(truths)}")
 
 
 def _check_label(label: int, image: int, num_classes: int) -> None:

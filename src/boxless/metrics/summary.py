@@ -54,7 +54,7 @@ class MultiLabelReport:
             strict=True,
         )  # fmt: skip
         rows = [_row(name, str(count), *values) for name, count, *values in of_classes]
-        rows.append(_row("mean", str(self.images), self.map, *_by_class(self.f1)))
+        rows.append(_row("mean", str(self.images), self.map, self.f1.cp, self.f1.cr, self.f1.f1_c))
         for name, report in (("all labels", self.f1), ("top 3", self.top3)):
             rows.append(_row(name, "", math.nan, report.op, report.or_, report.of1))
         rows.insert(0, ("class", *_COLUMNS))
@@ -157,21 +157,10 @@ def _row(name: str, count: str, *values: float) -> tuple[str, ...]:
     return name, count, *("" if math.isnan(value) else f"{value:.3f}" for value in values)
 
 
-def _by_class(report: F1Report) -> tuple[float, float, float]:
-    return report.cp, report.cr, report.f1_c
-
-
 def _f1(report: F1Report) -> dict[str, float | None]:
     """The seven means of a report."""
-    return {
-        "cp": _json(report.cp),
-        "cr": _json(report.cr),
-        "f1_c": _json(report.f1_c),
-        "cf1": _json(report.cf1),
-        "op": _json(report.op),
-        "or": _json(report.or_),
-        "of1": _json(report.of1),
-    }
+    names = ("cp", "cr", "f1_c", "cf1", "op", "or_", "of1")
+    return {name.rstrip("_"): _json(getattr(report, name)) for name in names}
 
 
 def _json(value: float) -> float | None:

@@ -22,14 +22,11 @@ _HALVINGS = 26  # of a range whose ends are 400 apart: seven digits
 
 
 def negative_log_likelihood(probabilities: ArrayLike, labels: ArrayLike) -> float:
-    """Mean cross-entropy in nats over all known pairs of image and class.
+    """Mean cross-entropy in nats over all known pairs of image and class; NaN without any.
 
     Args:
         probabilities: (M, K) values in [0, 1].
         labels: (M, K) values of {1, 0, -1}; -1 is left out.
-
-    Returns:
-        A number >= 0; NaN without any known pair.
 
     Raises:
         ShapeError: If shapes do not fit.
@@ -43,31 +40,12 @@ def negative_log_likelihood(probabilities: ArrayLike, labels: ArrayLike) -> floa
 
 
 def apply_temperatures(probabilities: ArrayLike, temperatures: ArrayLike) -> Float64Array:
-    """``sigmoid(logit(p) / T)``.
-
-    Args:
-        probabilities: (M, K) values in [0, 1].
-        temperatures: One number, or (K,) one a class.
-
-    Returns:
-        (M, K) float64 probabilities.
-    """
+    """``sigmoid(logit(p) / T)`` of (M, K) probabilities, with one T or (K,) of them."""
     return sigmoid(logit(probabilities) / np.asarray(temperatures, np.float64))
 
 
 def shared_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
-    """The one temperature for all classes with the least negative log-likelihood.
-
-    Args:
-        probabilities: (M, K) values in [0, 1].
-        labels: (M, K) values of {1, 0, -1}; -1 is left out.
-
-    Returns:
-        A temperature in [0.05, 20].
-
-    Raises:
-        ShapeError: If shapes do not fit.
-    """
+    """The one temperature in [0.05, 20] for all classes with the least negative log-likelihood."""
     values, tags = check_pair(probabilities, labels)
     column = logit(values).reshape(-1, 1)
     flat = tags.reshape(-1, 1)
@@ -77,7 +55,7 @@ def shared_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
 def fit_temperatures(
     probabilities: ArrayLike, labels: ArrayLike, *, strength: float, shared: float | None = None
 ) -> Float64Array:
-    """One temperature a class, drawn towards the shared one.
+    """Temperatures (K,) in [0.05, 20], drawn towards the shared one.
 
     Minimises over the sharpness ``a = 1 / T`` of each class, with A that of the shared temperature,
 
@@ -91,9 +69,6 @@ def fit_temperatures(
         labels: (M, K) values of {1, 0, -1}; -1 is left out.
         strength: >= 0; infinite = the shared temperature for all.
         shared: What classes are drawn towards; default: `shared_temperature`.
-
-    Returns:
-        (K,) temperatures in [0.05, 20].
 
     Raises:
         ShapeError: If shapes do not fit.
@@ -138,13 +113,7 @@ def choose_strength(
         probabilities: (M, K) values in [0, 1].
         labels: (M, K) values of {1, 0, -1}.
         folds: (repetitions, M) fold of every image.
-        strengths: Candidates.
-
-    Returns:
-        The best candidate; of equal ones the greatest.
-
-    Raises:
-        ShapeError: If shapes do not fit.
+        strengths: Candidates; of equally good ones the greatest is taken.
     """
     values, tags = check_pair(probabilities, labels)
     finite = tuple(strength for strength in strengths if np.isfinite(strength))

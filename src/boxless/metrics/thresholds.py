@@ -24,7 +24,7 @@ _SAME = 1e-12  # F1 values nearer than this are one value that rounding took apa
 def own_thresholds(
     probabilities: ArrayLike, labels: ArrayLike, *, near: float | ArrayLike = 0.5
 ) -> Float64Array:
-    """The threshold of each class that maximises its F1, exactly.
+    """Thresholds (K,) in (0, 1) that maximise the F1 of each class, exactly.
 
     Every cut between two different probabilities of the class is tried, and the one below all. The
     threshold lies in the middle between the two probabilities (0 stands below the last), so that
@@ -35,9 +35,6 @@ def own_thresholds(
         probabilities: (M, K) values in [0, 1].
         labels: (M, K) values of {1, 0, -1}; -1 is left out.
         near: One number or (K,): decides ties; also the threshold of a class without positives.
-
-    Returns:
-        (K,) thresholds in (0, 1).
 
     Raises:
         ShapeError: If shapes do not fit.
@@ -67,15 +64,7 @@ def _all_cuts(values: Float64Array, truth: NDArray[np.bool_]) -> tuple[Float64Ar
 def common_threshold(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """The one threshold for all classes that maximises the mean of their F1 (F1-C), exactly.
 
-    Args:
-        probabilities: (M, K) values in [0, 1].
-        labels: (M, K) values of {1, 0, -1}; -1 is left out.
-
-    Returns:
-        A threshold in (0, 1); of several best ones the nearest to 0.5; 0.5 without any positive.
-
-    Raises:
-        ShapeError: If shapes do not fit.
+    Of several best ones the nearest to 0.5; 0.5 without any positive. Raises as `own_thresholds`.
     """
     values, tags = check_pair(probabilities, labels)
     kept = np.flatnonzero((tags == PRESENT).any(axis=0))
@@ -108,9 +97,6 @@ def shrunk_thresholds(
         labels: (M, K) values of {1, 0, -1}.
         strength: Positive images at which own and common threshold count alike; may be infinite.
 
-    Returns:
-        (K,) thresholds in (0, 1).
-
     Raises:
         ShapeError: If shapes do not fit.
     """
@@ -121,17 +107,7 @@ def shrunk_thresholds(
 
 
 def blend(own: Float64Array, common: float, labels: Int8Array, strength: float) -> Float64Array:
-    """Weigh own against common thresholds in logits, by the number of positive images.
-
-    Args:
-        own: (K,) thresholds.
-        common: Their common end.
-        labels: (M, K) values of {1, 0, -1}.
-        strength: See `shrunk_thresholds`.
-
-    Returns:
-        (K,) thresholds between `own` and `common`.
-    """
+    """Thresholds (K,) between `own` and `common`, in logits; see `shrunk_thresholds`."""
     positives = (labels == PRESENT).sum(axis=0)
     weight = np.zeros(len(own))
     if np.isfinite(strength):
@@ -161,9 +137,6 @@ def choose_strength(
     Returns:
         The best candidate; of equal ones, and where no class has a positive image, the greatest,
         which has the fewest free numbers.
-
-    Raises:
-        ShapeError: If shapes do not fit.
     """
     values, tags = check_pair(probabilities, labels)
     scores = np.zeros(len(strengths))

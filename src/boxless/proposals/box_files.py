@@ -42,11 +42,7 @@ class BoxTable:
         self.rows.setdefault(name, array("f")).extend(numbers)
 
     def add_all(self, name: str, boxes: np.ndarray) -> None:
-        """Set all boxes of an image; one without boxes is left out.
-
-        Args:
-            name: The file's name for the image.
-            boxes: (R, 4) with scores of 1, or (R, 5) with the score behind.
+        """Set all boxes of an image, (R, 4) or (R, 5) with scores; one without boxes is left out.
 
         Raises:
             DataError: The array has another shape, or holds no numbers.
@@ -69,13 +65,7 @@ class BoxTable:
 
 
 def read_boxes(path: Path) -> BoxTable:
-    """Read a file of boxes.
-
-    Args:
-        path: The file; its ending says what it is.
-
-    Returns:
-        The boxes, by the names that the file gives to images; at least one.
+    """Boxes of a file, at least one, by the names that it gives to images.
 
     Raises:
         ConfigError: The type of the file is unknown.

@@ -12,7 +12,7 @@ SLACK = 0.01  # pixels a box may stick out of its image: float32 rounding of sca
 def first_fault(
     boxes: Float32Array, scores: Float32Array, width: int, height: int, *, slack: float = SLACK
 ) -> tuple[int, str] | None:
-    """Look for a box that later steps would silently turn into garbage.
+    """Look for a box that later steps would silently turn into garbage: its row and fault, or None.
 
     Args:
         boxes: (R, 4) boxes.
@@ -20,9 +20,6 @@ def first_fault(
         width: Width of the image in pixels.
         height: Height of the image in pixels.
         slack: Pixels that a box may stick out of its image.
-
-    Returns:
-        Row and fault of the first such box; None if there is none.
     """
     limit = np.array([width, height], np.float32) + np.float32(slack)
     with np.errstate(invalid="ignore"):

@@ -1,21 +1,17 @@
 """Proposers side by side on the same images: what they cover, how many boxes, how long."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from boxless.errors import DataError
 from boxless.proposals.imported import ImportedBoxes
+from boxless.proposals.proposer import BoxSource
 from boxless.proposals.recall import COUNTS, random_boxes, recall_rows, truth
 from boxless.proposals.workers import boxes_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from boxless.proposals.proposer import BoxSource
-    from boxless.types import Float32Array, ImageRecord, UInt8Array
+from boxless.types import Float32Array, ImageRecord, UInt8Array
 
 CURVE = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 400, 500)
 
@@ -58,7 +54,7 @@ class Comparison:
     methods: tuple[MethodResult, ...]
 
 
-def choose(records: "Sequence[ImageRecord]", limit: int) -> "list[ImageRecord]":
+def choose(records: Sequence[ImageRecord], limit: int) -> list[ImageRecord]:
     """At most ``limit`` (0: all) images with true boxes, evenly spaced over the list.
 
     Raises:
@@ -76,14 +72,14 @@ def choose(records: "Sequence[ImageRecord]", limit: int) -> "list[ImageRecord]":
 
 
 def compare(
-    records: "Sequence[ImageRecord]",
-    proposers: "Sequence[BoxSource]",
+    records: Sequence[ImageRecord],
+    proposers: Sequence[BoxSource],
     *,
-    load_image: "Callable[[str], UInt8Array]",
+    load_image: Callable[[str], UInt8Array],
     counts: tuple[int, ...] = COUNTS,
-    progress: "Callable[[int, int], None] | None" = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
-    """Run proposers over images and measure them.
+    """Run proposers over images and measure them; random boxes are the last method.
 
     Each image is decoded once. A proposer sees one image before it is timed, so that loading of
     networks and libraries does not count.
@@ -94,9 +90,6 @@ def compare(
         load_image: Path -> (H, W, 3) uint8 RGB.
         counts: Numbers of best boxes per image to give recall for; those of `CURVE` come along.
         progress: Called with (images done, images in all).
-
-    Returns:
-        The comparison, with random boxes as the last method.
 
     Raises:
         DataError: An image is unreadable, or an imported file lacks it.

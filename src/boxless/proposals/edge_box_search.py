@@ -7,10 +7,11 @@ gradients at two scales, thinned to ridges, do nearly as well for proposals and 
 """
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import numpy as np
 
+from boxless.proposals.index import Setting
 from boxless.proposals.opencv import cv2, in_original, resized, ximgproc
 from boxless.proposals.precision import half
 from boxless.proposals.selection import (
@@ -22,10 +23,7 @@ from boxless.proposals.selection import (
     top_up,
     usable,
 )
-
-if TYPE_CHECKING:
-    from boxless.proposals.index import Setting
-    from boxless.types import Float32Array, UInt8Array
+from boxless.types import Float32Array, UInt8Array
 
 RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
 CANDIDATES = 2  # boxes asked of OpenCV for each box wanted: ordering needs a choice
@@ -59,6 +57,7 @@ class EdgeBoxes:
         MissingExtraError: OpenCV, or its contrib part, is not installed.
     """
 
+    name: ClassVar = "edge_boxes"
     max_boxes: int = 500
     size: int = 200
     min_box_size: float = 20.0
@@ -75,16 +74,11 @@ class EdgeBoxes:
         )
 
     @property
-    def name(self) -> str:
-        """``"edge_boxes"``."""
-        return "edge_boxes"
-
-    @property
-    def settings(self) -> "dict[str, Setting]":
+    def settings(self) -> dict[str, Setting]:
         """The constructor's values, and the version of the recipe behind them."""
         return {**asdict(self), "recipe": RECIPE}
 
-    def __call__(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
+    def __call__(self, image: UInt8Array) -> tuple[Float32Array, Float32Array]:
         """See `Proposer.__call__`."""
         height, width = image.shape[:2]
         boxes, scores = self._search(image)
@@ -92,7 +86,7 @@ class EdgeBoxes:
         order = diverse_order(boxes, STAGES, self.max_boxes)
         return top_up(boxes[order], scores[order], width, height, min(AT_LEAST, self.max_boxes))
 
-    def _search(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
+    def _search(self, image: UInt8Array) -> tuple[Float32Array, Float32Array]:
         """Run OpenCV's search; (R, 4) boxes in pixels of ``image``, (R,) scores, best first."""
         height, width = image.shape[:2]
         small = resized(image, self.size)
@@ -118,18 +112,12 @@ class EdgeBoxes:
         return boxes[order], half(scores[order])
 
 
-def gradient(image: "UInt8Array") -> "Float32Array":
-    """Strength of colour edges.
+def gradient(image: UInt8Array) -> Float32Array:
+    """Strength (H, W) in [0, 1] of colour edges of an (H, W, 3) image; all 0 where it is flat.
 
     Each Lab channel is blurred, differentiated, and the strongest channel taken at each pixel;
     strengths at the scales in ``BLURS`` are averaged, each times its blur, as blurring by s divides
     the slope of a step by s.
-
-    Args:
-        image: (H, W, 3) RGB.
-
-    Returns:
-        (H, W) values in [0, 1]; all 0 where the image is flat.
     """
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) / np.float32(100)
     total = np.zeros(image.shape[:2], np.float32)
@@ -147,8 +135,8 @@ def gradient(image: "UInt8Array") -> "Float32Array":
     return edges
 
 
-def orientation(edges: "Float32Array") -> "Float32Array":
-    """Direction across the edge at each pixel.
+def orientation(edges: Float32Array) -> Float32Array:
+    """Direction across the edge at each pixel of (H, W) edges, in [0, pi).
 
     The ridge direction of the blurred edge map from its second derivatives, the formula of the
     structured-forest toolbox (Dollar & Zitnick, "Structured Forests for Fast Edge Detection",
@@ -156,12 +144,6 @@ def orientation(edges: "Float32Array") -> "Float32Array":
     vanishing Exx as tiny, so that exactly horizontal edges get pi / 2; the formula itself gives 0.
     It is exact along both axes and leans towards them in between. The exact ridge direction, half
     the angle of (Exx - Eyy, 2 Exy), finds fewer objects.
-
-    Args:
-        edges: (H, W) edge strengths.
-
-    Returns:
-        (H, W) angles in [0, pi).
     """
     smooth = cv2.GaussianBlur(edges, (0, 0), ORIENTATION_BLUR)
     dx, dy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
@@ -173,16 +155,8 @@ def orientation(edges: "Float32Array") -> "Float32Array":
     return angles
 
 
-def thin(edges: "Float32Array", angles: "Float32Array") -> "Float32Array":
-    """Keep an edge only where it is strongest along the direction across it.
-
-    Args:
-        edges: (H, W) edge strengths.
-        angles: (H, W) directions across the edges.
-
-    Returns:
-        (H, W) edges, 0 off the ridges.
-    """
+def thin(edges: Float32Array, angles: Float32Array) -> Float32Array:
+    """Keep an edge only where it is strongest along the direction across it; 0 off the ridges."""
     height, width = edges.shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     step_x, step_y = np.cos(angles), np.sin(angles)

@@ -1,42 +1,36 @@
 """Propose boxes on a whole data set: parallel, resumable, the same bytes on any machine shape."""
 
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from itertools import chain, islice
-from typing import TYPE_CHECKING
 
 from boxless.errors import ConfigError, DataError, StoreError
-from boxless.files.engine import not_shared
+from boxless.files.engine import Engine, not_shared
 from boxless.files.local_engine import LocalEngine, available_cores
 from boxless.files.lock import held
+from boxless.files.paths import AnyPath
 from boxless.proposals.index import INDEX_NAME, INPUTS_NAME, StoreInputs
-from boxless.proposals.proposer import works_in_process
+from boxless.proposals.proposer import BoxSource, works_in_process
 from boxless.proposals.store import ProposalStore
 from boxless.proposals.workers import Outcome, ProposeOne
-from boxless.proposals.writer import ProposalWriter, Skipped
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-
-    from boxless.files.engine import Engine
-    from boxless.files.paths import AnyPath
-    from boxless.proposals.proposer import BoxSource
-    from boxless.types import ImageRecord, UInt8Array
+from boxless.proposals.writer import ProposalWriter
+from boxless.types import ImageRecord, UInt8Array
 
 SHARD_SIZE = 1024
 
 
 def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but three have a keyword)
-    records: "Sequence[ImageRecord]",
-    proposer: "BoxSource",
-    folder: "AnyPath",
+    records: Sequence[ImageRecord],
+    proposer: BoxSource,
+    folder: AnyPath,
     *,
     manifest_fingerprint: str,
-    load_image: "Callable[[str], UInt8Array]",
+    load_image: Callable[[str], UInt8Array],
     workers: int = 0,
-    engine: "Engine | None" = None,
+    engine: Engine | None = None,
     shard_size: int = SHARD_SIZE,
     skip_bad: bool = False,
-    progress: "Callable[[int, int], None] | None" = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ProposalStore:
     """Fill a proposal store; call again after a kill to carry on.
 
@@ -87,7 +81,7 @@ def extract(  # noqa: PLR0913  (all are the caller's to decide, and all but thre
         return writer.finish()
 
 
-def _engine(engine: "Engine | None", proposer: "BoxSource", workers: int, images: int) -> "Engine":
+def _engine(engine: Engine | None, proposer: BoxSource, workers: int, images: int) -> Engine:
     single = works_in_process(proposer)
     if engine is None:
         return LocalEngine(1 if single else min(workers or available_cores(), images))
@@ -101,16 +95,18 @@ def _engine(engine: "Engine | None", proposer: "BoxSource", workers: int, images
 
 def _fill(
     writer: ProposalWriter,
-    records: "Sequence[ImageRecord]",
+    records: Sequence[ImageRecord],
     one: ProposeOne,
-    engine: "Engine",
+    engine: Engine,
     *,
     skip_bad: bool,
-    report: "Callable[[int, int], None]",
+    report: Callable[[int, int], None],
 ) -> None:
     """Write the shards that an earlier call did not."""
     size = writer.inputs.shard_size
-    todo = [n for n in range(writer.shard_count) if not _usable(writer.finished(n), skip_bad)]
+    there = [writer.finished(number) for number in range(writer.shard_count)]
+    # A shard stays if it is whole and lacks no image that it should have.
+    todo = [n for n, lacks in enumerate(there) if lacks is None or (lacks and not skip_bad)]
     shards = [records[number * size : (number + 1) * size] for number in todo]
     done = len(records) - sum(map(len, shards))
     report(done, len(records))
@@ -128,8 +124,8 @@ def _fill(
 
 
 def _outcomes(
-    records: "Sequence[ImageRecord]", one: ProposeOne, engine: "Engine"
-) -> "Generator[Outcome]":
+    records: Sequence[ImageRecord], one: ProposeOne, engine: Engine
+) -> Generator[Outcome]:
     """Outcomes of all images, in order; units may reach from one shard into the next."""
     size = engine.images_per_unit
     units = [records[start : start + size] for start in range(0, len(records), size)]
@@ -138,7 +134,7 @@ def _outcomes(
             yield _seen_here(record, outcome, one) if engine.elsewhere else outcome
 
 
-def _seen_here(record: "ImageRecord", outcome: Outcome, one: ProposeOne) -> Outcome:
+def _seen_here(record: ImageRecord, outcome: Outcome, one: ProposeOne) -> Outcome:
     """Never take another machine's word that an image is bad: it may only be out of its sight."""
     if not isinstance(outcome, str):
         return outcome
@@ -148,12 +144,7 @@ def _seen_here(record: "ImageRecord", outcome: Outcome, one: ProposeOne) -> Outc
     raise not_shared(record.path, outcome)
 
 
-def _usable(skipped: Skipped | None, skip_bad: bool) -> bool:
-    """Whether a shard found in the folder can stay: whole, and lacking no image it should have."""
-    return skipped is not None and (skip_bad or not skipped)
-
-
-def _unique_ids(records: "Sequence[ImageRecord]") -> tuple[str, ...]:
+def _unique_ids(records: Sequence[ImageRecord]) -> tuple[str, ...]:
     if not records:
         raise DataError("expected images to propose boxes on, found none")
     seen: dict[str, ImageRecord] = {}
@@ -167,7 +158,7 @@ def _unique_ids(records: "Sequence[ImageRecord]") -> tuple[str, ...]:
     return tuple(seen)
 
 
-def _skip(record: "ImageRecord", reason: str, *, skip_bad: bool) -> tuple[str, str]:
+def _skip(record: ImageRecord, reason: str, *, skip_bad: bool) -> tuple[str, str]:
     if skip_bad:
         return record.image_id, reason
     listed = f", listed in {record.source}" if record.source else ""
@@ -177,7 +168,7 @@ def _skip(record: "ImageRecord", reason: str, *, skip_bad: bool) -> tuple[str, s
     )
 
 
-def _reopen(folder: "AnyPath", inputs: StoreInputs, *, skip_bad: bool) -> ProposalStore:
+def _reopen(folder: AnyPath, inputs: StoreInputs, *, skip_bad: bool) -> ProposalStore:
     store = ProposalStore.open(folder)
     difference = store.index.inputs.difference(inputs)
     if difference:

@@ -8,16 +8,17 @@ uses them no longer learns from tags alone.
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from boxless.errors import ConfigError, MissingExtraError, unknown_name
 from boxless.metrics.boxes import rescale
 from boxless.models.weight_files import ARCHIVES, read_archive, read_safetensors
-from boxless.proposals.index import file_stamp, stamped_sha256
+from boxless.proposals.index import Setting, file_stamp, stamped_sha256
 from boxless.proposals.precision import half
 from boxless.proposals.selection import AT_LEAST, diverse_order, require_ranges, top_up, usable
+from boxless.types import Float32Array, UInt8Array
 
 try:
     import torch
@@ -25,9 +26,6 @@ try:
 except ImportError as error:
     raise MissingExtraError("torchvision", "train") from error
 
-if TYPE_CHECKING:
-    from boxless.proposals.index import Setting
-    from boxless.types import Float32Array, UInt8Array
 
 RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
 ARCHITECTURES = (
@@ -65,6 +63,8 @@ class FasterRcnn:
         MissingExtraError: torchvision is not installed.
     """
 
+    name: ClassVar = "faster_rcnn"
+    in_process: ClassVar = True  # the network is not loaded once per process
     weights: str = ""
     architecture: str = ARCHITECTURES[0]
     max_boxes: int = 500
@@ -84,17 +84,7 @@ class FasterRcnn:
         require_ranges(self, max_boxes=(1, 100_000), size=(32, 2048), min_box_size=(0, 10_000))
 
     @property
-    def name(self) -> str:
-        """``"faster_rcnn"``."""
-        return "faster_rcnn"
-
-    @property
-    def in_process(self) -> bool:
-        """True: the network is not loaded once per process."""
-        return True
-
-    @property
-    def settings(self) -> "dict[str, Setting]":
+    def settings(self) -> dict[str, Setting]:
         """The values behind the boxes; the weights by checksum, not by path."""
         return {
             "architecture": self.architecture,
@@ -105,7 +95,7 @@ class FasterRcnn:
             "recipe": RECIPE,
         }
 
-    def __call__(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
+    def __call__(self, image: UInt8Array) -> tuple[Float32Array, Float32Array]:
         """See `Proposer.__call__`."""
         height, width = image.shape[:2]
         network = load_network(self.architecture, self.weights, self.size, self.max_boxes)
@@ -117,15 +107,10 @@ class FasterRcnn:
 
 
 @torch.inference_mode()
-def detect(network: Any, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
-    """Detections, then boxes of the region proposal network.
+def detect(network: Any, image: UInt8Array) -> tuple[Float32Array, Float32Array]:
+    """Detections of torchvision's ``FasterRCNN``, then boxes of its region proposal network.
 
-    Args:
-        network: torchvision's ``FasterRCNN`` in evaluation mode.
-        image: (H, W, 3) RGB.
-
-    Returns:
-        (R, 4) boxes in pixels of ``image`` and (R,) falling scores in (0, 1]; R may be 0.
+    Boxes (R, 4) are in pixels of an (H, W, 3) image, with falling scores (R,) in (0, 1].
     """
     device = next(network.parameters()).device
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).to(device) / 255
@@ -143,16 +128,7 @@ def detect(network: Any, image: "UInt8Array") -> "tuple[Float32Array, Float32Arr
 
 
 def load_network(architecture: str, weights: str, size: int, max_boxes: int) -> Any:
-    """Build a detector and give it its weights; the last one is kept.
-
-    Args:
-        architecture: One of ``ARCHITECTURES``.
-        weights: File with its state dict; the number of classes is read from it.
-        size: Longer side of the input in pixels.
-        max_boxes: Detections and region proposals per image.
-
-    Returns:
-        torchvision's ``FasterRCNN`` in evaluation mode.
+    """A detector in evaluation mode with the weights of a file; the last one is kept.
 
     Raises:
         ConfigError: The file is unreadable, holds more than tensors, or does not fit.

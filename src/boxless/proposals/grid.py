@@ -7,16 +7,14 @@ to try the pipeline, and as the bar that a real proposer must clear.
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import numpy as np
 
 from boxless.errors import ConfigError
+from boxless.proposals.index import Setting
 from boxless.proposals.precision import on_lattice
-
-if TYPE_CHECKING:
-    from boxless.proposals.index import Setting
-    from boxless.types import Float32Array, UInt8Array
+from boxless.types import Float32Array, UInt8Array
 
 RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
 SHAPES = (1.0, 0.5, 2.0)  # width / height, relative to the image's own shape
@@ -26,7 +24,7 @@ GOLDEN = (5**0.5 - 1) / 2
 
 
 @lru_cache(maxsize=8)
-def unit_grid(count: int) -> "Float32Array":
+def unit_grid(count: int) -> Float32Array:
     """Boxes (count, 4) in the unit square, coarse to fine; read-only, as calls share them.
 
     The first box is the whole image. Within a level the order jumps about (golden-ratio sequence),
@@ -54,7 +52,7 @@ def _lattice(side: float, shape: float) -> np.ndarray:
     return np.array([(x, y, x + width, y + height) for y, x in product(tops, lefts)])
 
 
-def grid_boxes(width: int, height: int, count: int) -> "Float32Array":
+def grid_boxes(width: int, height: int, count: int) -> Float32Array:
     """The grid (count, 4) of an image, coarse to fine; the first box is the whole image."""
     size = np.array([width, height, width, height], np.float32)
     return on_lattice(np.minimum(unit_grid(count) * size, size), width, height)
@@ -74,6 +72,7 @@ class Grid:
         ConfigError: ``max_boxes`` is below 1.
     """
 
+    name: ClassVar = "grid"
     max_boxes: int = 500
 
     def __post_init__(self) -> None:
@@ -81,16 +80,11 @@ class Grid:
             raise ConfigError(f"max_boxes must be at least 1, found {self.max_boxes}")
 
     @property
-    def name(self) -> str:
-        """``"grid"``."""
-        return "grid"
-
-    @property
-    def settings(self) -> "dict[str, Setting]":
+    def settings(self) -> dict[str, Setting]:
         """The constructor's values, and the version of the recipe behind them."""
         return {**asdict(self), "recipe": RECIPE}
 
-    def __call__(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
+    def __call__(self, image: UInt8Array) -> tuple[Float32Array, Float32Array]:
         """See `Proposer.__call__`."""
         height, width = image.shape[:2]
         boxes = grid_boxes(width, height, self.max_boxes)

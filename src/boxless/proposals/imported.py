@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -24,13 +24,7 @@ Outside = Literal["refuse", "clip"]
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """An open file or store.
-
-    Attributes:
-        names: Its names for images that have boxes.
-        at: Name -> (R, 4) boxes and (R,) scores.
-        fingerprint: Stands for the contents: a file's checksum, or a store's fingerprint.
-    """
+    """An open file or store: its names for images, their boxes and scores, and its checksum."""
 
     names: Collection[str]
     at: Callable[[str], tuple[Float32Array, Float32Array]]
@@ -46,9 +40,6 @@ def possible_names(record: ImageRecord) -> Iterator[str]:
 
     The id; the file name; without its ending; with the folder in front; and as a number without
     leading zeros (COCO).
-
-    Args:
-        record: The image.
     """
     file_name = record.path.rpartition("/")[2]
     stem = file_name.rpartition(".")[0] or file_name
@@ -75,6 +66,8 @@ class ImportedBoxes:
         DataError: The file is missing or malformed.
     """
 
+    name: ClassVar = "file"
+    in_process: ClassVar = True  # the file is not read once per process
     file: str = ""
     outside: str = "refuse"
     max_boxes: int = 500
@@ -90,11 +83,6 @@ class ImportedBoxes:
         self._source()
 
     @property
-    def name(self) -> str:
-        """``"file"``."""
-        return "file"
-
-    @property
     def settings(self) -> dict[str, Setting]:
         """The values behind the boxes; the file by checksum, not by path."""
         return {
@@ -104,25 +92,12 @@ class ImportedBoxes:
             "recipe": RECIPE,
         }
 
-    @property
-    def in_process(self) -> bool:
-        """True: the file is not read once per process."""
-        return True
-
     def has(self, record: ImageRecord) -> bool:
         """Whether the file has boxes for an image."""
         return self._source().name_of(record) is not None
 
     def at(self, record: ImageRecord, width: int, height: int) -> tuple[Float32Array, Float32Array]:
-        """Boxes of one image.
-
-        Args:
-            record: The image.
-            width: Its width in pixels.
-            height: Its height in pixels.
-
-        Returns:
-            (R, 4) boxes inside the image and (R,) scores >= 0, best first; R is at least 1.
+        """Boxes (R, 4) of one image, inside it and best first, and scores (R,) >= 0.
 
         Raises:
             DataError: The file has no box for it, or an unusable one; file and place are named.

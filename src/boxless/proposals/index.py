@@ -51,7 +51,7 @@ class StoreInputs:
 
     def difference(self, other: "StoreInputs") -> str:
         """Name the first field in which two inputs differ, with both values; "" if none does."""
-        mine, yours = self._flat(), other._flat()
+        mine, yours = (_flat(inputs) for inputs in (self, other))
         for name in mine | yours:
             if mine.get(name) != yours.get(name):
                 return f"{name}: {mine.get(name)!r} there, {yours.get(name)!r} asked for"
@@ -59,13 +59,12 @@ class StoreInputs:
             return f"image_ids: {_first_difference(self.image_ids, other.image_ids)}"
         return ""
 
-    def _flat(self) -> dict[str, Setting]:
-        return {
-            "proposer": self.proposer,
-            **{f"settings.{name}": value for name, value in self.settings.items()},
-            "manifest_fingerprint": self.manifest_fingerprint,
-            "shard_size": self.shard_size,
-        }
+
+def _flat(inputs: StoreInputs) -> dict[str, Setting]:
+    facts = asdict(inputs)
+    del facts["image_ids"]
+    settings = facts.pop("settings")
+    return {**facts, **{f"settings.{name}": value for name, value in settings.items()}}
 
 
 def _first_difference(there: tuple[str, ...], asked: tuple[str, ...]) -> str:
@@ -107,11 +106,6 @@ class StoreIndex:
     skipped: tuple[tuple[str, str], ...] = field(default=())
 
     @property
-    def manifest_fingerprint(self) -> str:
-        """Fingerprint of the manifest the store was made from."""
-        return self.inputs.manifest_fingerprint
-
-    @property
     def fingerprint(self) -> str:
         """SHA-256 of the inputs and of the checksums of all shards."""
         facts = {"schema": SCHEMA, **asdict(self)}
@@ -136,11 +130,7 @@ def _write(path: AnyPath, facts: dict[str, Any]) -> None:
 
 
 def read_index(folder: AnyPath) -> StoreIndex:
-    """Read ``index.json``.
-
-    Raises:
-        StoreError: It is missing, damaged, of another version, or its own fingerprint is wrong.
-    """
+    """Read ``index.json``; `StoreError` if it is missing, damaged, edited or of another version."""
     path = folder / INDEX_NAME
     if not path.is_file():
         state = "an unfinished extraction" if (folder / INPUTS_NAME).is_file() else "no such file"
@@ -159,11 +149,7 @@ def read_index(folder: AnyPath) -> StoreIndex:
 
 
 def read_inputs(folder: AnyPath) -> StoreInputs:
-    """Read what an unfinished store is being made from.
-
-    Raises:
-        StoreError: The note is damaged.
-    """
+    """Read what an unfinished store is being made from; `StoreError` if the note is damaged."""
     return _read(folder / INPUTS_NAME, _INPUTS)[1]
 
 

@@ -16,19 +16,16 @@ comes back bit for bit, and a list of whole coordinates, or of up to six digits,
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from boxless.errors import DataError
 from boxless.proposals.checks import first_fault
+from boxless.proposals.index import StoreInputs
+from boxless.proposals.store import ProposalStore
+from boxless.proposals.writer import ProposalWriter
 from boxless.types import Float32Array, Float64Array, Proposals
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from boxless.proposals.index import StoreInputs
-    from boxless.proposals.store import ProposalStore
 
 FRAME = 672
 """Side of the authors' resized images, in pixels."""
@@ -39,7 +36,7 @@ _MOST_DECIMALS = 22  # powers of ten are exact float64 numbers up to here
 def parse_boxes(
     words: Sequence[str], width: int, height: int, *, source: str, frame: int = FRAME
 ) -> Proposals:
-    """Turn the words of a line into proposals.
+    """Turn the words of a line into proposals, without those that only fill up.
 
     Args:
         words: 5 R numbers.
@@ -47,9 +44,6 @@ def parse_boxes(
         height: Its height.
         source: ``file:line``, for messages.
         frame: Side of the resized image that the coordinates refer to.
-
-    Returns:
-        The boxes in the order of the list, without those that only fill up.
 
     Raises:
         DataError: A word is no number, a box is inverted or lies outside the frame, a score is
@@ -74,16 +68,7 @@ def parse_boxes(
 
 
 def format_boxes(proposals: Proposals, count: int, *, frame: int = FRAME) -> str:
-    """Turn proposals into the words of a line.
-
-    Args:
-        proposals: Boxes of one image; the first ``count`` are written.
-        count: R; where the image has fewer boxes, ``0 0 0 0 0`` fills up.
-        frame: Side of the resized image that the coordinates refer to.
-
-    Returns:
-        5 R numbers separated by single spaces.
-    """
+    """Turn the first ``count`` proposals into the words of a line; ``0 0 0 0 0`` fills up."""
     boxes, scores = proposals.boxes[:count], proposals.scores[:count]
     scale = _scale(proposals.width, proposals.height, frame)
     exact = boxes.astype(np.float64) / scale
@@ -98,23 +83,18 @@ def format_boxes(proposals: Proposals, count: int, *, frame: int = FRAME) -> str
 
 
 def fill_store(
-    folder: "Path", inputs: "StoreInputs", found: Iterable[tuple[str, Proposals]]
-) -> "ProposalStore":
+    folder: Path, inputs: StoreInputs, found: Iterable[tuple[str, Proposals]]
+) -> ProposalStore:
     """Write proposals that exist already into a store.
 
     Args:
-        folder: Where the store will be.
+        folder: Where the store will be; where ``found`` fails, one made here is removed again.
         inputs: What the store is made from; its ``image_ids`` give the order of ``found``.
         found: (id, proposals) of every image, in that order; taken one shard at a time.
-
-    Returns:
-        The finished store. Where ``found`` fails, a folder made by this call is removed again.
 
     Raises:
         StoreError: The folder holds something else, or a box is unusable.
     """
-    from boxless.proposals.writer import ProposalWriter  # noqa: PLC0415  (safetensors)
-
     fresh = not folder.exists()
     writer = ProposalWriter(folder, inputs)
     stream = iter(found)

@@ -1,19 +1,18 @@
 """What the searches of OpenCV's contrib part have in common."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from boxless.errors import MissingExtraError
 from boxless.metrics.boxes import rescale
+from boxless.types import Float32Array, UInt8Array
 
 try:
     import cv2
 except ImportError as error:
     raise MissingExtraError("opencv-contrib-python-headless", "train") from error
 
-if TYPE_CHECKING:
-    from boxless.types import Float32Array, UInt8Array
 
 __all__ = ["cv2", "in_original", "resized", "ximgproc"]
 
@@ -21,23 +20,14 @@ SMALLEST_SEARCHED = 16  # pixels; in a narrower image there is nothing to search
 
 
 def ximgproc() -> Any:
-    """OpenCV's module of the searches.
-
-    Raises:
-        MissingExtraError: This OpenCV has no contrib part.
-    """
+    """OpenCV's module of the searches; `MissingExtraError` if this OpenCV has no contrib part."""
     if not hasattr(cv2, "ximgproc"):
         raise MissingExtraError("opencv-contrib-python-headless", "train")
     return cv2.ximgproc
 
 
-def resized(image: "UInt8Array", size: int) -> "UInt8Array | None":
-    """An image as it is searched; None if nothing is left of it.
-
-    Args:
-        image: (H, W, 3) RGB.
-        size: Longer side of the result in pixels.
-    """
+def resized(image: UInt8Array, size: int) -> UInt8Array | None:
+    """An image with its longer side at `size` pixels; None if nothing to search is left of it."""
     height, width = image.shape[:2]
     scale = size / max(height, width)
     small = (round(width * scale), round(height * scale))
@@ -48,7 +38,7 @@ def resized(image: "UInt8Array", size: int) -> "UInt8Array | None":
     return shrunk
 
 
-def in_original(found: Any, searched: "UInt8Array", image: "UInt8Array") -> "Float32Array":
+def in_original(found: Any, searched: UInt8Array, image: UInt8Array) -> Float32Array:
     """OpenCV's boxes (x, y, w, h) in the image searched as (R, 4) xyxy boxes in the original."""
     boxes = np.array(found, np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]

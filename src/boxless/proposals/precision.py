@@ -34,11 +34,7 @@ def half(scores: Float32Array) -> Float32Array:
 
 
 def packed_boxes(found: Sequence[Proposals]) -> np.ndarray:
-    """Boxes of a shard as they are stored.
-
-    Returns:
-        (all, 4) uint16 steps of each image's lattice if all boxes lie on theirs, else float32.
-    """
+    """Boxes of a shard as stored: (all, 4) uint16 lattice steps if all fit, else float32."""
     scaled = [entry.boxes * steps_per_pixel(entry.width, entry.height) for entry in found]
     joined = np.concatenate([np.zeros((0, 4), np.float32), *scaled])
     if (joined == np.rint(joined)).all() and (joined >= 0).all() and (joined <= MOST).all():

@@ -2,17 +2,12 @@
 
 from dataclasses import fields
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from boxless.errors import ConfigError, unknown_name
+from boxless.proposals.imported import ImportedBoxes
 from boxless.proposals.index import Setting
-from boxless.types import PROPOSAL_METHODS
-
-if TYPE_CHECKING:
-    from boxless.proposals.imported import ImportedBoxes
-    from boxless.types import Float32Array, UInt8Array
-
-    BoxSource: TypeAlias = "Proposer | ImportedBoxes"
+from boxless.types import PROPOSAL_METHODS, Float32Array, UInt8Array
 
 METHODS = PROPOSAL_METHODS
 CLASSES = {
@@ -45,27 +40,20 @@ class Proposer(Protocol):
     def settings(self) -> dict[str, Setting]:
         """Everything the boxes depend on besides the image."""
 
-    def __call__(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
-        """Propose boxes, best first.
-
-        Args:
-            image: (H, W, 3) RGB.
-
-        Returns:
-            (R, 4) boxes in pixels of ``image`` and (R,) scores >= 0; R is at least 1.
-        """
+    def __call__(self, image: UInt8Array) -> tuple[Float32Array, Float32Array]:
+        """Boxes (R, 4) in pixels of an (H, W, 3) image, best first, and scores (R,) >= 0."""
 
 
-def make_proposer(method: str, **settings: Setting) -> "BoxSource":
+BoxSource = Proposer | ImportedBoxes
+
+
+def make_proposer(method: str, **settings: Setting) -> BoxSource:
     """Build a proposer by name.
 
     Args:
         method: One of ``METHODS``; ``"file"`` gives the `ImportedBoxes` of a file, all others a
             `Proposer`.
         **settings: Settings of that method; what is left out keeps its default.
-
-    Returns:
-        The proposer.
 
     Raises:
         ConfigError: The method or a setting is unknown, or a value is out of range.
@@ -81,15 +69,7 @@ def make_proposer(method: str, **settings: Setting) -> "BoxSource":
 
 
 def setting_names(method: str) -> frozenset[str]:
-    """Names of the settings that a method takes.
-
-    Args:
-        method: One of ``METHODS``.
-
-    Raises:
-        ConfigError: The method is unknown.
-        MissingExtraError: The method needs a package that is not installed.
-    """
+    """Names of the settings that a method takes; raises as `make_proposer`."""
     return frozenset(field.name for field in fields(_class(method))) - MODES.get(method, {}).keys()
 
 
@@ -100,6 +80,6 @@ def _class(method: str) -> Any:
     return getattr(import_module(f"boxless.proposals.{module}"), name)
 
 
-def works_in_process(proposer: "BoxSource") -> bool:
+def works_in_process(proposer: BoxSource) -> bool:
     """Whether a proposer reads a large file or loads a network, so that one process does it all."""
     return bool(getattr(proposer, "in_process", False))

@@ -4,19 +4,15 @@ Random boxes cover surprisingly many objects at IoU 0.5, so a recall says little
 """
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from boxless.errors import DataError
 from boxless.metrics.boxes import iou
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from boxless.proposals.store import ProposalStore
-    from boxless.types import Float32Array, ImageRecord
+from boxless.proposals.store import ProposalStore
+from boxless.types import Float32Array, ImageRecord
 
 IOUS = (0.5, 0.7)
 COUNTS = (10, 100, 300, 500)
@@ -39,7 +35,7 @@ class RecallRow:
 
 @dataclass(frozen=True, slots=True)
 class RecallTable:
-    """Recall over the non-difficult true boxes of a data set.
+    """Recall over the true boxes of a data set that are not difficult.
 
     Attributes:
         counts: Numbers of best boxes per image that were considered.
@@ -60,8 +56,8 @@ class RecallTable:
 
 
 def recall_table(
-    store: "ProposalStore",
-    records: "Sequence[ImageRecord]",
+    store: ProposalStore,
+    records: Sequence[ImageRecord],
     *,
     ious: tuple[float, ...] = IOUS,
     counts: tuple[int, ...] = COUNTS,
@@ -84,32 +80,29 @@ def recall_table(
     skipped = dict(store.skipped)
     usable = [record for record in records if record.image_id not in skipped and truth(record).size]
 
-    def random(record: "ImageRecord") -> "Float32Array":
-        found = store[record.image_id]
-        return random_boxes(found.width, found.height, max(counts), record.image_id)
+    def found(record: ImageRecord) -> Float32Array:
+        return store[record.image_id].boxes
 
-    sources: dict[str, Callable[[ImageRecord], Float32Array]] = {
-        store.index.inputs.proposer: lambda record: store[record.image_id].boxes,
-        "random": random,
-    }
-    rows = [
-        row
-        for name, boxes_of in sources.items()
-        for row in recall_rows(name, boxes_of, usable, ious=ious, counts=counts)
-    ]
+    def random(record: ImageRecord) -> Float32Array:
+        image = store[record.image_id]
+        return random_boxes(image.width, image.height, max(counts), record.image_id)
+
+    name = store.index.inputs.proposer
+    rows = recall_rows(name, found, usable, ious=ious, counts=counts)
+    rows += recall_rows("random", random, usable, ious=ious, counts=counts)
     objects = sum(len(truth(record)) for record in usable)
     return RecallTable(counts, tuple(rows), objects, len(usable))
 
 
 def recall_rows(
     name: str,
-    boxes_of: "Callable[[ImageRecord], Float32Array]",
-    records: "Sequence[ImageRecord]",
+    boxes_of: Callable[[ImageRecord], Float32Array],
+    records: Sequence[ImageRecord],
     *,
     ious: tuple[float, ...] = IOUS,
     counts: tuple[int, ...] = COUNTS,
 ) -> list[RecallRow]:
-    """Recall of any boxes.
+    """Recall of any boxes, a row for each overlap; see `recall_table`.
 
     Args:
         name: Name for the rows.
@@ -117,12 +110,6 @@ def recall_rows(
         records: Images; those without true boxes add nothing.
         ious: Overlaps from which on an object counts as covered.
         counts: Numbers of best boxes per image to consider.
-
-    Returns:
-        One row for each overlap.
-
-    Raises:
-        DataError: No record has a true box that is not difficult.
     """
     best = []  # per image: (objects, counts) best overlap among the first boxes
     for record in records:
@@ -144,13 +131,13 @@ def recall_rows(
     ]
 
 
-def truth(record: "ImageRecord") -> "Float32Array":
+def truth(record: ImageRecord) -> Float32Array:
     """(G, 4) true boxes of an image that are not difficult; (0, 4) where there are none."""
     boxes = [box.xyxy for box in record.boxes or () if not box.difficult]
     return np.array(boxes, np.float32).reshape(-1, 4)
 
 
-def random_boxes(width: int, height: int, count: int, seed: str) -> "Float32Array":
+def random_boxes(width: int, height: int, count: int, seed: str) -> Float32Array:
     """Boxes (count, 4) with uniformly random corners inside an image; same seed, same boxes."""
     digest = hashlib.sha256(seed.encode()).digest()
     random = np.random.default_rng(int.from_bytes(digest[:8], "big"))

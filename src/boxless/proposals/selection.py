@@ -1,16 +1,12 @@
 """Which of the boxes that a search found are kept, in what order, and what fills the gaps."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from boxless.errors import ConfigError
 from boxless.metrics.boxes import area, clip
 from boxless.proposals.grid import grid_boxes
 from boxless.proposals.precision import on_lattice
-
-if TYPE_CHECKING:
-    from boxless.types import Float32Array
+from boxless.types import Float32Array
 
 AT_LEAST = 50  # boxes per image, topped up from the grid where a search gives fewer
 STAGES = (0.6, 0.8)  # overlaps allowed among the first boxes, and among those that fill the rest
@@ -18,15 +14,7 @@ MAX_SHARE = 0.125  # a smallest side never exceeds this share of the image's sho
 
 
 def require_ranges(settings: object, **ranges: tuple[float, float]) -> None:
-    """Refuse settings out of range.
-
-    Args:
-        settings: Has the named attributes.
-        **ranges: Name -> least and greatest value.
-
-    Raises:
-        ConfigError: A value is outside; it and its range are named.
-    """
+    """Refuse (`ConfigError`) settings outside their range: name -> least and greatest value."""
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
         if not low <= value <= high:
@@ -39,8 +27,8 @@ def smallest_side(min_box_size: float, width: int, height: int) -> float:
 
 
 def usable(
-    boxes: "Float32Array", scores: "Float32Array", width: int, height: int, min_box_size: float
-) -> "tuple[Float32Array, Float32Array]":
+    boxes: Float32Array, scores: Float32Array, width: int, height: int, min_box_size: float
+) -> tuple[Float32Array, Float32Array]:
     """Boxes (R, 4) on the lattice of their image and their scores (R,), without too small ones."""
     boxes = on_lattice(clip(boxes, width, height), width, height)
     shorter = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
@@ -48,8 +36,8 @@ def usable(
     return boxes[large], scores[large]
 
 
-def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) -> "np.ndarray":
-    """Order boxes so that the first ones differ from each other.
+def diverse_order(boxes: Float32Array, stages: tuple[float, ...], count: int) -> np.ndarray:
+    """Indices of at most ``count`` boxes, ordered so that the first ones differ from each other.
 
     Each stage walks through the boxes left over, in their order, and takes those whose IoU with
     every box taken before is at most the stage's.
@@ -58,9 +46,6 @@ def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) 
         boxes: (R, 4) boxes of positive area, best first.
         stages: Overlaps allowed, ascending.
         count: Most boxes to take.
-
-    Returns:
-        Indices of at most ``count`` boxes.
     """
     x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
     areas = area(boxes)
@@ -83,20 +68,9 @@ def diverse_order(boxes: "Float32Array", stages: tuple[float, ...], count: int) 
 
 
 def top_up(
-    boxes: "Float32Array", scores: "Float32Array", width: int, height: int, count: int
-) -> "tuple[Float32Array, Float32Array]":
-    """Fill a short list from the grid: whole image first, with the lowest score of the list.
-
-    Args:
-        boxes: (R, 4) boxes, best first.
-        scores: (R,) scores; an empty list is filled with score 1.
-        width: Of the image, in pixels.
-        height: Of the image, in pixels.
-        count: Boxes wanted at least.
-
-    Returns:
-        Boxes and scores, ``max(R, count)`` of each.
-    """
+    boxes: Float32Array, scores: Float32Array, width: int, height: int, count: int
+) -> tuple[Float32Array, Float32Array]:
+    """Fill a short list to ``count`` from the grid, whole image first, with the lowest score."""
     missing = count - len(boxes)
     if missing <= 0:
         return boxes, scores

@@ -7,12 +7,13 @@ ours, as OpenCV's depends on the C library's random numbers and differs from cal
 """
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from boxless.errors import ConfigError
 from boxless.metrics.boxes import area
+from boxless.proposals.index import Setting
 from boxless.proposals.opencv import cv2, in_original, resized, ximgproc
 from boxless.proposals.precision import half
 from boxless.proposals.selection import (
@@ -23,10 +24,7 @@ from boxless.proposals.selection import (
     top_up,
     usable,
 )
-
-if TYPE_CHECKING:
-    from boxless.proposals.index import Setting
-    from boxless.types import Float32Array, UInt8Array
+from boxless.types import Float32Array, UInt8Array
 
 RECIPE = 2  # raise it when a change of code changes boxes: old stores then no longer fit
 MODES = {"fast": "switchToSelectiveSearchFast", "quality": "switchToSelectiveSearchQuality"}
@@ -86,11 +84,11 @@ class SelectiveSearch:
         return f"selective_search_{self.mode}"
 
     @property
-    def settings(self) -> "dict[str, Setting]":
+    def settings(self) -> dict[str, Setting]:
         """The constructor's values, and the version of the recipe behind them."""
         return {**asdict(self), "recipe": RECIPE}
 
-    def __call__(self, image: "UInt8Array") -> "tuple[Float32Array, Float32Array]":
+    def __call__(self, image: UInt8Array) -> tuple[Float32Array, Float32Array]:
         """See `Proposer.__call__`."""
         height, width = image.shape[:2]
         found = self._search(image)
@@ -100,7 +98,7 @@ class SelectiveSearch:
         scores = half(np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32))
         return top_up(boxes, scores, width, height, min(AT_LEAST, self.max_boxes))
 
-    def _search(self, image: "UInt8Array") -> "Float32Array":
+    def _search(self, image: UInt8Array) -> Float32Array:
         """Run OpenCV's search; (R, 4) boxes in pixels of ``image``, in no useful order."""
         small = resized(image, self.size)
         # OpenCV divides by the range of the gradients, so there must be one.
@@ -112,16 +110,8 @@ class SelectiveSearch:
         return in_original(search.process(), small, image)
 
 
-def uijlings_order(boxes: "Float32Array", seed: int) -> "np.ndarray":
-    """The paper's random order that favours regions near the top of the hierarchy.
-
-    Args:
-        boxes: (R, 4) boxes; their own order does not matter.
-        seed: Same seed, same order.
-
-    Returns:
-        (R,) indices.
-    """
+def uijlings_order(boxes: Float32Array, seed: int) -> np.ndarray:
+    """The paper's random order (R,) of boxes (R, 4); favours regions high in the hierarchy."""
     downwards = np.lexsort((*boxes.T, -area(boxes)))
     position = np.arange(1, len(boxes) + 1)
     value = position * np.random.default_rng(seed).random(len(boxes))

@@ -15,8 +15,9 @@ every lookup checks the boxes it returns: a store may come from elsewhere.
 
 import json
 from array import array
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -30,9 +31,6 @@ from boxless.proposals.index import INDEX_NAME, StoreIndex, file_sha256, read_in
 from boxless.proposals.precision import unpacked_boxes, unpacked_scores
 from boxless.types import Proposals
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
 REBUILD = "delete the folder and run `boxless proposals` again"
 _POSITION_BITS = 32
 _POSITIONS = (1 << _POSITION_BITS) - 1
@@ -40,17 +38,13 @@ _DTYPES = {"U16": "<u2", "F16": "<f2", "F32": "<f4"}  # names of safetensors and
 
 
 class OpenShard:
-    """One shard, mapped: its small tensors in memory, its boxes on disk.
-
-    Args:
-        path: The safetensors file.
-        images: Number of images it must hold.
+    """One shard of `images` images, mapped: its small tensors in memory, its boxes on disk.
 
     Raises:
         StoreError: The file is missing, damaged, or holds something else.
     """
 
-    def __init__(self, path: "Path", images: int) -> None:
+    def __init__(self, path: Path, images: int) -> None:
         self.path = path
         try:
             tensors: Any = safe_open(path, framework="numpy")
@@ -94,7 +88,7 @@ def _sizes(folder: AnyPath, index: StoreIndex) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in files if path.is_file()}
 
 
-def _mapped(path: "Path", name: str, kinds: tuple[str, ...]) -> np.ndarray:
+def _mapped(path: Path, name: str, kinds: tuple[str, ...]) -> np.ndarray:
     """A tensor of a safetensors file as a read-only array on the mapped file.
 
     `safe_open` reads a slice in about 20 us, this array in one. The file was validated before:
@@ -202,7 +196,7 @@ class ProposalStore:
     def __contains__(self, image_id: object) -> bool:
         return image_id in self._places
 
-    def __iter__(self) -> "Iterator[str]":
+    def __iter__(self) -> Iterator[str]:
         return iter(self._places)
 
     def __getitem__(self, image_id: str) -> Proposals:
@@ -226,20 +220,17 @@ class ProposalStore:
             shard.checked[position] = 1
         return proposals
 
-    def require(self, image_ids: "Iterable[str]", manifest_fingerprint: str) -> None:
+    def require(self, image_ids: Iterable[str], manifest_fingerprint: str) -> None:
         """Make sure that the store belongs to a manifest and covers its images.
-
-        Args:
-            image_ids: Images that will be looked up.
-            manifest_fingerprint: Fingerprint of the manifest they come from.
 
         Raises:
             StoreError: The store was made from another manifest, or lacks some of the images.
         """
-        if manifest_fingerprint != self.index.manifest_fingerprint:
+        made_from = self.index.inputs.manifest_fingerprint
+        if manifest_fingerprint != made_from:
             raise StoreError(
                 f"the store {self.folder} was made from another manifest: expected fingerprint "
-                f"{manifest_fingerprint}, found {self.index.manifest_fingerprint}",
+                f"{manifest_fingerprint}, found {made_from}",
                 hint="images or annotations have changed since; propose again into a new folder",
             )
         absent = [image_id for image_id in image_ids if image_id not in self._places]

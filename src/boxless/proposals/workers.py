@@ -2,32 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from boxless.errors import BoxlessError, RunError
 from boxless.proposals.imported import ImportedBoxes
-from boxless.types import ImageRecord, Proposals
-
-if TYPE_CHECKING:
-    from boxless.proposals.proposer import BoxSource
-    from boxless.types import UInt8Array
+from boxless.proposals.proposer import BoxSource
+from boxless.types import ImageRecord, Proposals, UInt8Array
 
 Outcome = Proposals | str
 
 
 @dataclass(frozen=True, slots=True)
 class ProposeOne:
-    """Load one image and propose boxes on it.
+    """Load one image and propose boxes on it; an unreadable one makes `load_image` raise."""
 
-    Attributes:
-        proposer: Finds the boxes, or has them.
-        load_image: Path -> (H, W, 3) uint8; raises for an unreadable image.
-    """
-
-    proposer: "BoxSource"
-    load_image: "Callable[[str], UInt8Array]"
+    proposer: BoxSource
+    load_image: Callable[[str], UInt8Array]
 
     def check(self, records: Sequence[ImageRecord], *, skip_bad: bool) -> None:
         """Find faults that show before any box is written; see `ImportedBoxes.check`."""
@@ -46,11 +37,7 @@ class ProposeOne:
         return [self(record) for record in records]
 
     def __call__(self, record: ImageRecord) -> Outcome:
-        """Return the image's proposals, or why there are none.
-
-        Raises:
-            RunError: Not the image is at fault, but the machine.
-        """
+        """The image's proposals, or why there are none; `RunError` if the machine is at fault."""
         path = record.path
         try:
             image = self.load_image(path)
@@ -71,7 +58,7 @@ class ProposeOne:
 
 
 def boxes_of(
-    proposer: "BoxSource", record: ImageRecord, image: "UInt8Array"
+    proposer: BoxSource, record: ImageRecord, image: UInt8Array
 ) -> tuple[np.ndarray, np.ndarray]:
     """Boxes and scores of one image, found or imported."""
     if isinstance(proposer, ImportedBoxes):

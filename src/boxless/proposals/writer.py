@@ -1,8 +1,8 @@
 """Writing a proposal store shard by shard, so that a killed extraction loses one shard at most."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -26,11 +26,7 @@ from boxless.proposals.index import (
 )
 from boxless.proposals.precision import packed_boxes, packed_scores
 from boxless.proposals.store import OpenShard, ProposalStore
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from boxless.types import Proposals
+from boxless.types import Proposals
 
 Skipped = tuple[tuple[str, str], ...]
 
@@ -86,19 +82,12 @@ class ProposalWriter:
         return self.inputs.image_ids[start : start + self.inputs.shard_size]
 
     def finished(self, number: int) -> Skipped | None:
-        """Look for a whole shard of an earlier, interrupted run.
-
-        Args:
-            number: 0-based number of the shard.
-
-        Returns:
-            None if the shard has yet to be written, else the (id, reason) of its skipped images.
-        """
+        """The (id, reason) of images skipped in a whole shard; None if it is not there."""
         found = self._found(number)
         return None if found is None else found[1]
 
     def write_shard(
-        self, number: int, found: "Sequence[tuple[str, Proposals]]", skipped: Skipped = ()
+        self, number: int, found: Sequence[tuple[str, Proposals]], skipped: Skipped = ()
     ) -> None:
         """Write one shard atomically.
 
@@ -126,9 +115,6 @@ class ProposalWriter:
 
     def finish(self) -> ProposalStore:
         """Write the index and open the store.
-
-        Returns:
-            The finished store.
 
         Raises:
             StoreError: A shard is missing.

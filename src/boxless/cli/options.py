@@ -1,8 +1,12 @@
-"""From the flags of ``boxless proposals`` and ``boxless proposals compare`` to proposers."""
+"""Options that several verbs share, each written down once."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from cyclopts import Parameter
+
+from boxless.files.engine import EngineName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,25 +19,44 @@ Outside = Literal["refuse", "clip"]
 ALIASES = {"edgeboxes": "edge_boxes", "edgebox": "edge_boxes", "fasterrcnn": "faster_rcnn"}
 
 
+@Parameter(name="*")
 @dataclass(frozen=True, slots=True)
-class ProposalOptions:
-    """Flags as given; a method takes those it knows.
+class EngineOptions:
+    """Where images are worked on.
 
     Attributes:
-        max_boxes: Most boxes an image.
-        size: Longer side in pixels at which images are searched; None for the method's own.
-        file: Boxes of another program.
-        outside: What to do with those that leave their image.
-        detector: Name of a network.
-        detector_weights: File with its weights.
+        engine: local, or ray: on a Ray cluster, whose machines all see the images under the same
+            paths. The results are the same.
+        ray_address: Cluster, as HOST:PORT or auto; by default that of RAY_ADDRESS, else a new one
+            of this machine alone.
     """
 
-    max_boxes: int
-    size: int | None
-    file: str | None
-    outside: Outside
-    detector: str
-    detector_weights: Path | None
+    engine: EngineName = "local"
+    ray_address: str = ""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class ProposalOptions:
+    """How boxes are proposed; a method takes the options it knows.
+
+    Attributes:
+        max_boxes: Most boxes per image.
+        size: Images are searched with their longer side shrunk to this many pixels (200;
+            faster_rcnn: 640). Smaller is faster and finds fewer small objects.
+        file: Boxes to import (method file): COCO detection results (.json), NumPy (.npz), or the
+            folder of proposals made before. Pickles are not read.
+        outside: What to do with an imported box that leaves its image.
+        detector: Network of torchvision's (method faster_rcnn).
+        detector_weights: Its weights, .safetensors or .pth (method faster_rcnn).
+    """
+
+    max_boxes: int = 500
+    size: int | None = None
+    file: str | None = None
+    outside: Outside = "refuse"
+    detector: str = "fasterrcnn_resnet50_fpn"
+    detector_weights: Path | None = None
 
     def proposer(self, method: str) -> "BoxSource":
         """Build the proposer of a method; raises as `make_proposer` does."""
@@ -56,6 +79,10 @@ class ProposalOptions:
         }
         settings = {name: v for name, v in given.items() if name in known and v is not None}
         return make_proposer(method, **settings)
+
+
+LOCAL = EngineOptions()
+DEFAULTS = ProposalOptions()
 
 
 def method_names(text: str) -> tuple[str, ...]:
