@@ -18,9 +18,13 @@ from safetensors.numpy import save
 
 from boxless.data.authors_list import read as read_list
 from boxless.data.coco_json import read_instances
-from boxless.data.csv import read as read_csv
+from boxless.data.cvat import read as read_cvat
+from boxless.data.fiftyone import read as read_fiftyone
 from boxless.data.images import ImageLimits, decode_image
+from boxless.data.label_studio import read as read_label_studio
 from boxless.data.nus_wide_lists import read_flat
+from boxless.data.simple_yaml import read_simple_yaml
+from boxless.data.table import read as read_csv
 from boxless.data.voc_xml import read_objects
 from boxless.errors import BoxlessError
 from boxless.files.seals import damage, sealed
@@ -140,7 +144,7 @@ TENSORS = save({"a": np.arange(6, dtype=np.float32)})
 BOXES = b'[{"file_name": "a.jpg", "bbox": [0, 0, 5, 5], "score": 0.5}]'
 
 TARGETS = {
-    "voc": Target(of_file("a.xml", lambda path: read_objects(path, ("cat", "dog"))), (XML,)),
+    "voc": Target(of_file("a.xml", read_objects), (XML,)),
     "coco": Target(of_file("instances.json", read_instances), (json.dumps(COCO).encode(),)),
     "csv": Target(
         of_file("a.csv", lambda path: read_csv(str(path))),
@@ -148,6 +152,40 @@ TARGETS = {
             b"path,split,cat\na.jpg,train,1\nb.jpg,test,0\n",
             b"path,labels,split\na.jpg,cat;dog,train\nb.jpg,,test\n",
         ),
+    ),
+    "table.jsonl": Target(
+        of_file("a.jsonl", lambda path: read_csv(str(path))),
+        (
+            b'{"file_name": "a.jpg", "labels": ["cat", "dog"]}\n{"file_name": "b", "labels": []}',
+            b'[{"image": "a.jpg", "cat": true}, {"image": "b", "cat": false, "x": 1}]',
+        ),
+    ),
+    "cvat": Target(
+        of_file("c.xml", lambda path: read_cvat(f"{path},test=50%,missing=drop,outside=allow")),
+        (
+            b'<annotations><image name="a.xml"><box label="cat" xtl="1" ytl="1" xbr="5" ybr="6"/>'
+            b'</image><image name="c.xml"><polygon label="dog" points="1,2;3,4;5,0"/></image>'
+            b"</annotations>",
+        ),
+    ),
+    "label-studio": Target(
+        of_file("l.json", lambda path: read_label_studio(f"{path},test=50%,missing=drop")),
+        (
+            b'[{"id": 1, "data": {"image": "a.xml"}, "annotations": [{"result": [{"value": '
+            b'{"choices": ["cat"]}}]}]}, {"id": 2, "image": "l.json", "choice": "dog"}]',
+        ),
+    ),
+    "fiftyone": Target(
+        of_file("f.json", lambda path: read_fiftyone(f"{path},test=50%,missing=drop")),
+        (
+            b'{"classes": ["cat"], "labels": {"a.xml": 0, "f.json": [{"label": "dog"}]}}',
+            b'{"samples": [{"filepath": "a.xml", "l": {"_cls": "Classification", "label": "cat"}},'
+            b' {"filepath": "f.json", "tags": ["test"]}]}',
+        ),
+    ),
+    "data.yaml": Target(
+        of_file("d.yaml", read_simple_yaml),
+        (b"path: x  # here\ntrain: [a, 'b']\nnames:\n  0: cat\n  1: \"dog\"\n", b"names: {0: a}"),
     ),
     "list": Target(
         of_file("a.txt", lambda path: read_list(f"{path},classes=2")),

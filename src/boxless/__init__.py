@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from boxless.inference.predictor import Predictor
     from boxless.runs.context import Run
 
@@ -41,7 +39,7 @@ def train(
     seeds: int | None = None,
     tags: int | None = None,
     methods: Sequence[str] | None = None,
-    teacher: "nn.Module | None" = None,
+    teacher: object | None = None,
     **overrides: Any,
 ) -> "Run":
     """From tags to a distilled, evaluated, exported classifier; what ``boxless train`` does.
@@ -59,7 +57,7 @@ def train(
         methods: Further ways to distill, compared with the recipe's own, such as ``["hinton"]``.
         teacher: A network of your own that turns RGB pixels (N, 3, S, S) in 0-255 into logits
             (N, K), S being ``teacher.input_size``; it is asked once about every image, and tells
-            nothing of regions (docs/your-own-teacher.md). None: the recipe's.
+            nothing of regions (docs/your-own-teacher.md). Or settings of the recipe's teacher.
         **overrides: Any setting of the recipe, nested or dotted: ``student={"input_size": 96}``,
             ``**{"stage2.optim.epochs": 4}``.
 

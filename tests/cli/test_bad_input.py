@@ -55,13 +55,17 @@ class TestDataSets:
     @pytest.mark.parametrize(
         ("old", "new", "texts"),
         [
-            ("05.jpg,train,1,0", "05.jpg,train,yes,0", ("t.csv:7:3", "'yes'", "1 (present)")),
+            (
+                "05.jpg,train,1,0",
+                "05.jpg,train,perhaps,0",
+                ("t.csv:7:3", "'perhaps'", "1 (present)"),
+            ),
             ("05.jpg,train,1,0", "05.jpg,train,1", ("t.csv:7", "expected 4 cells", "found 3")),
             ("05.jpg,train", "05.jpg,", ("t.csv:7:2", "expected a split")),
             ("05.jpg", "04.jpg", ("t.csv:7", "already taken at", "t.csv:6")),
-            (",test,", ",val,", ("no split named 'test'", "add a split column")),
+            (",test,", ",extra,", ("no split named 'test'", "add a split column")),
             (",train,", ",val,", ("no split named 'train'", "add a split column")),
-            ("path,split,cat,dog", "file,split,cat,dog", ("t.csv:1", "'path'")),
+            ("path,split,cat,dog", "what,split,cat,dog", ("t.csv:1", "'path'")),
         ],
     )
     def test_table(self, table, tmp_path, old, new, texts):

@@ -99,6 +99,43 @@ def test_check_of_real_images(boxless, data_root):
     assert report["disagreements"] == []
 
 
+def test_names_from_outside_are_never_markup(boxless, tmp_path):
+    for n in range(3):
+        Image.new("RGB", (8, 8), (n, 0, 0)).save(tmp_path / f"{n}[b].jpg")
+    path = tmp_path / "tags [bold]x.csv"
+    path.write_text(
+        "path,labels,split\n0[b].jpg,[/b],train\n1[b].jpg,[red]dog;:smile:,[/i]\n2[b].jpg,a\x1b[2J,test\n"
+    )
+    out = boxless("data", "check", f"csv:{path}")
+    for name in ("[/b]", "[red]dog", ":smile:", "[/i]", "[bold]x", r"a\x1b[2J"):
+        assert name in out
+
+
+def test_check_says_what_was_taken_for_what_and_what_training_needs(boxless, table):
+    text = "Unnamed: 0,filename,tags,is_valid\n"
+    for n in range(3):
+        text += f'{n},{n}.jpg,"cat, dog",{n > 1}\n'
+    table.write_text(text)
+    out = boxless("data", "check", f"csv:{table}", "--skip-images")
+    assert (
+        "Read as                    path = filename, labels = column tags split at ','; "
+        "left out: Unnamed: 0; split = is_valid\n" in out
+    )
+    assert "For training               only 0 images are held out" in out
+    report = json.loads(boxless("data", "check", f"csv:{table}", "--skip-images", "--json"))
+    assert report["reading"][0].startswith("path = filename")
+    assert report["needs"]
+
+
+@pytest.mark.parametrize(("to", "name"), [("coco", "x.json"), ("image-folder", "x")])
+def test_convert_writes_other_formats_once(boxless, tmp_path, to, name):
+    table, images, out = tmp_path / "t.csv", tmp_path / "images", tmp_path / name
+    boxless("data", "convert", "scenes:train=4,test=2,size=48", table, "--images", images)
+    assert "6 images, 10 classes" in boxless("data", "convert", f"csv:{table}", out, "--to", to)
+    with pytest.raises(DataError, match="exists already"):
+        boxless("data", "convert", f"csv:{table}", out, "--to", to)
+
+
 def test_workers_must_be_positive(boxless, table):
     with pytest.raises(ConfigError, match="--workers of at least 1"):
         boxless("data", "check", f"csv:{table}", "--workers", 0)

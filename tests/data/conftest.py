@@ -3,17 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-
-
-def save_image(path: Path, *, seed: int = 0, size: tuple[int, int] = (24, 16)) -> Path:
-    """A small picture whose bytes depend on the seed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
+from small_images import save_image
 
 
 def annotation(objects: Iterable[tuple[str, int, tuple[float, float, float, float]]]) -> str:

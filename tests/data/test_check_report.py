@@ -1,6 +1,7 @@
 import pytest
 
-from boxless.data import csv, voc
+from boxless.data import table as csv
+from boxless.data import voc
 from boxless.data.check import check_manifest
 from boxless.data.sources import load_manifest
 

@@ -65,3 +65,47 @@ def test_unwritable_place(tmp_path):
             tmp_path / "t.csv",
             images=tmp_path / "file",
         )
+
+
+TABLE = "path,split,cat,dog\na.png,train,1,0\nb.png,train,-1,1\nc.png,test,0,0\n"
+
+
+def test_coco_annotations_of_tags_alone(csv_file, tmp_path):
+    manifest = load_manifest(f"csv:{csv_file(TABLE)}")
+    notes = convert(manifest.split("train"), tmp_path / "x" / "train.json", to="coco")
+    assert notes == ("1 unknown labels are written as absent: COCO has no word for them",)
+    spec = f"coco:{tmp_path}/x/train.json,test={tmp_path}/x/train.json,outside=allow"
+    back = load_manifest(spec)
+    assert back.classes == ("cat", "dog")
+    assert back.split("train").labels.tolist() == [[1, 0], [0, 1]]
+    assert back.records[0].path == manifest.records[0].path
+    assert not back.has_boxes
+
+
+def test_coco_annotations_keep_boxes(voc_tree, tmp_path):
+    before = load_manifest(f"voc:{voc_tree.root}").split("train")
+    out = voc_tree.root / "train.json"
+    notes = convert(before, out, to="coco")
+    assert len(notes) == 1
+    after = load_manifest(f"coco:{out},test={out},unlabelled=keep").split("train")
+    assert [r.boxes for r in after.records] == [r.boxes for r in before.records]
+    assert [r.path for r in after.records] == [r.path for r in before.records]
+
+
+def test_an_image_folder(csv_file, tmp_path):
+    out = tmp_path / "hf"
+    manifest = load_manifest(f"csv:{csv_file(TABLE)}")
+    notes = convert(manifest, out, to="image-folder")
+    assert notes == ("1 unknown labels are written as absent: lists of tags cannot say unknown",)
+    assert (out / "train" / "000000-a.png").read_bytes() == (tmp_path / "a.png").read_bytes()
+    back = load_manifest(f"folder:{out}")
+    assert back.classes == ("cat", "dog")
+    assert sorted((r.split, r.labels) for r in back.records) == [
+        ("test", (0, 0)), ("train", (0, 1)), ("train", (1, 0)),
+    ]  # fmt: skip
+
+
+def test_an_image_folder_stays_in_its_folder(csv_file, tmp_path):
+    table = csv_file("path,split,cat\na.png,train,1\nb.png,../x,0\n")
+    with pytest.raises(DataError, match=r"split '\.\./x' cannot name a folder"):
+        convert(load_manifest(f"csv:{table}"), tmp_path / "hf", to="image-folder")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boxless.data import csv, voc
+from boxless.data import table as csv
+from boxless.data import voc
 from boxless.data.manifest import Manifest
 from boxless.data.sources import load_manifest
 from boxless.data.stratify import part_sizes

@@ -95,7 +95,7 @@ def test_class_file_may_tell_of_images_outside_the_split(voc_tree):
         (("train", "test"), {"train": "1", "test": "4"}),
         (("train", "val", "test"), {"train": "1", "val": "2", "test": "4"}),
         (("train", "val", "trainval", "test"), {"train": "3", "test": "4"}),
-        (("train", "val", "trainval"), {"train": "1", "val": "2"}),
+        (("train", "val", "trainval"), {"train": "1", "test": "2"}),  # as good as no test part
         (("trainval",), {"train": "3"}),
         (("train", "trainval"), {"train": "3"}),
     ],
@@ -109,6 +109,13 @@ def test_which_lists_make_which_splits(voc_tree, there, splits):
     found = read(voc_tree)
     assert {r.split: r.image_id for r in found.records} == splits
     assert bool(found.notes) == ("test" not in there)
+
+
+def test_the_test_part_may_be_drawn_or_named(voc_tree):
+    voc_tree.split("trainval", "1", "2", "3", "4")
+    (voc_tree.main / "test.txt").unlink()
+    assert set(voc.read(f"{voc_tree.root},test=50%").split_names) == {"train", "test"}
+    assert any("test=20% draws some" in note for note in read(voc_tree).notes)
 
 
 def test_twenty_classes_without_a_class_list(voc_tree):
@@ -135,6 +142,105 @@ def test_a_labelling_tool_that_counts_from_zero(voc_tree):
     assert by_id(read(voc_tree))["1"].boxes == (TrueBox(0, (0.0, 0.0, 24.0, 16.0)),)
 
 
+@pytest.mark.parametrize("corner", [(-1, 1), (0, -3), (-2.5, -7)])
+def test_a_box_that_starts_before_the_image_starts_at_its_edge(voc_tree, corner):
+    voc_tree.image("1", ("cat", 0, (*corner, 20, 10)))
+    assert by_id(read(voc_tree))["1"].boxes == (TrueBox(0, (0.0, 0.0, 20.0, 10.0)),)
+
+
+class TestOtherPrograms:
+    """Folders as CVAT, labelImg, Roboflow and LabelMe write them."""
+
+    @pytest.fixture
+    def own(self, new_voc_tree, tmp_path):
+        """A folder without a list of classes, with one that is none of VOC's 20."""
+        tree = new_voc_tree(tmp_path / "mine")
+        (tree.root / "classes.txt").unlink()
+        tree.image("1", ("cat", 0, (1, 1, 24, 16)))
+        tree.image("2", ("wombat", 0, (1, 1, 24, 16)))
+        tree.split("train", "1", "2")
+        return tree
+
+    def test_own_classes_are_found(self, own):
+        found = read(own)
+        assert found.classes == ("cat", "wombat")
+        assert any("classes.txt in the folder fixes them" in note for note in found.notes)
+
+    def test_an_unknown_class_names_the_list(self, own):
+        (own.root / "classes.txt").write_text("cat\ndog\n")
+        with pytest.raises(DataError, match="unknown class 'wombat'") as no:
+            read(own)
+        assert (
+            no.value.hint == f"classes of your own stand in {own.root}/classes.txt, one name a line"
+        )
+
+    def test_cvat(self, own):
+        (own.root / "labelmap.txt").write_text(
+            "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:1,2,3::\nwombat:4,5,6::\n"
+            "zebra:7,8,9::\n"
+        )
+        (own.main / "train.txt").unlink()
+        for n in range(3, 40):
+            own.image(str(n), ("cat", 0, (1, 1, 24, 16)))
+        own.split("default", *map(str, range(1, 40)))
+        found = read(own)
+        assert found.classes == ("cat", "wombat", "zebra")
+        assert {"train", "test"} == set(found.split_names)
+        assert "the only list is default.txt" in found.notes
+        assert any("80 % train and 20 % test" in note for note in found.notes)
+
+    def test_lists_of_other_names(self, own):
+        (own.main / "train.txt").unlink()
+        own.split("Training", "1")
+        own.split("Testing", "2")
+        assert [(r.image_id, r.split) for r in read(own).records] == [("2", "test"), ("1", "train")]
+
+    def test_ids_with_blanks_and_folders(self, own):
+        for name in ("my photo (1)", "deep/er"):
+            path = own.root / "JPEGImages" / f"{name}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            shutil.copy(own.root / "JPEGImages" / "1.jpg", path)
+            xml = own.root / "Annotations" / f"{name}.xml"
+            xml.parent.mkdir(exist_ok=True)
+            shutil.copy(own.root / "Annotations" / "1.xml", xml)
+        own.split("train", "my photo (1)", "deep/er.jpg")
+        own.tags("cat", "train", {"my photo (1)": -1, "deep/er": 1})
+        found = by_id(read(own))
+        assert found["my photo (1)"].labels == (0,)
+        assert found["deep/er"].path == f"{own.root}/JPEGImages/deep/er.jpg"
+
+    @pytest.mark.parametrize(
+        "shape",
+        ["<polygon><x1>2</x1><y1>3</y1><x2>9</x2><y2>3</y2><x3>5</x3><y3>8</y3></polygon>",
+         "<polygon><pt><x>2</x><y>3</y></pt><pt><x>9</x><y>8</y></pt></polygon>"],
+    )  # fmt: skip
+    def test_a_polygon_instead_of_a_box(self, own, shape):
+        thing = f"<name>cat</name><difficult>False</difficult>{shape}"
+        xml = f"<annotation><object>{thing}</object></annotation>"
+        (own.root / "Annotations" / "1.xml").write_text(xml)
+        assert by_id(read(own))["1"].boxes == (TrueBox(0, (2.0, 3.0, 9.0, 8.0)),)
+
+    def test_an_object_without_any_shape_is_a_tag(self, own):
+        thing = "<name>cat</name><difficult>Unspecified</difficult>"
+        xml = f"<annotation><object>{thing}</object></annotation>"
+        (own.root / "Annotations" / "1.xml").write_text(xml)
+        record = by_id(read(own))["1"]
+        assert (record.labels, record.boxes) == ((1, 0), ())
+
+    def test_roboflow(self, own, tmp_path):
+        for number, split in ((1, "train"), (2, "valid")):
+            folder = tmp_path / "robo" / split
+            folder.mkdir(parents=True)
+            shutil.copy(own.root / "JPEGImages" / f"{number}.jpg", folder)
+            shutil.copy(own.root / "Annotations" / f"{number}.xml", folder)
+        shutil.copy(own.root / "JPEGImages" / "1.jpg", tmp_path / "robo" / "train" / "bare.jpg")
+        found = voc.read(f"{tmp_path}/robo")
+        assert [(r.image_id, r.split, r.labels) for r in found.records] == [
+            ("train/1", "train", (1, 0)), ("valid/2", "test", (0, 1)),
+        ]  # fmt: skip
+        assert "1 images have no XML file and are left out" in found.notes
+
+
 def fill(tree, *, first_id, lists):
     """One image for each list."""
     for number, name in enumerate(lists):
@@ -159,7 +265,7 @@ class TestSeveralEditions:
     def test_one_of_them(self, devkit):
         assert self.splits(voc.read(f"{devkit}/VOC2007")) == {"12": "train", "13": "test"}
         alone = voc.read(f"{devkit}/VOC2012")
-        assert self.splits(alone) == {"20": "train", "21": "val"}
+        assert self.splits(alone) == {"20": "train", "21": "test"}
         assert voc.read(f"{devkit},years=2012").notes == (
             "VOC2012: no test.txt: all its images train",
         )
@@ -286,7 +392,7 @@ class TestErrors:
         with pytest.raises(DataError, match=r"1\.xml: object 1: .*'cta'.* Did you mean 'cat'"):
             read(voc_tree)
 
-    @pytest.mark.parametrize("box", [(5, 1, 4, 2), (1, 5, 2, 4), (-3, 1, 4, 4), ("x", 1, 2, 2)])
+    @pytest.mark.parametrize("box", [(5, 1, 4, 2), (1, 5, 2, 4), (1, 1, "inf", 4), ("x", 1, 2, 2)])
     def test_impossible_box(self, voc_tree, box):
         voc_tree.image("1", ("cat", 0, box))
         with pytest.raises(DataError, match=r"1\.xml: object 1 \(cat\): expected 1 <= xmin"):

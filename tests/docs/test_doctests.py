@@ -18,7 +18,8 @@ PUBLIC = {
         correct_localization detection_average_precision expected_calibration_error f1_report
         fit_calibration mean_average_precision multi_label_report paired_bootstrap pointing_game
     """,
-    "boxless.models": "Backbone Classifier DetectorOutput WeaklySupervisedDetector",
+    "boxless.models": "Backbone ClassMapOutput ClassMaps Classifier DetectorOutput"
+    " WeaklySupervisedDetector",
     "boxless.proposals": "ProposalStore Proposals edge_boxes",
 }
 """The inventory: removing a public name is a change that users notice, and fails here first."""

@@ -74,7 +74,8 @@ def test_first_phases_are_alike(tmp_path):
 
 def test_another_network_or_size_tells_nothing(tmp_path):
     run = make(tmp_path / "run")
-    changed = {"teacher__trainable": "all", "teacher__folds": "0", "student__input_size": "192"}
+    changed = {"teacher__kind": "wsddn", "teacher__trainable": "all", "teacher__folds": "0"}
+    changed["student__input_size"] = "192"
     other = make(tmp_path / "other", "", **changed)
     finish(other, "students/plain/192px/seed-0", 8.0, updates=5)
     finish(other, "teacher", 8.0, updates=5)

@@ -54,5 +54,5 @@ def test_cocos_annotations_are_watched(tmp_path, capsys, monkeypatch):
         '{"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": "cat"}],'
         ' "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}]}'
     )
-    assert read_instances(path).images == {1: "a.jpg"}
+    assert read_instances(path).images == {"1": "a.jpg"}
     assert "reading instances_train2014.json" in capsys.readouterr().err

@@ -179,3 +179,12 @@ def test_a_metric_that_no_seed_has_is_a_dash(make):
     rows = {row.key: row.cells for row in table_rows(parse_results(value))}
     assert rows["plain"][2] == "\N{EN DASH}"
     assert rows["gain"][2] == "\N{EN DASH}"
+
+
+def test_the_teacher_stands_beside_a_whole_image_layer(make):
+    value = make()
+    assert wording.teacher(parse_results(value)) == ""
+    value["variants"]["teacher"]["seeds"][0] |= {"unseen_map": 0.852, "whole_image_map": 0.833}
+    text = wording.teacher(parse_results(value))
+    assert "has not seen the teacher has 85.2 mAP" in text
+    assert text.endswith("pooled map 83.3.")

@@ -40,7 +40,12 @@ VARIANTS = (
     {"run__seeds": "3"},
     {"method": "class-aware", "stage1__optim__epochs": "1.0"},
     {"attention__levels": '["stride8", "final"]'},
-    {"teacher__trainable": '"all"', "teacher__folds": "0", "hint__levels": '["stride16"]'},
+    {
+        "teacher__kind": '"wsddn"',
+        "teacher__trainable": '"all"',
+        "teacher__folds": "0",
+        "hint__levels": '["stride16"]',
+    },
     {"stage1__teacher_maps": '"online"', "stage1__match_statistics": "false"},
 )
 

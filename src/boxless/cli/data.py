@@ -43,10 +43,12 @@ def check(
     boxless data check nus-wide:NUS-WIDE,missing=drop
     boxless data check csv:photos/tags.csv --skip-images
     boxless data check csv:photos/tags.csv --json > report.json
+    boxless data check folder:photos
     boxless data check scenes:train=600,test=300,seed=0,size=160
     ```
 
-    A table starts with one of two headers; paths are relative to it, the split is optional:
+    A table starts with one of two headers; paths are relative to it, the split is optional. Other
+    names of columns, separators and words for yes and no are understood and told:
 
     ```
     path,labels,split
@@ -61,7 +63,8 @@ def check(
     with 1 present, 0 absent, -1 unknown.
 
     Args:
-        spec: Data set: voc:DIR, coco:DIR, nus-wide:DIR, csv:FILE, list:FILE or scenes:OPTIONS.
+        spec: Data set: csv:FILE, folder:DIR, voc:DIR, coco:DIR, yolo:DIR, cvat:FILE,
+            label-studio:FILE, fiftyone:DIR, nus-wide:DIR, list:FILE or scenes:OPTIONS.
         skip_images: Look at the tags only, open no image.
         skip_bad: List unreadable images, but do not fail because of them.
         json: Print one JSON object instead of tables.
@@ -97,7 +100,7 @@ def convert(
     out: Path,
     /,
     *,
-    to: Literal["csv", "list"] = "csv",
+    to: Literal["csv", "coco", "image-folder", "list"] = "csv",
     split: str | None = None,
     images: Path | None = None,
     proposals: Path | None = None,
@@ -105,23 +108,27 @@ def convert(
     root: Path | None = None,
     force: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Write a data set as a table or as the authors' list. True boxes are left out.
+    """Write a data set as a table, COCO annotations, an image folder or the authors' list.
 
-    A table holds path, split and one column a class (1, 0, -1). A list holds, on one line an image,
-    the path, the labels and the proposals of a store; the class names go into OUT.classes.txt.
-    Image files stay where they are; they are named relative to the file written where possible.
+    A table holds path, split and one column a class (1, 0, -1). COCO annotations also hold true
+    boxes. An image folder is what Hugging Face's datasets reads: links to the images beside
+    metadata.jsonl. A list holds, on one line an image, the path, the labels and the proposals of a
+    store; the class names go into OUT.classes.txt. Image files stay where they are; they are named
+    relative to the file written where possible.
 
     For example
     ```
     boxless data convert voc:VOCdevkit/VOC2007 VOCdevkit/voc.csv
     boxless data convert scenes:train=20,test=10 scenes/tags.csv --images scenes/images
+    boxless data convert csv:tags.csv train.json --to coco --split train
+    boxless data convert csv:tags.csv photos-hf --to image-folder
     boxless data convert coco:coco coco/train.txt --to list --split train --proposals boxes/coco
     ```
 
     Args:
-        spec: Data set: voc:DIR, coco:DIR, nus-wide:DIR, csv:FILE, list:FILE or scenes:OPTIONS.
-        out: File to write.
-        to: csv, a table of tags; list, the line format of the authors' code.
+        spec: Data set, as of `boxless data check`.
+        out: File to write; a folder for an image folder.
+        to: csv, a table of tags; coco; image-folder; list, the line format of the authors' code.
         split: Write the images of this split only.
         images: Folder for the PNG files of drawn scenes (needed for ``scenes:`` only).
         proposals: Proposal store whose boxes go into the list; without one it holds tags only.
@@ -135,9 +142,9 @@ def convert(
     from boxless.errors import ConfigError, DataError
     from boxless.files.progress import ImageProgress
 
-    if out.exists() and not force:
+    if out.exists() and (not force or out.is_dir()):
         raise DataError(f"{out} exists already", hint="choose another name or pass --force")
-    if to == "csv" and (proposals or per_image is not None or root):
+    if to != "list" and (proposals or per_image is not None or root):
         raise ConfigError(
             "--proposals, --boxes and --root are for lists", hint="add --to list or leave them out"
         )
@@ -151,7 +158,9 @@ def convert(
         write_list(spec, whole, manifest, out, store=proposals, count=per_image, root=root)
     else:
         with ImageProgress("drawing", len(manifest), show=images is not None) as progress:
-            write_table(manifest, out, images=images, on_done=progress.advance)
+            done = progress.advance
+            notes = write_table(manifest, out, to=to, images=images, on_done=done)
+        sys.stderr.write("".join(f"{note}\n" for note in notes))
     sys.stdout.write(f"{out}: {len(manifest)} images, {len(manifest.classes)} classes\n")
 
 
@@ -170,28 +179,42 @@ def _as_json(report: "CheckReport") -> str:
 def _print_report(report: "CheckReport") -> None:
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(_overview(report))
     console.print(_class_table(report))
-    _print_facts(console, report)
+    _print_counts(console, report)
     _print_findings(console, report)
 
 
 def _table(title: str, *columns: str) -> "Table":
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column(columns[0])
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column(Text(columns[0]))
     for column in columns[1:]:
-        table.add_column(column, justify="right")
+        table.add_column(Text(_visible(column)), justify="right")
     return table
 
 
+def _add(table: "Table", *cells: str) -> None:
+    """Add a row of plain text: names come from outside and are never markup."""
+    from rich.text import Text
+
+    table.add_row(*(Text(_visible(cell)) for cell in cells))
+
+
+def _visible(text: str) -> str:
+    """A text from outside with characters that cannot be seen, or steer a terminal, spelled out."""
+    shown = (char if char.isprintable() or char == "\u200d" else ascii(char)[1:-1] for char in text)
+    return "".join(shown)
+
+
 def _overview(report: "CheckReport") -> "Table":
-    table = _table(f"Data set {report.name}", "split", "images", "tags an image")
+    table = _table(f"Data set {_visible(report.name)}", "split", "images", "tags an image")
     for split, count in report.images.items():
-        table.add_row(split, f"{count:,}", f"{report.tags_per_image[split]:.2f}")
+        _add(table, split, f"{count:,}", f"{report.tags_per_image[split]:.2f}")
     return table
 
 
@@ -206,7 +229,7 @@ def _class_table(report: "CheckReport") -> "Table":
             cells.append(f"{count.present[split]:,}")
             if has_unknown:
                 cells.append(f"{count.unknown[split]:,}")
-        table.add_row(count.name, *cells)
+        _add(table, count.name, *cells)
     return table
 
 
@@ -214,7 +237,7 @@ def _class_heads(split: str, has_unknown: bool) -> tuple[str, ...]:
     return (split, "unknown") if has_unknown else (split,)
 
 
-def _print_facts(console: "Console", report: "CheckReport") -> None:
+def _print_counts(console: "Console", report: "CheckReport") -> None:
     histogram = ", ".join(f"{tags}: {count:,}" for tags, count in report.histogram.items())
     console.print(f"Images by number of tags   {histogram}")
     console.print(f"Images without any tag     {report.without_tags:,} (kept)")
@@ -223,8 +246,10 @@ def _print_facts(console: "Console", report: "CheckReport") -> None:
     console.print(f"Class imbalance in {first:<8}{ratio}")
     if report.fingerprint:
         console.print(f"Fingerprint                {report.fingerprint}")
-    for note in report.notes:
-        console.print(f"Note                       {note}", markup=False)
+    lines = {"Read as": report.reading, "Note": report.notes, "For training": report.needs}
+    for head, texts in lines.items():
+        for text in texts:
+            console.print(f"{head:<27}{_visible(text)}", soft_wrap=True)
 
 
 def _print_findings(console: "Console", report: "CheckReport") -> None:
@@ -235,17 +260,17 @@ def _print_findings(console: "Console", report: "CheckReport") -> None:
         table.add_column("for example")
         for found in report.disagreements:
             counts = (str(found.tag_without_box), str(found.box_without_tag))
-            table.add_row(found.name, *counts, ", ".join(found.examples))
+            _add(table, found.name, *counts, ", ".join(found.examples))
         console.print(table)
     if not report.looked_at_images:
         console.print("Images                     not looked at (--skip-images)")
         return
     console.print(f"Unreadable images          {len(report.bad_images):,}")
     for bad in report.bad_images:
-        console.print(f"  {bad.record.source}: {bad.reason}", markup=False, soft_wrap=True)
+        console.print(f"  {_visible(f'{bad.record.source}: {bad.reason}')}", soft_wrap=True)
     console.print(f"Same file in two splits    {len(report.duplicates):,}")
     for group in report.duplicates[:_SHOWN]:
-        console.print(f"  {' = '.join(group)}", markup=False, soft_wrap=True)
+        console.print(f"  {_visible(' = '.join(group))}", soft_wrap=True)
     if len(report.duplicates) > _SHOWN:
         console.print(f"  … and {len(report.duplicates) - _SHOWN:,} more (all with --json)")
     console.print(f"Same file within a split   {report.repeated:,}")

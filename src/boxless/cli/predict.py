@@ -190,7 +190,7 @@ def _find(words: list[str], failures: list[tuple[str, str]]) -> "list[Source]":
             elif is_url(word):
                 found += map(str, _find_remote(RemotePath(word)))
             elif Path(word).is_dir():
-                found += map(str, find_images(Path(word)))
+                found += map(str, find_images(Path(word), on_note=_tell))
             elif not Path(word).exists() and any(sign in word for sign in "*?["):
                 found += map(str, match_images(word))
             else:
@@ -198,6 +198,10 @@ def _find(words: list[str], failures: list[tuple[str, str]]) -> "list[Source]":
         except DataError as error:
             failures.append((word, error.message))
     return found
+
+
+def _tell(note: str) -> None:
+    sys.stderr.write(f"{note}\n")
 
 
 def _find_remote(word: "RemotePath") -> "Sequence[AnyPath]":

@@ -9,6 +9,7 @@ import numpy as np
 
 from boxless.data.images import BadImage, find_bad_images
 from boxless.data.manifest import Manifest
+from boxless.data.readiness import shortcomings
 from boxless.files.remote import file_size, read_file
 from boxless.types import ABSENT, PRESENT, UNKNOWN, ImageRecord
 
@@ -59,7 +60,9 @@ class CheckReport:
         imbalance: Most frequent over least frequent class in the first split; None where a class
             never occurs there.
         without_tags: Images without any present tag (they are kept).
+        reading: What the reader took for what, a line for each file.
         notes: What the reader decided.
+        needs: What training would stumble over or should be told, one sentence each.
         disagreements: Classes whose tags and boxes contradict each other; tags win.
         looked_at_images: Whether the two findings below were looked for.
         bad_images: Images that cannot be decoded.
@@ -75,7 +78,9 @@ class CheckReport:
     classes: tuple[ClassCount, ...]
     imbalance: float | None
     without_tags: int
+    reading: tuple[str, ...]
     notes: tuple[str, ...]
+    needs: tuple[str, ...]
     disagreements: tuple[Disagreement, ...]
     looked_at_images: bool = False
     bad_images: tuple[BadImage, ...] = ()
@@ -132,7 +137,9 @@ def check_manifest(
         ),
         imbalance=float(first.max() / first.min()) if first.min() else None,
         without_tags=int((per_image == 0).sum()),
+        reading=manifest.reading,
         notes=manifest.notes,
+        needs=shortcomings(manifest),
         disagreements=_disagreements(manifest),
         looked_at_images=images,
         bad_images=tuple(bad),

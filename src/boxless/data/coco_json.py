@@ -1,8 +1,9 @@
-"""Stream a COCO ``instances_*.json``: images, categories and boxes, nothing else is kept.
+"""Stream an annotation file in COCO's format: images, categories and boxes, nothing else is kept.
 
 The file of MS-COCO's training images is 450 MB of text, most of it polygons. It is parsed once,
-piece by piece (ijson, in C); what stays in memory are the images' names and 41 bytes an object.
-Format: https://cocodataset.org/#format-data
+piece by piece (ijson, in C); what stays in memory are the images' names and 49 bytes an object.
+Format: https://cocodataset.org/#format-data. Many programs write it a little differently: ids may
+be texts, ``iscrowd`` a truth value, and a tag needs no box.
 """
 
 import math
@@ -18,29 +19,34 @@ from boxless.files.watched_file import watched
 
 _SECTIONS = {
     "images": ("id", "file_name"),
-    "categories": ("id", "name"),
-    "annotations": ("id", "image_id", "category_id", "iscrowd"),
+    "categories": ("id", "name", "supercategory"),
+    "annotations": ("id", "image_id", "category_id", "iscrowd", "bbox"),
 }
 _PIECE = 1 << 16  # bytes read at a time; their events (15 times as much memory) are held at once
+NO_BOX = (math.nan,) * 4
 
 
 class CocoInstances:
-    """What one annotation file says.
+    """What one annotation file says. Ids are texts: programs write 5 and "5" alike.
 
     Attributes:
         path: The file.
         images: File name by image id, in file order.
         categories: Name by category id, in file order.
-        image_ids: Image id of each object.
-        category_ids: Category id of each object.
+        parents: Supercategory by category id, where there is one.
+        keys: Image ids and category ids in the order in which objects first name them.
+        image_ids: Image of each object: its place in ``keys["image"]``.
+        category_ids: Category of each object: its place in ``keys["category"]``.
         crowds: 1 where the object is a crowd (``iscrowd``), else 0.
-        boxes: Four numbers an object: left, top, width and height in pixels.
+        boxes: Four numbers an object: left, top, width and height in pixels; NaN where it has none.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.images: dict[int, str] = {}
-        self.categories: dict[int, str] = {}
+        self.images: dict[str, str] = {}
+        self.categories: dict[str, str] = {}
+        self.parents: dict[str, str] = {}
+        self.keys: dict[str, dict[str, int]] = {"image": {}, "category": {}}
         self.image_ids = array("q")
         self.category_ids = array("q")
         self.crowds = array("b")
@@ -75,19 +81,20 @@ class CocoInstances:
             if not self._counts[section]:
                 raise DataError(
                     f"{self.path}: expected a list {section!r} with entries, found none",
-                    hint="give the official instances_*.json",
+                    hint="give a file in COCO's format, such as instances_train2017.json",
                 )
         for kind, used, known in (
             ("image", self.image_ids, self.images),
             ("category", self.category_ids, self.categories),
         ):
-            strangers = set(used) - known.keys()
+            keys = list(self.keys[kind])
+            strangers = {place for place, key in enumerate(keys) if key not in known}
             if strangers:
-                number, key = next(
+                number, place = next(
                     entry for entry in enumerate(used, start=1) if entry[1] in strangers
                 )
                 raise DataError(
-                    f"{self.path}: annotation {number}: there is no {kind} with id {key}"
+                    f"{self.path}: annotation {number}: there is no {kind} with id {keys[place]}"
                 )
 
     def _border(self, section: str, finish: Callable[[], None]) -> Callable[[str, Any], None]:
@@ -106,44 +113,52 @@ class CocoInstances:
         return on_event
 
     def _setter(self, name: str) -> Callable[[str, Any], None]:
-        def on_event(_: str, value: Any) -> None:
-            self._fields[name] = value
+        def on_event(event: str, value: Any) -> None:
+            if event not in ("end_array", "end_map"):
+                self._fields[name] = value
 
         return on_event
 
     def _finish_image(self) -> None:
-        image_id, name = self._number("images", "id"), self._name("images", "file_name")
+        image_id, name = self._key("images", "id"), self._name("images", "file_name")
         self._add(self.images, "images", image_id, name)
 
     def _finish_category(self) -> None:
-        category_id, name = self._number("categories", "id"), self._name("categories", "name")
+        category_id, name = self._key("categories", "id"), self._name("categories", "name")
         self._add(self.categories, "categories", category_id, name)
+        if isinstance(parent := self._fields.get("supercategory"), str):
+            self.parents[category_id] = parent
 
     def _finish_object(self) -> None:
-        self._fields.setdefault("iscrowd", 0)
-        image_id, category_id, crowd = (
-            self._number("annotations", name) for name in ("image_id", "category_id", "iscrowd")
+        image_id, category_id = (
+            self._key("annotations", name) for name in ("image_id", "category_id")
         )
+        crowd = self._fields.get("iscrowd") or 0
         if crowd not in (0, 1):
             raise self._wrong("annotations", "iscrowd as 0 or 1", crowd)
         box = self._box
-        if len(box) != 4 or not all(map(_is_finite, box)) or box[2] < 0 or box[3] < 0:
+        if not box and self._fields.get("bbox") is None:
+            box = list(NO_BOX)  # a tag needs none
+        elif len(box) != 4 or not all(map(_is_finite, box)) or box[2] < 0 or box[3] < 0:
             raise self._wrong("annotations", "bbox as [left, top, width, height] >= 0", box)
-        self.image_ids.append(image_id)
-        self.category_ids.append(category_id)
-        self.crowds.append(crowd)
+        images, categories = self.keys["image"], self.keys["category"]
+        self.image_ids.append(images.setdefault(image_id, len(images)))
+        self.category_ids.append(categories.setdefault(category_id, len(categories)))
+        self.crowds.append(int(crowd))
         self.boxes.extend(box)
 
-    def _add(self, table: dict[int, str], section: str, key: int, name: str) -> None:
+    def _add(self, table: dict[str, str], section: str, key: str, name: str) -> None:
         if key in table:
             raise self._wrong(section, "each id once", key)
         table[key] = name
 
-    def _number(self, section: str, name: str) -> int:
+    def _key(self, section: str, name: str) -> str:
         value = self._fields.get(name)
-        if type(value) is not int:
-            raise self._wrong(section, f"{name} as a whole number", value)
-        return value
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if type(value) not in (int, str) or value == "":
+            raise self._wrong(section, f"{name} as a number or a text", value)
+        return str(value)
 
     def _name(self, section: str, name: str) -> str:
         value = self._fields.get(name)

@@ -38,14 +38,15 @@ def require_inside(records: Iterable[tuple[str, str]], *, spec: str, allow: bool
         DataError: A name is absolute or climbs out by ``..``; the first is named.
     """
     for name, source in records:
-        if not allow and not _stays_inside(name):
+        if not allow and not stays_inside(name):
             raise DataError(
                 f"{source}: expected an image inside the folder of the images, found {name!r}",
                 hint=f"if you trust the list, allow it: {spec}",
             )
 
 
-def _stays_inside(name: str) -> bool:
+def stays_inside(name: str) -> bool:
+    """Whether a listed name leads nowhere but into the folder it is relative to."""
     slashed = name.replace("\\", "/")
     if slashed.startswith(("/", "~")) or slashed[1:2] == ":" or "\0" in slashed:
         return False

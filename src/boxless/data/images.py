@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from boxless.data import scenes
+from boxless.data.find_images import HEIF, HEIF_READER
 from boxless.data.jpeg import decode_plain_jpeg
 from boxless.errors import DataError
 from boxless.files.paths import is_url
@@ -259,7 +260,8 @@ def _opened(
     except PermissionError:
         raise DataError(f"{path}: no permission to read the image file") from None
     except UnidentifiedImageError:
-        raise DataError(f"{path}: not an image, or of an unknown format") from None
+        hint = f"convert it to JPEG, {HEIF_READER}" if path.lower().endswith(HEIF) else ""
+        raise DataError(f"{path}: not an image, or of an unknown format", hint=hint) from None
     except Image.DecompressionBombError:
         raise _too_large(path, "far more", limits.max_pixels) from None
     except BROKEN_FILE as error:

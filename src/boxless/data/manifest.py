@@ -25,6 +25,8 @@ class Manifest:
         classes: K class names, unique, in the order of the labels.
         records: M images, at least one, with unique ids.
         notes: Decisions of the reader that a user should know, one sentence each.
+        reading: What the reader took for what, a line for each file; empty where a format leaves
+            no choice.
 
     Raises:
         DataError: Duplicate ids or class names, a record with other than K labels or with a label
@@ -35,6 +37,7 @@ class Manifest:
     classes: tuple[str, ...]
     records: tuple[ImageRecord, ...]
     notes: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_classes(self.name, self.classes)

@@ -1,11 +1,14 @@
 """Options behind the path of a data set, as in ``coco:DIR,year=2014,unlabelled=keep``."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
+from boxless.data.text import read_class_names
 from boxless.errors import DataError, unknown_name
+from boxless.files.paths import AnyPath, is_url, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,75 @@ class Options:
         """The value of an option that may be anything; None where it was not given."""
         return self.values.get(name)
 
+    def changed(self, **values: str | None) -> "Options":
+        """The options with other values; None takes one away."""
+        both = {**self.values, **values}
+        return Options(self.prefix, {k: v for k, v in both.items() if v is not None})
+
+    def with_class_file(self, folder: AnyPath) -> "Options":
+        """The options with ``classes=FILE`` read: one name a line.
+
+        Args:
+            folder: Where the file may lie, besides where the user is.
+
+        Raises:
+            DataError: The file cannot be read or names a class twice.
+        """
+        asked = self.values.get("classes")
+        for path in (folder / asked, Path(asked).expanduser()) if asked else ():
+            if path.is_file():
+                return self.changed(classes="\n".join((*read_class_names(path), "")))
+        return self
+
+    def part_files(self, folder: AnyPath) -> "tuple[dict[str, AnyPath], Options]":
+        """Files that ``val=`` and ``test=`` name, by part, and the options without these.
+
+        Args:
+            folder: Where the files may lie, besides where the user is.
+        """
+        files: dict[str, AnyPath] = {}
+        for part in ("val", "test"):
+            asked = self.values.get(part)
+            if not asked:
+                continue
+            beside = place(asked) if is_url(asked) else folder / asked
+            places = (absolute(beside), absolute(Path(asked)))
+            found = next((path for path in places if path.is_file()), None)
+            if found is not None:
+                files[part] = found
+        return files, self.changed(**dict.fromkeys(files, None))
+
+    def names(self, name: str, known: Iterable[str] = ()) -> list[str]:
+        """The value of an option that lists names, parted by commas or ``+``.
+
+        Args:
+            name: The option.
+            known: Names that may hold such marks themselves.
+
+        Returns:
+            The names; none where the option was not given.
+        """
+        value = self.values.get(name, "")
+        if "\n" in value:  # of a file
+            return value.split("\n")[:-1]
+        whole = frozenset(known)
+        if value in whole:
+            return [value]
+        parts = [part.strip() for part in value.split(",")]
+        found = [[part] if part in whole else part.split("+") for part in parts if part]
+        return [name for group in found for name in group]
+
+
+@overload
+def absolute(file: Path) -> Path: ...
+@overload
+def absolute(file: AnyPath) -> AnyPath: ...
+def absolute(file: AnyPath) -> AnyPath:
+    """The file by its whole path, symlinks kept; an address stays as it is."""
+    if isinstance(file, Path):
+        return Path(os.path.abspath(file.expanduser()))  # noqa: PTH100 - keeps symlinks
+    return file
+
 
 def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path, Options]:
     """Take a path and the options behind it apart.
@@ -81,9 +153,19 @@ def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path,
     Raises:
         DataError: An option is unknown, without a value or given twice.
     """
+    location, options = cut_options(prefix, rest, known)
+    return absolute(Path(location)), options
+
+
+def cut_options(prefix: str, rest: str, known: Collection[str]) -> tuple[str, Options]:
+    """As `split_options`, with the location as it was written: it may be a URL."""
     location, parts = _cut(rest)
     values: dict[str, str] = {}
+    name = ""
     for part in parts:
+        if name and "=" not in part:  # a comma in a value
+            values[name] += f",{part}"
+            continue
         name, equals, value = part.partition("=")
         if not equals:
             raise DataError(
@@ -95,8 +177,7 @@ def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path,
         if name in values:
             raise DataError(f"expected {prefix}: {name} once, found it twice in {rest!r}")
         values[name] = value
-    path = Path(os.path.abspath(Path(location).expanduser()))  # noqa: PTH100 - keeps symlinks
-    return path, Options(prefix, values)
+    return location, Options(prefix, values)
 
 
 def _cut(rest: str) -> tuple[str, list[str]]:
@@ -104,7 +185,7 @@ def _cut(rest: str) -> tuple[str, list[str]]:
     parts = rest.split(",")
     for count in range(len(parts), 0, -1):
         location = ",".join(parts[:count])
-        if Path(location).expanduser().exists():
+        if not is_url(location) and Path(location).expanduser().exists():
             return location, parts[count:]
     first = next((n for n, part in enumerate(parts[1:], start=1) if "=" in part), len(parts))
     return ",".join(parts[:first]), parts[first:]

@@ -9,9 +9,10 @@ An image is described by up to three parts, and a class by one linear layer on t
 
 So every cell has evidence for every class, ``(W_means + W_peaks) f(c) + W_concepts q(c) + b``: a
 class activation map (Zhou et al., CVPR 2016). A region is scored by how much more of it, of the
-features alone, it has than the ring around it: concepts say what is there, and less well where. The
-layer is an L2-regularized logistic regression fitted to convergence
-(`boxless.training.class_map_fit`); no box and no pixel is trained on. Why: docs/decisions/0011.
+features alone, it has than the ring around it (concepts say what is there, and less well where),
+and by the proposer's own score. The layer is an L2-regularized logistic regression fitted to
+convergence (`boxless.training.class_map_fit`); no box and no pixel is trained on. Why:
+docs/decisions/0011.
 """
 
 from dataclasses import dataclass
@@ -31,8 +32,10 @@ PARTS: Final[tuple[Part, ...]] = ("means", "peaks", "concepts")
 RING: Final = 0.5
 """Width of the ring around a region, in its own sides."""
 AREA_POWER: Final = 0.35
-"""Contrast times area to this power: 0 prefers parts, 1 whole images. Both were chosen by CorLoc on
-300 training images of VOC 2007 (docs/decisions/0011)."""
+"""Contrast times area to this power: 0 prefers parts, 1 whole images."""
+SCORE_POWER: Final = 0.5
+"""Times the proposer's score to this power. All three were chosen by CorLoc on 300 training images
+of VOC 2007 (docs/decisions/0011)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,14 @@ class ClassMapOutput:
         logits: (N, K) of whole images.
         region_logits: (N, R, K), how well a region fits the class's map.
         mask: (N, R) bool, False for padding.
+
+    Example:
+        >>> import torch
+        >>> from boxless.models import ClassMapOutput
+        >>> logits, regions = torch.zeros(1, 2), torch.zeros(1, 4, 2)  # four regions, all alike
+        >>> output = ClassMapOutput(logits, regions, torch.ones(1, 4, dtype=torch.bool))
+        >>> output.region_scores()[0, 0].tolist(), output.image_probabilities()[0].tolist()
+        ([0.125, 0.125], [0.5, 0.5])
     """
 
     logits: Tensor
@@ -82,6 +93,14 @@ class ClassMaps(nn.Module):
     Raises:
         ConfigError: `parts` has ``concepts``, and the backbone's weights bring no classifier of the
             level's channels.
+
+    Example:
+        >>> import torch
+        >>> from boxless.models import Backbone, ClassMaps
+        >>> teacher = ClassMaps(Backbone("test_resnet"), classes=3, parts=("means", "peaks"))
+        >>> maps = teacher.maps(torch.randint(0, 256, (2, 3, 64, 64)).float(), ("final",))["final"]
+        >>> teacher.vectors(maps).shape, teacher.evidence(maps).shape
+        (torch.Size([2, 192]), torch.Size([2, 3, 2, 2]))
     """
 
     def __init__(
@@ -92,7 +111,7 @@ class ClassMaps(nn.Module):
         heads: int = 1,
         level: str = "final",
         parts: tuple[Part, ...] = PARTS,
-        sharpness: float = 2.0,
+        sharpness: float = 1.0,
     ) -> None:
         super().__init__()
         self.backbone, self.level, self.sharpness = backbone, level, sharpness
@@ -158,7 +177,6 @@ class ClassMaps(nn.Module):
         heads: tuple[int, ...] = (0,),
     ) -> list[ClassMapOutput]:
         """What some heads say of maps (N, C, h, w); see `Detector.read`."""
-        del scores  # of the proposer, which knows no class
         maps = maps.float()
         concepts = self.concepts(maps)
         vectors = self._vectors(maps, concepts)
@@ -167,6 +185,7 @@ class ClassMaps(nn.Module):
         for head in heads:
             where = None if len(self.parts) > 1 else concepts  # unless there is nothing else
             contrast = region_contrast(self._evidence(maps, where, head), moved)
+            contrast = contrast * scores.clamp(min=0)[..., None] ** SCORE_POWER
             outputs.append(
                 ClassMapOutput(
                     self._layer(head)(vectors), self.sharpness * _standard(contrast, mask), mask

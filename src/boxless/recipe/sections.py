@@ -148,7 +148,7 @@ class TeacherConfig(ModelConfig):
         description="class_maps: penalties, one of which is chosen by cross-validation",
     )
     sharpness: Positive = Field(
-        2.0, description="class_maps: how much a class prefers the regions that fit its map best"
+        1.0, description="class_maps: how much a class prefers the regions that fit its map best"
     )
     scales: tuple[Positive, ...] = Field(
         (1.0,),

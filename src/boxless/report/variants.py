@@ -90,6 +90,9 @@ class SeedResult(Part):
         updates: Optimiser updates.
         seconds: Wall time of its training.
         train_map: mAP on training images, where it was measured.
+        unseen_map: Of a cross-fitted teacher: the same by heads that had not seen the image.
+        whole_image_map: Of a teacher on a frozen backbone: the same of a linear layer on its pooled
+            map, cross-validated.
         held_out_map: mAP on the held-out part of the training images, where it was measured.
         calibration: Temperatures, thresholds and what they change, where they were fitted.
         looking: Where its class maps look, where that was measured.
@@ -100,6 +103,8 @@ class SeedResult(Part):
     updates: Count
     seconds: Seconds
     train_map: Fraction | None = None
+    unseen_map: Fraction | None = None
+    whole_image_map: Fraction | None = None
     held_out_map: Fraction | None = None
     calibration: SeedCalibration | None = None
     looking: SeedMapLocalization | None = None

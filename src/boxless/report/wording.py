@@ -2,7 +2,7 @@
 
 from boxless.methods.table import ORACLE, PLAIN
 from boxless.report.part import Interval
-from boxless.report.results import Results
+from boxless.report.results import TEACHER, Results
 from boxless.report.shipped import Shipped
 from boxless.report.variants import Spread
 
@@ -117,6 +117,19 @@ def budget(results: Results) -> str:
     if plain == distilled:
         return f"Both had {plain:,} optimiser updates per seed."
     return f"Optimiser updates per seed: {plain:,} without, {distilled:,} with."
+
+
+def teacher(results: Results) -> str:
+    """The teacher beside a linear layer on its pooled map; empty where that was not measured."""
+    found = results.variants.get(TEACHER)
+    first = found.seeds[0] if found else None
+    if first is None or first.unseen_map is None or first.whole_image_map is None:
+        return ""
+    return (
+        "On training images that it has not seen the teacher has"
+        f" {percent(first.unseen_map)} mAP, a linear layer on its pooled map"
+        f" {percent(first.whole_image_map)}."
+    )
 
 
 def localization(results: Results) -> str:

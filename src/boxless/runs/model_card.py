@@ -162,11 +162,13 @@ def _classes(run: Run, facts: StudentMetadata) -> str:
 
 def _training(run: Run, source: Provenance) -> str:
     held_out = len(run.held_out) if run.held_out else 0
+    untagged = len(run.pool) - len(run.train)
+    more = f" and {untagged} without tags" if untagged else ""
     kind = run.spec.partition(":")[0] if ":" in run.spec else "csv"
     return (
         f"Data: `{source.data}` (`{kind}:`, fingerprint `{source.data_fingerprint}`),"
-        f" {source.training_images} training images, {held_out} held out. Tags alone were used, no"
-        f" boxes. Recipe `{source.recipe}`; teacher `{source.teacher}` at"
+        f" {source.training_images} training images with tags{more}, {held_out} held out. Tags"
+        f" alone were used, no boxes. Recipe `{source.recipe}`; teacher `{source.teacher}` at"
         f" {run.recipe.teacher.input_size} px.\n"
     )
 

@@ -9,20 +9,28 @@ from torch import Tensor, nn
 
 from boxless.data.manifest import Manifest
 from boxless.data.teacher_table import write_teacher_table
-from boxless.errors import ShapeError
+from boxless.errors import ConfigError, ShapeError
 from boxless.runs.context import Run
 from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
 from boxless.types import Float32Array
 
 
-def module_file(module: nn.Module, folder: Path) -> Path:
+def module_file(module: object, folder: Path) -> Path:
     """Where the table of a network is kept: another network, another file.
 
     Args:
         module: The network.
         folder: Of the run.
+
+    Raises:
+        ConfigError: It is no network.
     """
+    if not isinstance(module, nn.Module):
+        raise ConfigError(
+            f"teacher must be an nn.Module, found {type(module).__name__}",
+            hint="a table in a file is given as **{'teacher.kind': 'file', 'teacher.file': PATH}",
+        )
     seen = sha256(repr(module).encode())
     for name, tensor in module.state_dict().items():
         seen.update(name.encode())
@@ -30,7 +38,7 @@ def module_file(module: nn.Module, folder: Path) -> Path:
     return folder / f"teacher-{seen.hexdigest()[:12]}.npz"
 
 
-def write_module_file(run: Run, module: nn.Module, path: Path) -> None:
+def write_module_file(run: Run, module: object, path: Path) -> None:
     """Ask a network about all images of a run; nothing is done where the file is there already.
 
     Args:
@@ -41,7 +49,7 @@ def write_module_file(run: Run, module: nn.Module, path: Path) -> None:
     Raises:
         ShapeError: The network gives something else.
     """
-    if path.exists():
+    if path.exists() or not isinstance(module, nn.Module):
         return
     parts = [part for part in (run.pool, run.held_out, run.test) if part is not None]
     ids = [name for part in parts for name in part.image_ids]

@@ -102,13 +102,16 @@ def _variants(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     def entry(key: str, place: int, folders: list[str]) -> dict[str, Any]:
         own: dict[str, Any] = found["variants"][key][place]
         looking = _of_seed(located, key, own["seed"]) or {}
-        return own | {
-            "updates": sum(_facts(run, folder).get("updates", 0) for folder in folders),
-            "seconds": sum(seconds_of(run.folder / folder) for folder in folders),
-            "calibration": _of_seed(fitted, key, own["seed"]),
-            "looking": looking.get("figures"),
-            "train_map": found["teacher_fit"]["train_map"] if key == TEACHER else None,
-        }
+        return (
+            own
+            | {
+                "updates": sum(_facts(run, folder).get("updates", 0) for folder in folders),
+                "seconds": sum(seconds_of(run.folder / folder) for folder in folders),
+                "calibration": _of_seed(fitted, key, own["seed"]),
+                "looking": looking.get("figures"),
+            }
+            | (_teacher_maps(run, found) if key == TEACHER else {})
+        )
 
     # What distillation costs beside the student: the maps and the cache too.
     shared = ["teacher", *(step for step in (MAPS, "cache") if (run.folder / step).exists())]
@@ -135,6 +138,17 @@ def _variants(run: Run, found: dict[str, Any]) -> dict[str, Any]:
             "localization": None,
         }
     return rows
+
+
+def _teacher_maps(run: Run, found: dict[str, Any]) -> dict[str, float | None]:
+    """The teacher's mAP on training images, seen and unseen, and a whole-image layer's."""
+    fit, facts = found["teacher_fit"], _facts(run, "teacher")
+    unseen = None if run.folds is None else fit["cross_fitted_train_map"]
+    return {
+        "train_map": fit["train_map"],
+        "unseen_map": facts.get("unseen_map", unseen),
+        "whole_image_map": facts.get("whole_image_map"),
+    }
 
 
 def _of_seed(

@@ -15,8 +15,6 @@ from boxless.runs.execute import execute
 from boxless.runs.readable import read_images
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from boxless.training.processes import Processes
 
 DEFAULT_RECIPE = "voc-lite0"
@@ -99,11 +97,13 @@ def train(
     *,
     out: str | Path,
     recipe: str | Path,
-    teacher: "nn.Module | None" = None,
+    teacher: object | None = None,
     settings: Mapping[str, Any],
 ) -> Run:
     """See `boxless.train`, whose settings are nested or dotted here."""
     table = None
+    if isinstance(teacher, Mapping):  # settings of a section, as any other
+        teacher, settings = None, {**settings, "teacher": teacher}
     if teacher is not None:
         from boxless.runs.module_teacher import module_file, write_module_file  # noqa: PLC0415
 

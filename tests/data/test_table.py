@@ -1,18 +1,18 @@
 import pytest
 
-from boxless.data import csv
+from boxless.data import table
 from boxless.data.manifest import Manifest
 from boxless.errors import DataError
 from boxless.types import ImageRecord
 
 
-def read(path):
-    return csv.read(str(path))
+def read(path, *options):
+    return table.read(",".join((str(path), *options)))
 
 
 def test_tags_in_one_column(csv_file):
     found = read(
-        csv_file("path,labels,split\na.png,dog; cat ,train\nb.png,,train\nc.png,dog|,test\n")
+        csv_file("path,labels,split\na.png,dog; cat ,train\nb.png,,train\nc.png,dog;,test\n")
     )
     assert found.classes == ("cat", "dog")
     assert found.labels.tolist() == [[1, 1], [0, 0], [0, 1]]
@@ -43,27 +43,27 @@ def test_spreadsheet_export_with_byte_order_mark_crlf_and_quotes(csv_file):
 
 
 def test_class_list_beside_fixes_the_order(csv_file):
-    table = csv_file("path,labels,split\na.png,cat,train\n")
-    table.with_name("tags.csv.classes.txt").write_text("dog\ncat\nbird\n")
-    found = read(table)
+    file = csv_file("path,labels,split\na.png,cat,train\n")
+    file.with_name("tags.csv.classes.txt").write_text("dog\ncat\nbird\n")
+    found = read(file)
     assert found.classes == ("dog", "cat", "bird")
     assert found.labels.tolist() == [[0, 1, 0]]
-    table.write_text("path,labels,split\na.png,cat,train\nb.png,dgo,train\n")
+    file.write_text("path,labels,split\na.png,cat,train\nb.png,dgo,train\n")
     with pytest.raises(DataError, match=r"tags\.csv:3:2: unknown class 'dgo'.* 'dog'"):
-        read(table)
+        read(file)
 
 
 def test_class_list_beside_orders_and_checks_columns(csv_file):
-    table = csv_file("path,split,dog,cat\na.png,train,1,0\n")
-    names = table.with_name("tags.csv.classes.txt")
+    file = csv_file("path,split,dog,cat\na.png,train,1,0\n")
+    names = file.with_name("tags.csv.classes.txt")
     names.write_text("cat\ndog\n")
-    assert read(table).labels.tolist() == [[0, 1]]
+    assert read(file).labels.tolist() == [[0, 1]]
     names.write_text("cat\ndogs\n")
     with pytest.raises(DataError, match=r"tags\.csv:1:3: unknown class 'dog'.* 'dogs'"):
-        read(table)
+        read(file)
     names.write_text("cat\ndog\nbird\n")
     with pytest.raises(DataError, match="none for bird"):
-        read(table)
+        read(file)
 
 
 def test_missing_split_column_splits_by_hash_and_says_so(csv_file):
@@ -93,19 +93,21 @@ def test_path_relative_to_the_table(csv_file, tmp_path, monkeypatch):
     [
         ("", "the table is empty"),
         ("path,labels\n", "a header but no images"),
-        ("file,labels\na.png,x\n", r"tags\.csv:1: expected a column 'path', found file, labels"),
+        ("what,labels\na.png,x\n", r"tags\.csv:1: expected a column 'path', found what, labels"),
         ("path\na.png\n", "'labels' or one column a class, found none"),
         ("path,labels,cat\na.png,x,1\n", "found 'labels' and cat"),
         ("path,cat,cat\na.png,1,1\n", r"tags\.csv:1:3: .*'cat' twice"),
-        ("path,,cat\na.png,1,1\n", r"tags\.csv:1:2: .*without a name"),
         ("path,labels,split\na.png,x\n", r"tags\.csv:2: expected 3 cells .* found 2"),
         ("path,split,cat\na.png,train,1\nb.png,train,2\n", r"tags\.csv:3:3: .*'cat', found '2'"),
-        ("path,split,cat\na.png,train,\n", r"tags\.csv:2:3: expected 1 .* found ''"),
+        ("path,split,cat\na.png,train,\n", "one column a class, found none among path, split, cat"),
         ("path,split,cat\na.png,,1\n", r"tags\.csv:2:2: expected a split"),
         ("path,labels,split\n,cat,train\n", r"tags\.csv:2:1: expected the path"),
         ("path,labels,split\na.png,x,train\na.png,x,test\n", r"tags\.csv:3: image id 'a\.png'"),
         ("path,labels,split\na.png,;,train\n", "no image has a tag"),
-        ("path,split,cat\na.png,train,1\nb.png,train,-1\n", r"no label is 0 (.|\n)*write 0"),
+        (
+            "path,split,cat\na.png,train,1\nb.png,train,-1\n",
+            r"1 labels are -1 and 0 are 0(.|\n)*write 0",
+        ),
         ('path,labels,split\n"a.png,x,train\n', r"tags\.csv:\d: broken CSV"),
         ("path,labels,split\na.png,x,train\n./a.png,x,test\n", r"tags\.csv:3: image id 'a\.png'"),
     ],
@@ -122,7 +124,16 @@ def test_other_encodings_are_refused(csv_file):
 
 def test_mostly_unknown_labels_are_remarked(csv_file):
     found = read(csv_file("path,split,x,y\na.png,train,1,-1\nb.png,train,-1,0\n"))
-    assert found.notes == ("2 labels are -1 (unknown) and only 1 are 0 (absent)",)
+    assert found.notes == ("2 labels are unknown and only 1 are absent",)
+
+
+def test_minus_one_as_voc_means_it_is_asked_about(csv_file):
+    path = csv_file("path,split,cat\na.png,train,1\nb.png,train,-1\nc.png,test,-1\n")
+    with pytest.raises(DataError, match="-1 may mean unknown, as here, or absent") as no:
+        read(path)
+    assert "minus=unknown, or minus=absent" in no.value.hint
+    assert read(path, "minus=absent").labels.tolist() == [[1], [0], [0]]
+    assert read(path, "minus=unknown").labels.tolist() == [[1], [-1], [-1]]
 
 
 def test_missing_table(tmp_path):
@@ -140,24 +151,32 @@ def made(*classes):
 
 def test_written_table_reads_back(tmp_path):
     manifest = made("cat", 'odd, "name"', "dog")
-    table = tmp_path / "deep" / "out.csv"
-    csv.write(manifest, table, ["r.png"])
-    found = read(table)
+    file = tmp_path / "deep" / "out.csv"
+    table.write(manifest, file, ["r.png"])
+    found = read(file)
     assert found.classes == manifest.classes
     assert (found.labels == manifest.labels).all()
     assert found.split_names == ("val",)
-    assert [p.name for p in table.parent.iterdir()] == ["out.csv"]
+    assert [p.name for p in file.parent.iterdir()] == ["out.csv"]
 
 
-def test_class_named_like_a_column_cannot_be_written(tmp_path):
-    with pytest.raises(DataError, match="class named 'split'"):
-        csv.write(made("cat", "split"), tmp_path / "out.csv", ["r.png"])
+ODD = ("cat", "split", "path", "labels", "id", "is_valid", "Unnamed: 0", " blanks ", "a\nb",
+       "class:x", "name", "1", "[/b]", "[red]dog", "\u732b", "caf\u00e9, noir", 'odd "quote"',
+       "cat\u200b", "unknown")  # fmt: skip
+
+
+def test_every_class_name_comes_back(tmp_path):
+    file = tmp_path / "out.csv"
+    table.write(made(*ODD), file, ["r.png"])
+    found = read(file)
+    assert found.classes == ODD
+    assert found.labels.tolist() == made(*ODD).labels.tolist()
 
 
 def test_failed_write_leaves_the_old_table(tmp_path):
-    table = tmp_path / "out.csv"
-    table.write_text("old")
+    file = tmp_path / "out.csv"
+    file.write_text("old")
     with pytest.raises(ValueError, match="zip"):
-        csv.write(made("cat"), table, [])
-    assert table.read_text() == "old"
+        table.write(made("cat"), file, [])
+    assert file.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]

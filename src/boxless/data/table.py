@@ -1,0 +1,154 @@
+"""Read and write ``csv:FILE``: tables of images and tags in any dialect.
+
+Tags stand in one column (``path,labels[,split]``), in one row each, or in one column a class
+(``path[,split],cat,dog,…`` with 1 present, 0 absent, -1 unknown). CSV, JSON lines and Parquet are
+read alike. What is what is found out and told; see `boxless.data.columns` and `boxless.data.cells`.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from boxless.data.cells import is_null
+from boxless.data.columns import ESCAPE, PATHS, Roles, find_roles, is_class_name
+from boxless.data.manifest import Manifest
+from boxless.data.options import Options, absolute, cut_options
+from boxless.data.settle import OPTIONS as COMMON
+from boxless.data.settle import settle
+from boxless.data.sheet import Row, Sheet, join_sheets, read_sheet
+from boxless.data.table_labels import ColumnReader, TagReader
+from boxless.data.table_places import TablePlaces
+from boxless.data.text import read_class_names
+from boxless.errors import DataError
+from boxless.files.atomic import write_atomically
+from boxless.files.paths import AnyPath, place
+from boxless.types import ImageRecord
+
+OPTIONS = (
+    *("path", "labels", "split", "label_separator", "delimiter", "empty", "minus", "root"),
+    *COMMON,
+)
+
+
+def read(location: str) -> Manifest:
+    """Read a table of tagged images.
+
+    Paths are relative to the table's folder. An image without any tag is kept. Without a column
+    that says the split a fifth of the images, chosen by a hash of their paths, is the test split.
+    A file ``FILE.classes.txt`` beside the table, one name a line, fixes the classes and their
+    order; else tags are sorted by name and class columns keep their order.
+
+    Args:
+        location: ``FILE[,OPTION=VALUE…]``, a path or a URL; CSV with any delimiter, JSON lines or
+            Parquet. Options: ``path=``, ``labels=``, ``split=`` name columns;
+            ``label_separator=`` parts the names of a cell (``space``, ``none`` …); ``delimiter=``
+            parts columns; ``empty=absent|unknown`` and ``minus=unknown|absent`` say what an empty
+            cell and -1 mean in a column of a class;
+            ``root=DIR`` is the folder of the images; ``test=FILE`` and ``val=FILE`` are tables of
+            these parts; and those of `boxless.data.settle.settle`.
+
+    Returns:
+        Manifest without boxes; an image's id is its path relative to the table.
+
+    Raises:
+        DataError: The table is malformed, or may be read in two ways; the message says
+            ``file:line`` or ``file:line:column``.
+    """
+    where, options = cut_options("csv", location, OPTIONS)
+    file = absolute(place(where))
+    others, options = options.part_files(file.parent)
+    return read_files({"": file, **others}, options, location)
+
+
+def read_files(
+    files: Mapping[str, AnyPath], options: Options, location: str, *, base: AnyPath | None = None
+) -> Manifest:
+    """Read tables of one data set.
+
+    Args:
+        files: Table of each split, the first one's name may be "" where there are others.
+        options: As of `read`, without tables.
+        location: What the user wrote, for messages.
+        base: Folder that ids are relative to, by default the first table's.
+    """
+    paths = frozenset((*PATHS, *(path.replace("_", "") for path in PATHS)))
+    paths |= {name.lower() for name in options.names("path")}
+    sheets = [read_sheet(file, paths, options.text("delimiter")) for file in files.values()]
+    sheet = sheets[0]
+    if len(sheets) > 1 or "" not in files:
+        sheet = join_sheets(sheets, "split", [part or "train" for part in files])
+    first = sheet.file
+    options = options.with_class_file(first.parent)
+    beside = first.with_name(f"{first.name}.classes.txt")
+    fixed = read_class_names(beside) if beside.exists() else ()
+    roles = find_roles(sheet, options, fixed)
+    reader = TagReader if roles.tags else ColumnReader
+    found = reader(sheet, roles, options, fixed)
+    places = TablePlaces(sheet, roles, options, base or first.parent)
+    records: dict[str, ImageRecord] = {}
+    repeated = 0
+    for row in sheet.rows:
+        record = _record(sheet, roles, row, places)
+        labels = found.labels(row)
+        known = records.get(record.image_id)
+        if known is not None and found.joins and known.split == record.split:
+            labels = tuple(map(max, known.labels, labels))
+            repeated += 1
+        elif known is not None:
+            Manifest(
+                first.stem, found.classes, (known, replace(record, labels=labels))
+            )  # tells of both
+        records[record.image_id] = replace(known or record, labels=labels)
+    notes = [*sheet.notes, *found.notes, *places.notes]
+    if repeated:
+        notes.append(f"{repeated} rows name an image again: its tags are those of all its rows")
+    reading = _reading(roles, found)
+    draft = Manifest(first.stem, found.classes, tuple(records.values()), tuple(notes), (reading,))
+    return settle(draft, options, location=location, check_files=False, known=sheet.header)
+
+
+def write(manifest: Manifest, file: AnyPath, paths: Sequence[str]) -> None:
+    """Write a manifest as a table with one column a class; replaces the file at once or not at all.
+
+    Boxes are not written. A class whose name would be taken for something else is written with
+    ``class:`` before it, so every name comes back as it was.
+
+    Args:
+        manifest: Images and tags.
+        file: The CSV file to write.
+        paths: (M,) image paths as they shall stand in the table.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    columns = (n if is_class_name(n) else f"{ESCAPE}{n}" for n in manifest.classes)
+    writer.writerow(("path", "split", *columns))
+    for path, record in zip(paths, manifest.records, strict=True):
+        writer.writerow((path, record.split, *record.labels))
+    write_atomically(file, stream.getvalue().encode())
+
+
+def _record(sheet: Sheet, roles: Roles, row: Row, places: TablePlaces) -> ImageRecord:
+    written = str(row.cells[sheet.header.index(roles.path)])
+    if is_null(written):
+        where = sheet.where(row, roles.path)
+        raise DataError(f"{where}: expected the path of an image, found none")
+    path, image_id = places.locate(written, row.file)
+    split = roles.split_of(sheet, row.cells)
+    if roles.split is not None and is_null(split):
+        where = sheet.where(row, roles.split)
+        raise DataError(f"{where}: expected a split such as train or test, found none")
+    return ImageRecord(image_id, path, split, (), None, f"{row.file}:{row.line}")
+
+
+def _reading(roles: Roles, found: TagReader | ColumnReader) -> str:
+    parts = [f"path = {roles.path}, {found}"]
+    if roles.left_out:
+        parts.append(f"left out: {', '.join(roles.left_out)}")
+    split = [roles.split] if roles.split else list(roles.flags)
+    if split:
+        parts.append(f"split = {', '.join(split)}")
+    return "; ".join(parts)
