@@ -116,7 +116,7 @@ def test_tables_show_every_method(compared_run):
     for text in ("Hinton distillation", "attention transfer", "NMS regions + class-aware"):
         assert text in page
         assert text.split()[0] in printed
-    assert "each method against the plain student" in printed
+    assert "each student against the plain one" in printed
 
 
 def test_killed_in_the_steps_of_methods(preloaded, compared_run, tmp_path):

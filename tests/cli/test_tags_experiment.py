@@ -12,7 +12,7 @@ from boxless.runs.export import NAME
 
 def words(out, *more, experiment="tags"):
     base = ("experiments", "run", experiment, SPEC, "--recipe", TINY, "--out", out)
-    return (*map(str, base), "--teacher.trainable", "head", *map(str, more))
+    return (*map(str, base), "--teacher.trainable", "head", "--seeds", "1", *map(str, more))
 
 
 def test_a_whole_curve(preloaded, tmp_path):

@@ -106,7 +106,7 @@ def run(
         overrides: Dotted settings for all runs; for one run alone with its name in front.
         out: Folder for the tables; runs lie below it.
         recipe: A built-in recipe or a TOML file.
-        seeds: Students per row.
+        seeds: Students per row; by default the recipe's, for the learning curve 3.
         untagged: Further training images without tags: a folder, a pattern or a data set.
         tags: Training images that keep their tags (not for the experiment tags, see counts).
         counts: The learning curve's numbers of tagged images, rising; all: all of them.
@@ -125,6 +125,8 @@ def run(
     settings = parse_overrides(overrides)
     given = {"run.seeds": seeds, "data.untagged": untagged, "data.tags": tags}
     settings |= {key: json.dumps(value) for key, value in given.items() if value is not None}
+    if experiment == NAME:
+        settings.setdefault("run.seeds", "3")
     _require_folders(out, reuse or ())
     request = Request(data, recipe, settings, out, tuple(reuse or ()))
     grid = _grid(request, counts, draws, oracle=oracle) if experiment == NAME else None
