@@ -20,7 +20,7 @@ help: ## list the targets
 	@echo "  variables: PYTHON=$(PYTHON) VENV=$(VENV)"
 
 demo: $(STAMP) ## train on the embedded scenes and write a report, offline, on the CPU
-	$(BIN)/boxless train scenes:train=400,test=200 --recipe demo --out $(DEMO)
+	$(BIN)/boxless train scenes:train=1210,test=300 --tags 150 --recipe demo --out $(DEMO)
 	@echo "The report is $(CURDIR)/$(DEMO)/report.html"
 
 test: $(STAMP) ## run all tests
