@@ -259,7 +259,7 @@ class TestPlan:
 
     def test_the_plain_budget_follows_both_stages(self, tmp_path):
         """Its updates are those of both stages, so their batch sizes and epochs are its own."""
-        name = "students/plain/64px/seed-0"
+        name = "students/plain/96px/seed-0"
         before = {s.name: s.settings for s in self.make(tmp_path, method="regions")}[name]
         for change in ("stage1__optim__batch_size", "stage2__optim__epochs"):
             changes = {"method": "regions", change: "11"}

@@ -148,7 +148,7 @@ def budget_settings(recipe: Recipe, phase: Phase) -> dict[str, float]:
     if not phase.last or phase.optim is recipe.baseline.optim:
         return {}
     own, limit = len(METHODS[recipe.method].features), dict[str, float]()
-    if phase.variant.method == PLAIN and recipe.baseline.passes:
+    if phase.variant.method == PLAIN:
         limit = {"baseline.passes": recipe.baseline.passes}
     if not own and phase.start is None:
         return limit
