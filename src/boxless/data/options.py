@@ -115,7 +115,9 @@ class Options:
         Returns:
             The names; none where the option was not given.
         """
-        value = self.values.get(name, "")
+        if name not in self.values:
+            return []  # also where a class has no name
+        value = self.values[name]
         if "\n" in value:  # of a file
             return value.split("\n")[:-1]
         whole = frozenset(known)
