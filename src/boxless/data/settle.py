@@ -86,7 +86,7 @@ def _with_classes(draft: Manifest, groups: Groups) -> Manifest:
     if groups == [(name, [place]) for place, name in enumerate(draft.classes)]:
         return draft
     if not groups:
-        raise DataError(f"data set {draft.name!r}: no class is left of {', '.join(draft.classes[:8])}")
+        raise DataError(f"{draft.name}: no class is left of {', '.join(draft.classes[:8])}")
     places = {old: new for new, (_, olds) in enumerate(groups) for old in olds}
     shared: dict[tuple[int, ...], tuple[int, ...]] = {}
     records = []
