@@ -1,5 +1,6 @@
 """Commands and Python blocks of the documents that need a run or photographs, as they stand."""
 
+import ast
 import shutil
 import sys
 from pathlib import Path
