@@ -66,9 +66,25 @@ def test_enough_commands_run():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in DOCUMENTS if blocks(p, "python")], ids=lambda p: p.name
-)
+def documents(*, that_train):
+    """Documents with Python blocks: those that train for long, or the others."""
+    found = {path: "".join(blocks(path, "python")) for path in DOCUMENTS}
+    return [
+        path
+        for path, text in found.items()
+        if text and any(word in text for word in ("boxless.train(", "sys.argv")) == that_train
+    ]
+
+
+@pytest.mark.parametrize("path", documents(that_train=True), ids=lambda path: path.name)
+def test_python_blocks_that_train_parse_and_import_what_is_there(path):
+    for block in blocks(path, "python"):
+        for node in ast.parse(block).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                exec(compile(ast.Module([node], []), path.name, "exec"), {})
+
+
+@pytest.mark.parametrize("path", documents(that_train=False), ids=lambda path: path.name)
 def test_python_blocks_run(path, here, app):
     if any("hub/voc" in block for block in blocks(path, "python")):
         assert app("export", "runs/voc", "--hub", "hub/voc").code == 0
