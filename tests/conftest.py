@@ -10,7 +10,17 @@ import pytest
 # Two test processes on two cores: more threads only fight each other. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-SLOW = {"finished_run", "preloaded", "cluster", "runs", "trained", "base", "document", "browser"}
+SLOW = {
+    "finished_run",
+    "preloaded",
+    "cluster",
+    "no_cluster",
+    "runs",
+    "trained",
+    "base",
+    "document",
+    "browser",
+}
 """Fixtures that start a whole run, a cluster, several processes, an environment or a browser."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent

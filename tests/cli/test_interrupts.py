@@ -33,7 +33,7 @@ def test_an_interrupt_that_a_library_turns_into_an_error(monkeypatch, capsys, er
         except KeyboardInterrupt:
             raise error from None
 
-    monkeypatch.setattr(command_line, "app", library)
+    monkeypatch.setattr(command_line, "command_line", lambda _: library)
     with pytest.raises(SystemExit) as stop:
         command_line.main([])
     assert stop.value.code == 130
@@ -45,7 +45,7 @@ def test_the_same_error_without_an_interrupt_is_not_hidden(monkeypatch):
     def library(*_, **__):
         raise ValueError("no shape")
 
-    monkeypatch.setattr(command_line, "app", library)
+    monkeypatch.setattr(command_line, "command_line", lambda _: library)
     with pytest.raises(ValueError, match="no shape"):
         command_line.main([])
 

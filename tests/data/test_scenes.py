@@ -178,6 +178,7 @@ def crops(recipes):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_looking_at_regions_pays_and_the_whole_image_tells_little():
     linear = pytest.importorskip("sklearn.linear_model")
     ensemble = pytest.importorskip("sklearn.ensemble")

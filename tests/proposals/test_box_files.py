@@ -66,6 +66,7 @@ def test_coco_object_with_images(tmp_path):
     np.testing.assert_allclose(boxes, [[1, 2, 4, 6]])
 
 
+@pytest.mark.slow
 def test_a_large_file_is_never_held_as_a_whole(tmp_path):
     """60 times as many detections of one image cost what the table itself holds."""
     entry = {"image_id": 1, "category_id": 3, "bbox": [1.5, 2.5, 3.5, 4.5], "score": 0.125}

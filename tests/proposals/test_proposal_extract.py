@@ -178,6 +178,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_extraction_carries_on_to_the_same_bytes(tmp_path, workers):
     script = tmp_path / "extract_slowly.py"

@@ -154,6 +154,7 @@ def test_a_class_without_positives_is_a_dash(make, tmp_path):
     assert "class 2 30 \N{EN DASH} \N{EN DASH} \N{EN DASH} \N{EN DASH}" in page.text
 
 
+@pytest.mark.slow
 def test_eighty_classes_are_all_named(make, tmp_path):
     _, page = write(tmp_path, make(classes=80))
     names = re.findall(r"class \d+", page.text)

@@ -95,6 +95,9 @@ def test_metrics_count(live):
     before = live.metric("boxless_images_total")
     live.send_files(("a.png", GOOD), ("b.png", GOOD))
     live.get("/made-up-path-1")
+    until = time.monotonic() + 20  # a request is counted once its answer has left
+    while not live.statuses(404) and time.monotonic() < until:
+        time.sleep(0.01)
     text = live.get("/metrics")
     assert text.headers["content-type"].startswith("text/plain")
     assert live.metric("boxless_images_total") == before + 2

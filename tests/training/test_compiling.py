@@ -75,6 +75,7 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path, compiling):
     assert load_file(tmp_path / "whole" / WEIGHTS).keys() == again.module.state_dict().keys()
 
 
+@pytest.mark.slow
 def test_two_levels_frozen_layers_and_mixed_precision(tmp_path, compiling, monkeypatch):
     """Traced as ever, but not turned into machine code, which would take half a minute."""
     compile_module, traced = torch.nn.Module.compile, []
