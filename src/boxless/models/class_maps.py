@@ -11,11 +11,11 @@ An image is described by up to four parts, and a class by one linear layer on th
   It stands for the other parts: cross-validation picks it or them, and the rest is 0.
 
 So every cell has evidence for every class, ``W f(c) + W_concepts q(c) + b`` with the sum W of the
-weights of features: a class activation map (Zhou et al., CVPR 2016). A region is scored by how much more of it, of the
-features alone, it has than the ring around it (concepts say what is there, and less well where),
-and by the proposer's own score. The layer is an L2-regularized logistic regression fitted to
-convergence (`boxless.training.class_map_fit`); no box and no pixel is trained on. Why:
-docs/decisions/0011.
+weights of features: a class activation map (Zhou et al., CVPR 2016). A region is scored by how much
+more of it, of the features alone, it has than the ring around it (concepts say what is there, and
+less well where), and by the proposer's own score. The layer is an L2-regularized logistic
+regression fitted to convergence (`boxless.training.class_map_fit`); no box and no pixel is trained
+on. Why: docs/decisions/0011.
 """
 
 from dataclasses import dataclass

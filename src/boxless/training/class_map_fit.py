@@ -15,7 +15,6 @@ from boxless.models.cell_pooling import cell_logits, fit_cells
 from boxless.models.class_maps import ClassMaps
 from boxless.models.logistic import fit_logistic, rotate
 
-
 CELL_RANK: Final = 128
 """Directions of features, largest variance first, in which single cells are weighed."""
 
@@ -197,8 +196,6 @@ def _fit_cells(
 
 
 def _layer(fit: Tensor, basis: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight (K, D) and bias (K,) on raw features, of a fit (r + 1, K) to `basis` (r, D) times
-    centered ones.
-    """
+    """Weight (K, D) and bias (K,) on raw features; the fit is one to `basis` x (raw - center)."""
     weight = fit[:-1].T @ basis
     return weight, fit[-1] - weight @ center
