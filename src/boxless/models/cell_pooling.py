@@ -2,8 +2,8 @@
 
 Where many small things stand side by side, the mean over cells drowns each of them. Here an image's
 logit is ``b + log mean_c exp(w f(c))``, a smooth maximum over its cells (log-sum-exp pooling,
-Pinheiro & Collobert, CVPR 2015), so a few cells can speak for a class. The loss is no longer convex
-in ``w``, but L-BFGS from zero, where all cells count alike, ends in the same place every time.
+Pinheiro & Collobert, CVPR 2015), so a few cells can speak for a class. The loss is not
+convex in ``w``; L-BFGS starts at zero, where all cells count alike.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch.nn import functional
 from boxless.types import PRESENT
 
 STEPS: Final = 40
-"""Iterations at most; more move the loss of unseen images by less than the choice of a penalty."""
+"""Iterations at most, so that the time is bounded: next to the penalty it hardly matters."""
 
 
 def pool_cells(evidence: Tensor) -> Tensor:

@@ -40,6 +40,10 @@ def linear_logits(vectors: Tensor, weight: Tensor) -> Tensor:
     return vectors @ weight[:-1] + weight[-1]
 
 
+Layers = list[tuple[Tensor, Tensor]]
+"""Weight (K, D) and bias (K,) of every head."""
+
+
 @dataclass(frozen=True, slots=True)
 class Validated:
     """What cross-validation found.
@@ -137,29 +141,24 @@ def fit_class_maps(
         cells: (M, C, P) features of single cells, where they are a part: they or the other parts
             are chosen by the loss of unseen images, like the penalty.
     """
-    tries = []
-    if vectors.shape[1]:
-        tries.append(_fit_parts(model, vectors, labels, folds, ridges))
+    width, tries = vectors.shape[1], []
+    if width:
+        tries.append((*_fit_parts(model, vectors, labels, folds, ridges), 0))
     if cells is not None:
-        tries.append(_fit_cells(cells, labels, folds, ridges))
-    place, (found, layers) = min(enumerate(tries), key=lambda one: one[1][0].loss)
-    width = vectors.shape[1]
+        tries.append((*_fit_cells(cells, labels, folds, ridges), width))
+    found, layers, start = min(tries, key=lambda one: one[0].loss)
     for head, (weight, bias) in zip(model.heads, layers, strict=False):  # without folds: one
         assert isinstance(head, nn.Linear)
         head.weight.zero_()
-        start = width if place or not width else 0
         head.weight[:, start : start + weight.shape[1]] = weight
         head.bias.copy_(bias)
     return found
 
 
-Layers = list[tuple[Tensor, Tensor]]
-
-
 def _fit_parts(
     model: ClassMaps, vectors: Tensor, labels: Tensor, folds: Tensor, ridges: Sequence[float]
 ) -> tuple[Validated, Layers]:
-    """What cross-validation found for all parts but cells; weights (K, D) and biases of heads."""
+    """What cross-validation found for all parts but cells, and its layers."""
     vectors = vectors.double()
     center = vectors.mean(0)
     widths = [width for part, width in model.widths.items() if part != "cells"]
@@ -180,7 +179,7 @@ def _fit_parts(
 def _fit_cells(
     cells: Tensor, labels: Tensor, folds: Tensor, ridges: Sequence[float]
 ) -> tuple[Validated, Layers]:
-    """The same for cells (M, C, P), in their `CELL_RANK` largest directions."""
+    """The same for cells (M, C, P), in the `CELL_RANK` directions in which they vary most."""
     center = cells.mean((0, 2), dtype=torch.float32)
     spread = torch.zeros(len(center), len(center))
     for image in cells:
