@@ -7,22 +7,27 @@ STAMP := $(VENV)/.installed
 DEMO := runs/demo
 SBOM := $(BIN)/cyclonedx-py environment --of JSON --output-reproducible -o build/sbom.json \
 	$(BIN)/python
+# One file's tests stay in one process: what they share is made once. Files with runs come first.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-base lint audit fuzz bench clean
+.PHONY: help demo test test-fast test-base lint audit fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  variables: PYTHON=$(PYTHON) VENV=$(VENV)"
 
 demo: $(STAMP) ## train on the embedded scenes and write a report, offline, on the CPU
-	$(BIN)/boxless train scenes:train=1210,test=300 --recipe demo --out $(DEMO)
+	$(BIN)/boxless train scenes:train=1210,test=300 --tags 150 --recipe demo --out $(DEMO)
 	@echo "The report is $(CURDIR)/$(DEMO)/report.html"
 
 test: $(STAMP) ## run all tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	$(TESTS)
+
+test-fast: $(STAMP) ## run the tests that need no whole run, cluster or browser
+	$(TESTS) -m 'not slow'
 
 test-base: $(STAMP) ## install the package alone into a fresh environment and predict with it
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/cli/test_base_install.py
