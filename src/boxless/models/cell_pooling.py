@@ -61,9 +61,9 @@ def fit_cells(
         )
         total = (terms * known).sum() + ridge / 2 * weight[:-1].double().square().sum()
         total = total / len(inputs)
-        total.backward()
+        torch.autograd.backward(total)
         return total
 
     with torch.enable_grad():
-        solver.step(loss)
+        solver.step(loss)  # type: ignore[no-untyped-call]
     return weight.detach()

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from boxless.data.manifest import Manifest
 from boxless.data.teacher_table import read_teacher_table
@@ -59,7 +59,7 @@ def fit_teacher(run: Run, folder: Path) -> Facts:
         "parameters": build.parameters(model.backbone) + build.parameters(model.heads[0]),
         "images": len(run.train),
         "ridge": found.ridge,
-        "cells": bool(model.heads[0].weight[:, vectors.shape[1] :].any()),
+        "cells": bool(cast("nn.Linear", model.heads[0]).weight[:, vectors.shape[1] :].any()),
         "unseen_map": own,
         "whole_image_map": plain,
     }

@@ -1,6 +1,6 @@
 """Fit class maps to tags: in closed convergence, penalty chosen by cross-validation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -26,13 +26,6 @@ class Fit(Protocol):
         self, inputs: Tensor, labels: Tensor, *, ridge: float, start: Tensor | None = None
     ) -> Tensor:
         """Weights (r + 1, K) of inputs (M, r, ...), the last row the biases."""
-
-
-class Predict(Protocol):
-    """What a fit says of images."""
-
-    def __call__(self, inputs: Tensor, weight: Tensor) -> Tensor:
-        """Logits (M, K) of inputs (M, r, ...)."""
 
 
 def linear_logits(vectors: Tensor, weight: Tensor) -> Tensor:
@@ -79,7 +72,7 @@ def cross_validate(
     ridges: Sequence[float],
     *,
     fit: Fit = fit_logistic,
-    predict: Predict = linear_logits,
+    predict: Callable[[Tensor, Tensor], Tensor] = linear_logits,
 ) -> Validated:
     """Fit without each fold, with ever smaller penalties until the loss of unseen images rises.
 
@@ -89,7 +82,7 @@ def cross_validate(
         folds: (M,) fold of each image, 0 to F - 1.
         ridges: Penalties.
         fit: Fits some images.
-        predict: What a fit says of others.
+        predict: What a fit says of others: logits (M, K) of inputs and weights.
 
     Raises:
         DataError: No label is known.
