@@ -51,6 +51,20 @@ def test_vectors_are_the_parts_side_by_side(lite0, images):
         torch.testing.assert_close(output.logits, model.heads[0](wanted), atol=1e-4, rtol=1e-4)
 
 
+def test_cells_are_pooled_by_log_mean_exp(resnet, images):
+    model = make(resnet, ("means", "cells"))
+    maps = model.maps(images[0], ("final",))["final"]
+    means, cells = model.heads[0].weight.split(maps.shape[1], 1)
+    evidence = torch.einsum("nchw,kc->nkhw", maps, cells)
+    pooled = evidence.exp().mean((2, 3)).log()
+    wanted = maps.mean((2, 3)) @ means.T + pooled + model.heads[0].bias
+    (output,) = model(*images)
+    torch.testing.assert_close(output.logits, wanted, atol=1e-4, rtol=1e-4)
+    whole = torch.einsum("nchw,kc->nkhw", maps, means + cells)
+    shown = whole + model.heads[0].bias[:, None, None]
+    torch.testing.assert_close(model.evidence(maps), shown, atol=1e-4, rtol=1e-4)
+
+
 def test_regions_share_an_images_probabilities(resnet, images):
     model = make(resnet, ("means", "peaks"), heads=2)
     outputs = model(*images, heads=(0, 1))

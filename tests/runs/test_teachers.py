@@ -87,6 +87,14 @@ def test_means_alone_are_the_whole_image_layer(tmp_path):
     assert facts["unseen_map"] == facts["whole_image_map"]
 
 
+def test_single_cells_alone_can_teach(tmp_path):
+    run = run_of(tmp_path, CLASS_MAPS | {"teacher.parts": '["cells"]'})
+    (tmp_path / "teacher").mkdir()
+    facts = fit_teacher(run, tmp_path / "teacher")
+    assert facts["cells"]
+    assert 0 < facts["unseen_map"] <= 1
+
+
 def test_a_teacher_below_a_whole_image_layer_is_doubted():
     assert compare_whole_images({}) == []
     good = {"teacher_unseen_map": 0.70, "whole_image_unseen_map": 0.705}

@@ -54,6 +54,58 @@ def test_heads_say_what_was_fitted(backbone):
     assert float(better) < float(known)
 
 
+def crowded():
+    """Maps whose class is one cell in 16, among cells that say nothing."""
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(M, 96, 4, 4, generator=generator)
+    labels = (torch.arange(M * K).view(M, K) % 7 < 3).to(torch.int8)
+    for label in range(K):
+        maps[labels[:, label] == 1, label, 1, label] += 4.0
+    return maps, labels
+
+
+@pytest.mark.parametrize("parts", [("means", "cells"), ("cells",)])
+def test_crowded_images_are_read_cell_by_cell(backbone, parts):
+    maps, labels = crowded()
+    model = ClassMaps(backbone, K, heads=4, parts=parts)
+    vectors = model.vectors(maps)
+    found = fit_class_maps(model, vectors, labels, FOLDS, RIDGES, maps.flatten(2))
+    for head in model.heads:
+        assert not head.weight[:, : vectors.shape[1]].any()
+        assert head.weight[:, vectors.shape[1] :].any()
+    none = torch.zeros(M, 0, 4), torch.zeros(M, 0), torch.zeros(M, 0, dtype=torch.bool)
+    read = model.read(maps, *none, view_size=128, heads=(1, 2, 3))
+    unseen = torch.stack([read[int(f)].logits[row] for row, f in enumerate(FOLDS)])
+    torch.testing.assert_close(unseen.double(), found.logits, atol=1e-3, rtol=1e-3)
+    if len(parts) > 1:
+        means = fit_class_maps(model, vectors, labels, FOLDS, RIDGES)
+        assert found.loss < means.loss
+
+
+def test_other_images_are_not(backbone):
+    maps, labels = crowded()
+    maps[:] = torch.randn(M, 96, 4, 4, generator=torch.Generator().manual_seed(1))
+    maps[:, :K] += (labels.float() - 0.5)[..., None, None]
+    model = ClassMaps(backbone, K, heads=4, parts=("means", "cells"))
+    vectors = model.vectors(maps)
+    found = fit_class_maps(model, vectors, labels, FOLDS, RIDGES, maps.flatten(2))
+    assert not model.heads[0].weight[:, 96:].any()
+    alone = ClassMaps(backbone, K, heads=4, parts=("means",))
+    assert fit_class_maps(alone, vectors, labels, FOLDS, RIDGES).loss == found.loss
+    assert torch.equal(alone.heads[0].weight, model.heads[0].weight[:, :96])
+
+
+def test_cells_of_a_fold_do_not_teach_its_head(backbone):
+    maps, labels = crowded()
+    changed = labels.clone()
+    changed[FOLDS == 1] = 1 - changed[FOLDS == 1]
+    models = [ClassMaps(backbone, K, heads=4, parts=("cells",)) for _ in range(2)]
+    for model, tags in zip(models, (labels, changed), strict=True):
+        fit_class_maps(model, model.vectors(maps), tags, FOLDS, (0.1,), maps.flatten(2))
+    assert torch.equal(models[0].heads[2].weight, models[1].heads[2].weight)
+    assert not torch.allclose(models[0].heads[0].weight, models[1].heads[0].weight, atol=1e-3)
+
+
 def test_a_head_does_not_depend_on_the_tags_of_its_fold(backbone):
     vectors, labels = made()
     first, second = model_of(backbone, 4), model_of(backbone, 4)

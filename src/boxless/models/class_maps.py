@@ -1,18 +1,21 @@
 """The teacher for few tags: linear class maps on a frozen backbone.
 
-An image is described by up to three parts, and a class by one linear layer on them:
+An image is described by up to four parts, and a class by one linear layer on them:
 
 * ``means``: the map's features, their mean over the cells;
 * ``peaks``: the same features, their maximum over the cells, for what is small;
 * ``concepts``: the square root of the probabilities that the backbone's own ImageNet classifier
-  gives each *cell*, their mean over the cells.
+  gives each *cell*, their mean over the cells;
+* ``cells``: the features again, but it is a cell's evidence ``W_cells f(c)`` that is pooled over
+  the cells, by log-mean-exp (`boxless.models.cell_pooling`): for images crowded with small things.
+  It stands for the other parts: cross-validation picks it or them, and the rest is 0.
 
-So every cell has evidence for every class, ``(W_means + W_peaks) f(c) + W_concepts q(c) + b``: a
-class activation map (Zhou et al., CVPR 2016). A region is scored by how much more of it, of the
-features alone, it has than the ring around it (concepts say what is there, and less well where),
-and by the proposer's own score. The layer is an L2-regularized logistic regression fitted to
-convergence (`boxless.training.class_map_fit`); no box and no pixel is trained on. Why:
-docs/decisions/0011.
+So every cell has evidence for every class, ``W f(c) + W_concepts q(c) + b`` with the sum W of the
+weights of features: a class activation map (Zhou et al., CVPR 2016). A region is scored by how much
+more of it, of the features alone, it has than the ring around it (concepts say what is there, and
+less well where), and by the proposer's own score. The layer is an L2-regularized logistic
+regression fitted to convergence (`boxless.training.class_map_fit`); no box and no pixel is trained
+on. Why: docs/decisions/0011.
 """
 
 from dataclasses import dataclass
@@ -24,10 +27,11 @@ from torch.nn import functional
 
 from boxless.errors import ConfigError
 from boxless.models.backbone import Backbone, displacements
+from boxless.models.cell_pooling import pool_cells
 from boxless.models.protocols import Images
 
-Part = Literal["means", "peaks", "concepts"]
-PARTS: Final[tuple[Part, ...]] = ("means", "peaks", "concepts")
+Part = Literal["means", "peaks", "concepts", "cells"]
+PARTS: Final[tuple[Part, ...]] = ("means", "peaks", "concepts", "cells")
 
 RING: Final = 0.5
 """Width of the ring around a region, in its own sides."""
@@ -128,6 +132,7 @@ class ClassMaps(nn.Module):
         self.parts = tuple(part for part in PARTS if part in parts)
         concepts = 0 if classifier is None else len(classifier[0])
         self.widths = {p: concepts if p == "concepts" else channels for p in self.parts}
+        self._where = bool({"means", "peaks"} & set(self.parts))
         width = sum(self.widths.values())
         self.heads = nn.ModuleList(nn.Linear(width, classes) for _ in range(heads))
 
@@ -183,18 +188,20 @@ class ClassMaps(nn.Module):
         moved = boxes - displacements(self.backbone, self.level, view_size, like=boxes)
         outputs = []
         for head in heads:
-            where = None if len(self.parts) > 1 else concepts  # unless there is nothing else
+            where = None if self._where else concepts  # unless there is nothing else
             contrast = region_contrast(self._evidence(maps, where, head), moved)
             contrast = contrast * scores.clamp(min=0)[..., None] ** SCORE_POWER
             outputs.append(
                 ClassMapOutput(
-                    self._layer(head)(vectors), self.sharpness * _standard(contrast, mask), mask
+                    self._logits(maps, vectors, head),
+                    self.sharpness * _standard(contrast, mask),
+                    mask,
                 )
             )
         return outputs
 
     def vectors(self, maps: Tensor) -> Tensor:
-        """What describes images (N, D), of maps (N, C, h, w)."""
+        """What describes images (N, D), all parts but ``cells``, of maps (N, C, h, w)."""
         maps = maps.float()
         return self._vectors(maps, self.concepts(maps))
 
@@ -215,7 +222,16 @@ class ClassMaps(nn.Module):
         found = {"means": maps.mean((2, 3)), "peaks": maps.amax((2, 3))}
         if concepts is not None:
             found["concepts"] = concepts.mean((2, 3))
-        return torch.cat([found[part] for part in self.parts], 1)
+        pieces = [found[part] for part in self.parts if part != "cells"]
+        return torch.cat(pieces, 1) if pieces else maps.new_zeros(len(maps), 0)
+
+    def _logits(self, maps: Tensor, vectors: Tensor, head: int) -> Tensor:
+        layer, width = self._layer(head), vectors.shape[1]
+        logits = functional.linear(vectors, layer.weight[:, :width], layer.bias)
+        if "cells" in self.parts:
+            evidence = functional.conv2d(maps, layer.weight[:, width:, None, None])
+            logits = logits + pool_cells(evidence.flatten(2))
+        return logits
 
     def _evidence(self, maps: Tensor, concepts: Tensor | None, head: int) -> Tensor:
         layer = self._layer(head)

@@ -46,7 +46,7 @@ def rotate(vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fit_logistic(
-    vectors: Tensor, labels: Tensor, *, ridge: float, start: Tensor | None = None
+    inputs: Tensor, labels: Tensor, *, ridge: float, start: Tensor | None = None
 ) -> Tensor:
     """Minimize, for every class, ``sum_i bce(w x_i + b, y_i) + ridge / 2 |w|^2``.
 
@@ -54,7 +54,7 @@ def fit_logistic(
     same bits.
 
     Args:
-        vectors: (M, r) float64; fastest for those of `rotate`.
+        inputs: (M, r) float64; fastest for those of `rotate`.
         labels: (M, K) of 1, 0, -1; an unknown label counts nothing.
         ridge: Strength of the penalty, > 0; the bias is free.
         start: (r + 1, K) to begin with, such as the answer of a larger `ridge`.
@@ -65,8 +65,8 @@ def fit_logistic(
     Raises:
         NumericsError: It does not converge: a vector is not finite, or `ridge` is next to 0.
     """
-    known, wanted = (labels >= 0).to(vectors), (labels == PRESENT).to(vectors)
-    inputs = torch.cat([vectors, torch.ones_like(vectors[:, :1])], 1)
+    known, wanted = (labels >= 0).to(inputs), (labels == PRESENT).to(inputs)
+    inputs = torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1)
     penalty = torch.full_like(inputs[0], ridge)[:, None]
     penalty[-1] = FREE
     weight = torch.zeros_like(penalty).expand(-1, labels.shape[1]) if start is None else start

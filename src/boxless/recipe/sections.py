@@ -136,11 +136,12 @@ class TeacherConfig(ModelConfig):
         description="file: a table of probabilities, image x class (.npz .safetensors .csv"
         " .parquet)",
     )
-    parts: tuple[Literal["means", "peaks", "concepts"], ...] = Field(
-        ("peaks", "concepts"),
+    parts: tuple[Literal["means", "peaks", "concepts", "cells"], ...] = Field(
+        ("peaks", "concepts", "cells"),
         min_length=1,
         description="class_maps: what describes an image: the map's mean and maximum over cells,"
-        " and the mean of what the weights' own ImageNet classifier says of the cells",
+        " and the mean of what the weights' own ImageNet classifier says of the cells; cells: or,"
+        " if cross-validation prefers it, the evidence of single cells, for crowded images",
     )
     ridges: tuple[Positive, ...] = Field(
         (0.01, 0.03, 0.1, 0.3),

@@ -1,12 +1,13 @@
 """Teachers that need no loop of updates: class maps, and tables that another model computed."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from boxless.data.manifest import Manifest
 from boxless.data.teacher_table import read_teacher_table
@@ -27,6 +28,9 @@ from boxless.types import Float32Array
 
 FOLDS = 5
 """Folds of the choice of a penalty where the teacher is not cross-fitted."""
+CELL_IMAGES = 2000
+"""Tagged images up to which single cells are tried beside the other parts: 26 MB at 320 px take
+100 of them, and the fit grows with them."""
 LEAST = 1e-6
 """Probabilities are kept this far from 0 and 1 before they are softened."""
 
@@ -41,7 +45,9 @@ def fit_teacher(run: Run, folder: Path) -> Facts:
     run.runtime.place(model)
     vectors = image_vectors(run, model)
     labels, folds = torch.tensor(run.train.labels), _folds(run)
-    found = fit_class_maps(model.cpu(), vectors, labels, folds, config.ridges)
+    wanted = len(run.train) <= CELL_IMAGES or model.parts == ("cells",)
+    cells = image_cells(run, model) if "cells" in model.parts and wanted else None
+    found = fit_class_maps(model.cpu(), vectors, labels, folds, config.ridges, cells)
     write_sealed(folder / WEIGHTS, save(model.heads.state_dict()))
     own = found.mean_average_precision(labels)
     first = next(iter(model.widths.values()))
@@ -53,6 +59,7 @@ def fit_teacher(run: Run, folder: Path) -> Facts:
         "parameters": build.parameters(model.backbone) + build.parameters(model.heads[0]),
         "images": len(run.train),
         "ridge": found.ridge,
+        "cells": bool(cast("nn.Linear", model.heads[0]).weight[:, vectors.shape[1] :].any()),
         "unseen_map": own,
         "whole_image_map": plain,
     }
@@ -76,24 +83,34 @@ def whole_image_map(run: Run, trunk: Backbone, means: Tensor | None = None) -> f
 
 @torch.no_grad()
 def image_vectors(run: Run, model: ClassMaps) -> Tensor:
-    """Vectors (M, D) of the training images with tags, from kept maps if there are any."""
-    rows, level, maps = [], model.level, own_maps(run)
+    """Vectors (M, D) of the training images with tags."""
+    return torch.cat([model.vectors(maps).cpu() for maps in _tagged_maps(run, model)])
+
+
+@torch.no_grad()
+def image_cells(run: Run, model: ClassMaps) -> Tensor:
+    """Features (M, C, P) float16 of the cells of the training images with tags."""
+    return torch.cat([maps.flatten(2).half().cpu() for maps in _tagged_maps(run, model)])
+
+
+def _tagged_maps(run: Run, model: ClassMaps) -> Iterator[Tensor]:
+    """Maps (N, C, h, w) of all training images with tags, from kept ones if there are any."""
+    level, maps = model.level, own_maps(run)
     device, images = run.runtime.device, len(run.train)
     model.eval()
     with StepProgress("class maps", images) as bar:
         if maps is not None:
             for few in torch.split(torch.arange(images), PREDICT_BATCH):
                 found = maps.maps(few, torch.zeros(len(few), dtype=torch.bool), level)
-                rows.append(model.vectors(found.to(device)).cpu())
+                yield found.to(device)
                 bar.advance(len(few))
-            return torch.cat(rows)
+            return
         size = run.recipe.teacher.input_size
         for batch in whole_batches(run.dataset(run.train), size=size, batch_size=PREDICT_BATCH):
             with run.runtime.autocast():
                 seen = model.maps(batch.pixels.to(device).float(), (level,))[level]
-            rows.append(model.vectors(seen).cpu())
+            yield seen
             bar.advance(len(batch.index))
-    return torch.cat(rows)
 
 
 def _folds(run: Run) -> Tensor:

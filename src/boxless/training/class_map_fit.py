@@ -1,7 +1,8 @@
 """Fit class maps to tags: in closed convergence, penalty chosen by cross-validation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 import numpy as np
 import torch
@@ -10,8 +11,30 @@ from torch.nn import functional
 
 from boxless.errors import DataError
 from boxless.metrics.average_precision import mean_average_precision
+from boxless.models.cell_pooling import cell_logits, fit_cells
 from boxless.models.class_maps import ClassMaps
 from boxless.models.logistic import fit_logistic, rotate
+
+CELL_RANK: Final = 128
+"""Directions of features, largest variance first, in which single cells are weighed."""
+
+
+class Fit(Protocol):
+    """`boxless.models.logistic.fit_logistic`, or another fit of a linear layer."""
+
+    def __call__(
+        self, inputs: Tensor, labels: Tensor, *, ridge: float, start: Tensor | None = None
+    ) -> Tensor:
+        """Weights (r + 1, K) of inputs (M, r, ...), the last row the biases."""
+
+
+def linear_logits(vectors: Tensor, weight: Tensor) -> Tensor:
+    """Logits (M, K) of vectors (M, r); weights (r + 1, K) as those of `fit_logistic`."""
+    return vectors @ weight[:-1] + weight[-1]
+
+
+Layers = list[tuple[Tensor, Tensor]]
+"""Weight (K, D) and bias (K,) of every head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +53,11 @@ class Validated:
     logits: Tensor
     losses: dict[float, float]
 
+    @property
+    def loss(self) -> float:
+        """That of `ridge`."""
+        return self.losses[self.ridge]
+
     def mean_average_precision(self, labels: Tensor) -> float:
         """MAP of `logits`, in [0, 1]."""
         names = tuple(map(str, range(labels.shape[1])))
@@ -38,15 +66,23 @@ class Validated:
 
 
 def cross_validate(
-    vectors: Tensor, labels: Tensor, folds: Tensor, ridges: Sequence[float]
+    inputs: Tensor,
+    labels: Tensor,
+    folds: Tensor,
+    ridges: Sequence[float],
+    *,
+    fit: Fit = fit_logistic,
+    predict: Callable[[Tensor, Tensor], Tensor] = linear_logits,
 ) -> Validated:
-    """Fit without each fold, with every penalty.
+    """Fit without each fold, with ever smaller penalties until the loss of unseen images rises.
 
     Args:
-        vectors: (M, r) float64 of `rotate`.
+        inputs: (M, r) float64 of `rotate`, or what else `fit` takes.
         labels: (M, K) of 1, 0, -1.
         folds: (M,) fold of each image, 0 to F - 1.
         ridges: Penalties.
+        fit: Fits some images.
+        predict: What a fit says of others: logits (M, K) of inputs and weights.
 
     Raises:
         DataError: No label is known.
@@ -63,25 +99,31 @@ def cross_validate(
         fits = []
         for fold, start in enumerate(starts):
             seen = folds != fold
-            fits.append(fit_logistic(vectors[seen], labels[seen], ridge=ridge, start=start))
-            logits[~seen] = vectors[~seen] @ fits[-1][:-1] + fits[-1][-1]
+            fits.append(fit(inputs[seen], labels[seen], ridge=ridge, start=start))
+            logits[~seen] = predict(inputs[~seen], fits[-1]).double()
         starts = list(fits)
         terms = functional.binary_cross_entropy_with_logits(logits[known], labels[known].double())
         losses[ridge] = float(terms)
-        if best is None or losses[ridge] < losses[best.ridge]:
-            best = Validated(ridge, fits, logits, losses)
+        if best is not None and losses[ridge] >= losses[best.ridge]:
+            break
+        best = Validated(ridge, fits, logits, losses)
     assert best is not None, "there is at least one penalty"
     return best
 
 
 @torch.no_grad()
 def fit_class_maps(
-    model: ClassMaps, vectors: Tensor, labels: Tensor, folds: Tensor, ridges: Sequence[float]
+    model: ClassMaps,
+    vectors: Tensor,
+    labels: Tensor,
+    folds: Tensor,
+    ridges: Sequence[float],
+    cells: Tensor | None = None,
 ) -> Validated:
     """Give the heads their weights: head 0 from all images, head 1 + f without fold f.
 
     Each part of the vectors is centered and divided by one number, so that all parts together have
-    a mean squared length of 1: a penalty then means the same for any backbone.
+    a mean squared length of 1, as have cells: a penalty then means the same for any backbone.
 
     Args:
         model: Its heads are changed.
@@ -89,10 +131,31 @@ def fit_class_maps(
         labels: (M, K) of 1, 0, -1.
         folds: (M,) fold of each image.
         ridges: Penalties to choose from.
+        cells: (M, C, P) features of single cells, where they are a part: they or the other parts
+            are chosen by the loss of unseen images, like the penalty.
     """
+    width, tries = vectors.shape[1], []
+    if width:
+        tries.append((*_fit_parts(model, vectors, labels, folds, ridges), 0))
+    if cells is not None:
+        tries.append((*_fit_cells(cells, labels, folds, ridges), width))
+    found, layers, start = min(tries, key=lambda one: one[0].loss)
+    for head, (weight, bias) in zip(model.heads, layers, strict=False):  # without folds: one
+        assert isinstance(head, nn.Linear)
+        head.weight.zero_()
+        head.weight[:, start : start + weight.shape[1]] = weight
+        head.bias.copy_(bias)
+    return found
+
+
+def _fit_parts(
+    model: ClassMaps, vectors: Tensor, labels: Tensor, folds: Tensor, ridges: Sequence[float]
+) -> tuple[Validated, Layers]:
+    """What cross-validation found for all parts but cells, and its layers."""
     vectors = vectors.double()
     center = vectors.mean(0)
-    pieces = torch.split(vectors - center, list(model.widths.values()), 1)
+    widths = [width for part, width in model.widths.items() if part != "cells"]
+    pieces = torch.split(vectors - center, widths, 1)
     sizes = [piece.square().sum(1).mean().sqrt().clamp(min=1e-12) for piece in pieces]
     scale = torch.cat(
         [
@@ -103,9 +166,28 @@ def fit_class_maps(
     rotated, basis = rotate((vectors - center) * scale)
     found = cross_validate(rotated, labels, folds, ridges)
     whole = fit_logistic(rotated, labels, ridge=found.ridge)
-    for head, fit in zip(model.heads, [whole, *found.fits], strict=False):  # without folds: one
-        assert isinstance(head, nn.Linear)
-        weight = (fit[:-1].T @ basis) * scale
-        head.weight.copy_(weight)
-        head.bias.copy_(fit[-1] - weight @ center)
-    return found
+    return found, [_layer(fit, basis * scale, center) for fit in (whole, *found.fits)]
+
+
+def _fit_cells(
+    cells: Tensor, labels: Tensor, folds: Tensor, ridges: Sequence[float]
+) -> tuple[Validated, Layers]:
+    """The same for cells (M, C, P), in the `CELL_RANK` directions in which they vary most."""
+    center = cells.mean((0, 2), dtype=torch.float32)
+    spread = torch.zeros(len(center), len(center))
+    for image in cells:
+        features = image.float() - center[:, None]
+        spread += features @ features.T
+    _, axes = torch.linalg.eigh(spread.double())
+    size = (spread.trace() / (len(cells) * cells.shape[2])).sqrt().clamp(min=1e-12)
+    basis = axes.flip(1)[:, :CELL_RANK].T.float() / size
+    rotated = torch.stack([basis @ (image.float() - center[:, None]) for image in cells])
+    found = cross_validate(rotated, labels, folds, ridges, fit=fit_cells, predict=cell_logits)
+    whole = fit_cells(rotated, labels, ridge=found.ridge)
+    return found, [_layer(fit, basis, center) for fit in (whole, *found.fits)]
+
+
+def _layer(fit: Tensor, basis: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight (K, D) and bias (K,) on raw features; the fit is one to `basis` x (raw - center)."""
+    weight = fit[:-1].T @ basis
+    return weight, fit[-1] - weight @ center
