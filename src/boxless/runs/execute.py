@@ -15,6 +15,7 @@ from boxless.files.atomic import write_atomically
 from boxless.files.lock import held
 from boxless.methods.table import ORACLE
 from boxless.recipe.recipe_files import dotted
+from boxless.runs.claim import MARK, refuse_foreign_folder
 from boxless.runs.context import Run
 from boxless.runs.leak_check import refuse_leaks
 from boxless.runs.plan import AFTER_TRAINING, VERBS, plan
@@ -48,6 +49,7 @@ def execute(
     for verb in (until, *forced_verbs):
         if verb not in VERBS:
             raise ConfigError(unknown_name("step", verb, VERBS))
+    refuse_foreign_folder(run.folder)
     _check_splits(run, until)
     console = Console(stderr=True)
     steps = plan(run)
@@ -56,15 +58,15 @@ def execute(
     steps = steps[: max(places, default=len(steps)) + 1]
     wanted = expected_records(run, steps)
     _refuse_changes(run, steps, wanted, redo)
-    for name in RUN_FILES:  # the folder may be the user's own: touch no other names
-        _sweep(run.folder, name)
-    _save_settings(run)
     chosen = _needed(steps, until) if only else {step.name for step in steps}
     steps = [step for step in steps if step.name in chosen]
     todo = [s for s in steps if s.name in redo or not _is_done(run, wanted, s)]
+    _check_networks(run, todo)
+    for name in RUN_FILES:
+        _sweep(run.folder, name)
+    _save_settings(run)  # not before: settings that cannot work leave nothing behind
     if any(step.verb not in AFTER_TRAINING for step in todo):
         _look_at_images(run, console)
-    _check_networks(run, todo)
     for name in redo:  # also what lies beyond `until`: it was made from what goes now
         with held(run.folder / name):
             _discard(run.folder / name)
@@ -270,7 +272,7 @@ def _refuse_changes(
 
 def _save_settings(run: Run) -> None:
     """Keep the resolved recipe beside the results, for people and for `boxless report`."""
-    lines = [f"# {run.spec}"]
+    lines = [f"# {run.spec}", MARK]
     values = dotted(run.recipe).items()
     lines += [f"{key} = {_toml(value)}" for key, value in values if value is not None]
     path, data = run.folder / "recipe.toml", ("\n".join(lines) + "\n").encode()
