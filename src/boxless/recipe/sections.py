@@ -234,15 +234,13 @@ class Stage2Config(ClassAwareSettings):
 
 
 class BaselineConfig(Section):
-    """The same student without distillation (method ``plain``)."""
+    """The same student without distillation (methods ``plain`` and ``oracle``)."""
 
     optim: OptimConfig | None = Field(
-        None, description="left out: stage 2's settings over the updates of all phases of `method`"
-    )
-    passes: NonNegative = Field(
-        0,
-        description="passes over the tagged images at most, in the plain student's favor: beyond"
-        " some 20 it gets worse; 0 = as many updates as with distillation",
+        None,
+        description="left out: stage 2's settings over the updates of all phases of `method`;"
+        " else its own, its epochs passes over the tagged images (with few of them the plain"
+        " student gets worse beyond some 20), at most as many updates as with distillation",
     )
     input_sizes: tuple[Count, ...] = Field(
         (), description="further plain students at these input sizes, for comparison"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from boxless.methods.section import Read
-from boxless.methods.table import METHODS, PLAIN
+from boxless.methods.table import METHODS, ORACLE, PLAIN
 from boxless.methods.transfer import Transfer
 from boxless.recipe.schema import Recipe
 from boxless.recipe.sections import OptimConfig
@@ -115,14 +115,14 @@ def phases_of(recipe: Recipe, variant: Variant) -> list[Phase]:
 def _optim(recipe: Recipe, variant: Variant, *, last: bool) -> OptimConfig:
     if not last:
         return recipe.stage1.optim
-    own = recipe.baseline.optim if variant.method == PLAIN else None
+    own = recipe.baseline.optim if variant.method in (PLAIN, ORACLE) else None
     return own or recipe.stage2.optim
 
 
 def updates(recipe: Recipe, phase: Phase, images: int, tagged: int) -> int:
     """Updates of a phase: every method has as many as the recipe's own, all phases together.
 
-    The plain student may stop earlier (``baseline.passes``).
+    A plain student with an optimizer of its own may stop earlier.
 
     Args:
         recipe: All settings.
@@ -131,25 +131,24 @@ def updates(recipe: Recipe, phase: Phase, images: int, tagged: int) -> int:
         tagged: Number of those that have tags: passes over them are the epochs of a plain student
             with an optimizer of its own.
     """
-    if phase.optim is recipe.baseline.optim:
-        return phase.optim.updates(tagged)
     if not phase.last:
         return phase.optim.updates(images)
     before = len(METHODS[phase.variant.method].features) * recipe.stage1.optim.updates(images)
     own = len(METHODS[recipe.method].features) * recipe.stage1.optim.updates(images)
     planned = max(1, own + recipe.stage2.optim.updates(images) - before)
-    if phase.variant.method != PLAIN or not recipe.baseline.passes:
-        return planned
-    return min(planned, max(1, round(recipe.baseline.passes * tagged / phase.optim.batch_size)))
+    if phase.variant.method == PLAIN and recipe.baseline.optim:
+        return min(planned, recipe.baseline.optim.updates(tagged))
+    return planned
 
 
 def budget_settings(recipe: Recipe, phase: Phase) -> dict[str, float]:
     """What `updates` depends on, beside the phase's own optimizer."""
-    if not phase.last or phase.optim is recipe.baseline.optim:
+    if not phase.last:
         return {}
     own, limit = len(METHODS[recipe.method].features), dict[str, float]()
-    if phase.variant.method == PLAIN:
-        limit = {"baseline.passes": recipe.baseline.passes}
+    if phase.optim is recipe.baseline.optim:
+        second = recipe.stage2.optim
+        limit = {"stage2.optim.epochs": second.epochs, "stage2.optim.batch_size": second.batch_size}
     if not own and phase.start is None:
         return limit
     first = recipe.stage1.optim
