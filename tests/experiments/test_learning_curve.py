@@ -108,6 +108,21 @@ def test_what_is_run():
     assert {row.method for row in table.rows} == {"teacher", "plain", "regions"}
 
 
+@pytest.mark.parametrize(
+    ("counts", "untagged", "ceiling"),
+    [
+        ("100,200", False, ("100-0", "oracle")),
+        ("100,all", True, ("100-0", "oracle")),
+        ("100,all", False, ("all-0", "plain")),
+    ],
+)
+def test_the_oracle_is_trained_once(counts, untagged, ceiling):
+    grid = Grid(parse_counts(counts), 2, "regions", untagged=untagged)
+    rows = [row for row in grid.table().rows if row.method == "oracle"]
+    assert [(row.run, row.method) for row in rows] == [ceiling] * (ceiling[1] == "oracle")
+    assert grid.ceiling == ceiling
+
+
 @pytest.mark.parametrize("text", ["", "200,100", "100,100", "100,x", "0,100", "all", "all,100"])
 def test_faulty_counts_are_refused(text):
     with pytest.raises(ConfigError, match="expected rising numbers"):

@@ -39,7 +39,7 @@ class Grid:
         counts: Numbers of training images that keep their tags, rising; 0, at the end, for all.
         draws: Draws of those images.
         method: The recipe's own method.
-        oracle: Whether the oracle is trained, too.
+        oracle: Whether the oracle is trained, too: once, as it has all true tags.
         untagged: Whether there are untagged images beside the training images.
     """
 
@@ -54,22 +54,30 @@ class Grid:
         """What is drawn, in the order of tables."""
         return (TEACHER, PLAIN, self.method, *([ORACLE] if self.oracle else []))
 
-    def trained(self, method: str, count: int) -> str:
-        """What stands for a method: where all images have tags, plain is the oracle."""
-        return PLAIN if method == ORACLE and not (count or self.untagged) else method
-
     def names(self, count: int) -> list[str]:
         """Names of the runs with a number of tags, one a draw."""
         return [f"{count or ALL}-{draw}" for draw in range(self.draws)]
+
+    @property
+    def ceiling(self) -> tuple[str, str]:
+        """The oracle's run and method; it has all true tags, so one run serves the whole curve.
+
+        Where all images have tags and there are no others, the plain student is the oracle.
+        """
+        if self.counts[-1] == 0 and not self.untagged:
+            return self.names(0)[0], PLAIN
+        return self.names(self.counts[0])[0], ORACLE
 
     def table(self) -> PaperTable:
         """The runs and rows as a table; those with all tags are one run."""
         runs: dict[str, dict[str, Any]] = {}
         rows: list[TableRow] = []
         for count in self.counts:
-            methods = dict.fromkeys(self.trained(method, count) for method in self.methods)
             for draw, name in enumerate(self.names(count)):
                 runs[name] = {"data.tags": count} | ({"data.tags_seed": draw} if count else {})
+                methods = [method for method in self.methods if method != ORACLE]
+                if self.oracle and self.ceiling == (name, ORACLE):
+                    methods.append(ORACLE)
                 rows += [TableRow(name=f"{m}, {name}", method=m, run=name) for m in methods]
         title = "mAP against the number of tags"
         return PaperTable(name=NAME, title=title, source="none", runs=runs, rows=tuple(rows))
@@ -177,9 +185,14 @@ def make_curve(grid: Grid, runs: Mapping[str, Run]) -> Curve:
     first = next(iter(runs.values()))
     places = {c: distinct({name: runs[name] for name in grid.names(c)}) for c in grid.counts}
     curves = {
-        method: np.stack([_resampled(places[c], grid.trained(method, c)) for c in grid.counts])
+        method: np.stack([_resampled(places[c], method) for c in grid.counts])
         for method in grid.methods
+        if method != ORACLE
     }
+    if grid.oracle:
+        name, method = grid.ceiling
+        ceiling = _resampled([runs[name]], method)
+        curves[ORACLE] = np.broadcast_to(ceiling, (len(grid.counts), len(ceiling)))
     tags = [len(some[0].train) for some in places.values()]
     return Curve(
         created=now(),
