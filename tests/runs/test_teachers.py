@@ -96,13 +96,15 @@ def test_single_cells_alone_can_teach(tmp_path):
 
 
 def test_a_teacher_below_a_whole_image_layer_is_doubted():
-    assert compare_whole_images({}) == []
+    assert compare_whole_images({}, "wsddn") == []
     good = {"teacher_unseen_map": 0.70, "whole_image_unseen_map": 0.705}
-    assert compare_whole_images(good) == []
-    (doubt,) = compare_whole_images(good | {"teacher_unseen_map": 0.6})
+    assert compare_whole_images(good, "wsddn") == []
+    (doubt,) = compare_whole_images(good | {"teacher_unseen_map": 0.6}, "wsddn")
     assert "60.0" in doubt
     assert "70.5" in doubt
-    assert "class_maps" in doubt
+    assert "set teacher.kind" in doubt
+    (doubt,) = compare_whole_images(good | {"teacher_unseen_map": 0.6}, "class_maps")
+    assert "teacher.parts" in doubt
 
 
 def test_a_file_is_taken_as_it_is(filed, tmp_path):

@@ -69,7 +69,7 @@ def check_teacher(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
         return {}
     doubts = _doubts(run)
     facts = _beside_whole_images(run)
-    doubts += compare_whole_images(facts)
+    doubts += compare_whole_images(facts, run.recipe.teacher.kind)
     plain = replace(variant, method=PLAIN)
     if run.held_out is not None and (run.folder / plain.folder / WEIGHTS).exists():
         teacher, student = _held_out_maps(run, run.held_out, plain)
@@ -126,14 +126,16 @@ def _beside_whole_images(run: Run) -> dict[str, Any]:
     return {"teacher_unseen_map": own, "whole_image_unseen_map": layer}
 
 
-def compare_whole_images(facts: dict[str, Any]) -> list[str]:
+def compare_whole_images(facts: dict[str, Any], kind: str) -> list[str]:
     """A doubt where a plain layer on the teacher's own pooled map knows more than the teacher."""
     if not facts or facts["teacher_unseen_map"] + MARGIN >= facts["whole_image_unseen_map"]:
         return []
     own, layer = 100 * facts["teacher_unseen_map"], 100 * facts["whole_image_unseen_map"]
+    class_maps = kind == "class_maps"
+    advice = "try other teacher.parts" if class_maps else "set teacher.kind = 'class_maps'"
     return [
         f"on training images that they have not seen the teacher's mAP is {own:.1f} and that of a"
-        f" linear layer on its pooled map {layer:.1f}: set teacher.kind = 'class_maps'"
+        f" linear layer on its pooled map {layer:.1f}: {advice}"
     ]
 
 
