@@ -10,8 +10,9 @@ import pytest
 
 PUBLIC = {
     "boxless.losses": """
-        AttentionTransferLoss ClassAwareLoss HintLoss RegionTransferLoss SigmoidDistillationLoss
-        TagLoss detector_loss objectness select_by_nms
+        AsymmetricLoss AttentionTransferLoss BoostLU ClassAwareLoss EntropyMaximizationLoss HintLoss
+        LargeLoss RegionTransferLoss SigmoidDistillationLoss TagLoss balanced_weights detector_loss
+        objectness select_by_nms trusted_weights
     """,
     "boxless.metrics": """
         Calibration F1Report Interval MeanAP MultiLabelMetrics MultiLabelReport average_precision

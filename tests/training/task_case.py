@@ -13,6 +13,7 @@ from boxless.methods.hinton import HintonSettings
 from boxless.methods.lessons import Lessons
 from boxless.methods.regions import Regions, RegionSettings
 from boxless.methods.student_task import StudentTask
+from boxless.methods.tag_settings import TagSettings
 from boxless.methods.tags import Tags
 from boxless.methods.teaching import Teaching
 from boxless.models.backbone import Backbone
@@ -80,6 +81,7 @@ class Kept:
 
 
 SECTIONS = {
+    "tags": TagSettings(),
     "teaching": Teaching(),
     "stage1": RegionSettings(levels=(LEVEL,), bins=2, regions=REGIONS, adapter="conv1x1"),
     "stage2": ClassAwareSettings(),

@@ -1,7 +1,8 @@
 """The losses on tags alone: the teacher's on probabilities, the student's on logits (L_p).
 
 Both are summed over classes and averaged over images (docs/decisions, row 19 of the method), and
-leave unknown labels (-1) out.
+leave unknown labels (-1) out. Losses for tags that are missing or wrong share that frame: they
+differ in their terms (N, K).
 """
 
 from typing import Any, cast
@@ -34,28 +35,23 @@ class TagLoss(nn.Module):
         ('1.386', [[-0.5, 0.5, 0.0]])
     """
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         """Loss of a batch.
 
         Args:
             logits: (N, K), differentiable.
             labels: (N, K) of 1 (present), 0 (absent), -1 (unknown).
+            weights: (N, K) >= 0 by which each tag counts; None = all alike.
 
         Returns:
             Scalar.
 
         Raises:
             ShapeError: The shapes differ or are not (N, K).
-            DataError: A label is none of 1, 0, -1.
+            DataError: A label is none of 1, 0, -1, or a weight is below 0.
         """
-        check_rows(logits, labels, ("logits", "labels"), loss="TagLoss")
-        strange = (labels != 0) & (labels.abs() != 1)
-        if bool(strange.any()):
-            raise DataError(
-                f"TagLoss: labels must be 1, 0 or -1, found {labels[strange][0].item()}",
-                hint="soft targets belong to ClassAwareLoss or SigmoidDistillationLoss",
-            )
-        return tag_loss(logits, labels)
+        check_tags(logits, labels, weights, loss="TagLoss")
+        return mean_over_images(tag_terms(logits, labels), labels, weights)
 
 
 class _ClampedLog(torch.autograd.Function):
@@ -141,8 +137,66 @@ def tag_loss(logits: Tensor, labels: Tensor, *, images: float | None = None) -> 
     Returns:
         Scalar.
     """
-    known = (labels >= 0).to(logits.dtype)
-    terms = functional.binary_cross_entropy_with_logits(
+    return mean_over_images(tag_terms(logits, labels), labels, images=images)
+
+
+def tag_terms(logits: Tensor, labels: Tensor) -> Tensor:
+    """Sigmoid cross-entropy (N, K) of every tag; what stands at unknown ones has no meaning."""
+    return functional.binary_cross_entropy_with_logits(
         logits, labels.clamp(min=0).to(logits.dtype), reduction="none"
     )
-    return (terms * known).sum() / ((len(labels) if images is None else images) or 1)
+
+
+def mean_over_images(
+    terms: Tensor,
+    labels: Tensor,
+    weights: Tensor | None = None,
+    *,
+    images: float | None = None,
+) -> Tensor:
+    """The frame of all losses on tags: terms of known tags, summed and divided by the images.
+
+    Args:
+        terms: (N, K), finite.
+        labels: (N, K) of 1, 0, -1.
+        weights: (N, K) by which each tag counts; None = all alike.
+        images: What the sum is divided by; None = N.
+
+    Returns:
+        Scalar; 0 if no tag is known.
+    """
+    counted = (labels >= 0).to(terms.dtype)
+    if weights is not None:
+        counted = counted * weights
+    return (terms * counted).sum() / ((len(labels) if images is None else images) or 1)
+
+
+def check_tags(logits: Tensor, labels: Tensor, weights: Tensor | None, *, loss: str) -> None:
+    """Refuse what is no batch of tags.
+
+    Args:
+        logits: Should be (N, K).
+        labels: Should be (N, K) of 1, 0, -1.
+        weights: Should be (N, K), none below 0, or None.
+        loss: Name for messages.
+
+    Raises:
+        ShapeError: The shapes differ or are not (N, K).
+        DataError: A label is none of 1, 0, -1, or a weight is below 0.
+    """
+    check_rows(logits, labels, ("logits", "labels"), loss=loss)
+    strange = (labels != 0) & (labels.abs() != 1)
+    if bool(strange.any()):
+        raise DataError(
+            f"{loss}: labels must be 1, 0 or -1, found {labels[strange][0].item()}",
+            hint="soft targets belong to ClassAwareLoss or SigmoidDistillationLoss",
+        )
+    if weights is None:
+        return
+    check_rows(logits, weights, ("logits", "weights"), loss=loss)
+    sound = weights >= 0  # NaN is not
+    if not bool(sound.all()):
+        raise DataError(
+            f"{loss}: weights must be >= 0, found {weights[~sound][0].item():g}",
+            hint="a tag that is not to count has the weight 0, or the label -1",
+        )

@@ -47,6 +47,7 @@ class Lessons:
         along: Whether predictions are asked for in every update, though kept.
         dropout: Whether it predicts with dropout.
         tagged: How many images have tags, the first rows; None = all have.
+        labels: (M, K) tags of these images; None where no loss counts them.
     """
 
     size: int
@@ -58,6 +59,7 @@ class Lessons:
     along: bool = False
     dropout: bool = False
     tagged: int | None = None
+    labels: Tensor | None = None
 
     def live(self) -> "Lessons":
         """The same for images that nothing is kept of: all is asked, without dropout."""

@@ -14,7 +14,7 @@ from boxless.methods.class_aware import ClassAware
 from boxless.methods.hint import Hint
 from boxless.methods.hinton import Hinton
 from boxless.methods.regions import Regions, RegionsByNms
-from boxless.methods.tags import Tags, TrueTags
+from boxless.methods.tags import Tags, TrueTags, TrustedTags
 from boxless.methods.transfer import Transfer
 
 PLAIN: Final = "plain"
@@ -45,14 +45,22 @@ class Method:
 METHODS: Final[Mapping[str, Method]] = MappingProxyType(
     {
         PLAIN: Method("student without distillation", ((Tags,),)),
-        "hinton": Method("Hinton distillation", ((Tags, Hinton),)),
+        "hinton": Method("Hinton distillation", ((TrustedTags, Hinton),)),
         "attention": Method("attention transfer", ((Tags, Attention),)),
         "fitnets": Method("FitNets (hint, then tags)", ((Hint,), (Tags,))),
-        "fitnets-hinton": Method("FitNets with Hinton distillation", ((Hint,), (Tags, Hinton))),
-        "class-aware": Method("class-aware distillation alone", ((Tags, ClassAware),)),
-        "hint-class-aware": Method("whole-map hint + class-aware", ((Hint,), (Tags, ClassAware))),
-        "regions-nms": Method("NMS regions + class-aware", ((RegionsByNms,), (Tags, ClassAware))),
-        "regions": Method("weighted regions + class-aware", ((Regions,), (Tags, ClassAware))),
+        "fitnets-hinton": Method(
+            "FitNets with Hinton distillation", ((Hint,), (TrustedTags, Hinton))
+        ),
+        "class-aware": Method("class-aware distillation alone", ((TrustedTags, ClassAware),)),
+        "hint-class-aware": Method(
+            "whole-map hint + class-aware", ((Hint,), (TrustedTags, ClassAware))
+        ),
+        "regions-nms": Method(
+            "NMS regions + class-aware", ((RegionsByNms,), (TrustedTags, ClassAware))
+        ),
+        "regions": Method(
+            "weighted regions + class-aware", ((Regions,), (TrustedTags, ClassAware))
+        ),
         ORACLE: Method("oracle: true tags of the untagged images too", ((TrueTags,),)),
     }
 )

@@ -1,7 +1,10 @@
-"""The tags themselves: sigmoid cross-entropy of the student's logits (L_p)."""
+"""The tags themselves: a loss of the student's logits on tags (L_p)."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from boxless.methods.section import Read
+from boxless.methods.tag_settings import TagSettings
 from boxless.methods.transfer import Needs, Term, Transfer
 
 if TYPE_CHECKING:
@@ -10,30 +13,67 @@ if TYPE_CHECKING:
     from boxless.models.protocols import Student
 
 
+@dataclass(frozen=True)
 class Tags(Transfer):
     """Learn from the tags; the one transfer that needs no teacher."""
 
     name: ClassVar[str] = "tags"
+    tags: TagSettings
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """What the chosen loss reads; nothing where it is the plain one."""
+        return self.tags.used()
 
     @property
     def needs(self) -> Needs:
         """Tags."""
         return Needs(tags=True)
 
+    @property
+    def trust(self) -> float:
+        """How far a teacher is believed that doubts an absent tag."""
+        return 0.0
+
     def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
         """L_p, a mean over the images that have tags."""
-        from boxless.losses.tag_loss import tag_loss
+        from boxless.losses.class_weights import trusted_weights
+        from boxless.methods.tag_loss_state import TagLossState
 
-        tagged = lessons.tagged
+        tagged, trust = lessons.tagged, self.trust
+        state = TagLossState(self.tags, lessons.labels)
 
         def loss(view: "View") -> "Loss":
-            batch, images = view.batch, None
+            batch, images, weights = view.batch, None, None
             if tagged is not None:  # of all processes: a mean over those of the whole batch
                 images = batch.share * int((batch.everyone < tagged).sum())
-            value = tag_loss(view.logits, batch.labels, images=images)
+            if trust:
+                seen = view.lessons.predictions(batch, softened=False)
+                weights = trusted_weights(batch.labels, seen, trust)
+            value = state(view.logits, batch, weights, images)
             return value, {"tags": value}
 
-        return Term(loss, logits=True)
+        return Term(loss, logits=True, module=state if state.keeps else None)
+
+
+@dataclass(frozen=True)
+class TrustedTags(Tags):
+    """Tags beside a teacher's predictions, which may say how far an absent tag can be trusted."""
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """What the chosen loss reads, and the trust."""
+        return self.tags.used("trust")
+
+    @property
+    def needs(self) -> Needs:
+        """Tags, and predictions where there is trust."""
+        return Needs(tags=True, predictions=self.trust > 0)
+
+    @property
+    def trust(self) -> float:
+        """How far the teacher is believed."""
+        return self.tags.trust
 
 
 class TrueTags(Tags):

@@ -5,6 +5,8 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
+from boxless.errors import ConfigError
+from boxless.losses.boost import BoostLU
 from boxless.models.backbone import Backbone, as_backbone
 from boxless.models.pixels import resize_aligned
 from boxless.models.pretrained import Head, PretrainedModel
@@ -26,6 +28,8 @@ class Classifier(PretrainedModel):
         hidden: Width of fc6 and fc7.
         resize_to: Side to which larger inputs are resized inside the network, corners aligned
             (the released code's ``Interp`` layer); 0 = inputs are taken as they come.
+        boost: Factor of positive evidence in the class maps of a ``gap`` head, whose mean the logit
+            is (`boxless.losses.BoostLU`); 1 = none.
 
     Attributes:
         class_names: K names, where they are known (`from_pretrained`), else ().
@@ -51,10 +55,16 @@ class Classifier(PretrainedModel):
         dropout: float = 0.0,
         hidden: int = FC_WIDTH,
         resize_to: int = 0,
+        boost: float = 1.0,
     ) -> None:
         super().__init__()
+        if boost != 1 and head != "gap":
+            raise ConfigError(
+                f"boost = {boost:g} needs head = 'gap', found {head!r}",
+                hint="a head of fully connected layers pools no class maps",
+            )
         backbone = as_backbone(backbone)
-        self.backbone, self.resize_to = backbone, resize_to
+        self.backbone, self.resize_to, self.boost = backbone, resize_to, BoostLU(boost)
         self.head_kind, self.class_names = head, tuple[str, ...]()
         channels = backbone.channels("final")
         self.neck = nn.Sequential()
@@ -101,6 +111,8 @@ class Classifier(PretrainedModel):
 
     def classify(self, maps: Tensor) -> Tensor:
         """Logits (N, K) of final maps (N, C, h, w)."""
+        if self.boost.alpha != 1:
+            return self.evidence(self.dropout(maps)).mean((2, 3))
         return cast("Tensor", self.fc(self.dropout(self.vectors(maps))))
 
     def vectors(self, maps: Tensor) -> Tensor:
@@ -111,9 +123,9 @@ class Classifier(PretrainedModel):
         """The logits of each class, cell by cell: what a whole map of that cell would give.
 
         With the head ``gap`` this is the class activation map (weight . feature + bias; Zhou et
-        al., CVPR 2016), and its mean over the cells is the logit. With ``fc6_fc7`` the cell is
-        repeated over the 7 x 7 places that fc6 looks at: fc6's weights summed over the places; no
-        simple sum of such cells is the logit then.
+        al., CVPR 2016), boosted if asked for, and its mean over the cells is the logit. With
+        ``fc6_fc7`` the cell is repeated over the 7 x 7 places that fc6 looks at: fc6's weights
+        summed over the places; no simple sum of such cells is the logit then.
 
         Args:
             maps: (N, C, h, w) final maps.
@@ -127,7 +139,8 @@ class Classifier(PretrainedModel):
             summed = fc6.weight.view(len(fc6.weight), -1, POOLED_SIDE**2).sum(2)
             cells = functional.conv2d(cells, summed[:, :, None, None], fc6.bias).relu()
             cells = functional.conv2d(cells, fc7.weight[:, :, None, None], fc7.bias).relu()
-        return functional.conv2d(cells, self.fc.weight[:, :, None, None], self.fc.bias)
+        found = functional.conv2d(cells, self.fc.weight[:, :, None, None], self.fc.bias)
+        return cast("Tensor", self.boost(found)) if self.boost.alpha != 1 else found
 
 
 def vgg_neck(

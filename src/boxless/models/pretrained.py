@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from boxless.errors import ConfigError
 from boxless.files.atomic import write_atomically
+from boxless.losses.boost import BoostLU
 from boxless.models.backbone import Backbone
 from boxless.models.folding import unfolded_state
 from boxless.models.pixels import PixelScheme
@@ -46,6 +47,7 @@ class _Section(BaseModel):
     head: Head
     hidden: int = Field(ge=1)
     resize_to: int = Field(ge=0)
+    boost: float = Field(1.0, ge=1)
     input_size: int = Field(ge=1)
     mean: tuple[float, float, float]
     std: tuple[Positive, Positive, Positive]
@@ -71,6 +73,7 @@ class PretrainedModel(nn.Module):
         fc: The last layer.
         head_kind: ``gap`` or ``fc6_fc7``.
         resize_to: Side to which inputs are resized inside the network; 0 = they are not.
+        boost: Boosts the class maps; its ``alpha`` is 1 where they are as they are.
         class_names: K names, where they are known (`from_pretrained`), else ().
     """
 
@@ -79,6 +82,7 @@ class PretrainedModel(nn.Module):
     fc: nn.Linear
     head_kind: Head
     resize_to: int
+    boost: BoostLU
     class_names: tuple[str, ...]
 
     def save_pretrained(
@@ -143,6 +147,7 @@ class PretrainedModel(nn.Module):
             dropout=0.0,
             hidden=own.hidden,
             resize_to=own.resize_to,
+            boost=own.boost,
         )
         backbone.vgg_fc = None  # half a gigabyte that is no longer needed
         path = Path(folder) / WEIGHTS
@@ -226,6 +231,7 @@ def _config(
         "head": model.head_kind,
         "hidden": cast("nn.Linear", model.neck[2]).out_features if len(model.neck) else 1,
         "resize_to": model.resize_to,
+        "boost": model.boost.alpha,
         "input_size": input_size,
         "mean": list(scheme.mean),
         "std": list(scheme.std),

@@ -14,6 +14,7 @@ from boxless.methods.hint import HintSettings
 from boxless.methods.hinton import HintonSettings
 from boxless.methods.section import Section
 from boxless.methods.table import METHODS
+from boxless.methods.tag_settings import TagSettings
 from boxless.methods.teaching import Teaching
 from boxless.recipe.checks import (
     check_budget,
@@ -33,6 +34,7 @@ from boxless.recipe.sections import (
     StudentConfig,
     TeacherConfig,
 )
+from boxless.recipe.tag_checks import check_tags
 from boxless.recipe.teacher_checks import check_teacher_file
 
 
@@ -46,6 +48,7 @@ class Recipe(Section):
     teacher: TeacherConfig
     student: StudentConfig
     teaching: Teaching = Teaching()
+    tags: TagSettings = TagSettings()
     method: str = Field("regions", description="how the student is distilled")
     methods: tuple[str, ...] = Field((), description="further methods, compared with it")
     stage1: Stage1Config
@@ -64,6 +67,7 @@ class Recipe(Section):
         check_teaching(self.teacher, self.student, self.teaching, self.stage1.target)
         check_temperature(self.stage2)
         check_teacher_file(self.teacher, self.distilling, self)
+        check_tags(self.tags, self.student, self.teacher, self.stage2, self.distilling)
         check_budget(self.distilling, self.stage1, self.stage2)
         return self
 

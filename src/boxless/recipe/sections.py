@@ -31,6 +31,11 @@ class DataConfig(Section):
         " become untagged; 0 = all",
     )
     tags_seed: int = Field(0, ge=0, description="another seed keeps the tags of other images")
+    single_positive: bool = Field(
+        False,
+        description="an experiment: each training and held-out image keeps one of its tags, drawn"
+        " by tags_seed, and the others are called absent; test images keep all",
+    )
     skip_bad: bool = Field(False, description="leave out unreadable images instead of stopping")
     image_cache: Literal["auto", "off", "sized"] = Field(
         "auto",

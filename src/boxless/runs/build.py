@@ -143,6 +143,7 @@ def student(recipe: Recipe, classes: int, variant: Variant | None = None) -> Cla
         dropout=config.dropout,
         hidden=config.hidden,
         resize_to=_side(recipe, variant) if config.resize_from else 0,
+        boost=recipe.tags.boost if recipe.tags.boosts else 1.0,
     )
     trunk.vgg_fc = None  # half a gigabyte that is no longer needed
     return model

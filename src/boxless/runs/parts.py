@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from boxless.data.few_tags import keep_tags
 from boxless.data.manifest import Manifest
+from boxless.data.single_positive import keep_one_tag
 from boxless.data.untagged import UNTAGGED
 from boxless.errors import DataError
 from boxless.recipe.sections import DataConfig
@@ -69,7 +70,9 @@ class Parts:
 def split_parts(manifest: Manifest, config: DataConfig, spec: str) -> Parts:
     """Deal a data set out: the held-out part first, from what is left the images with tags.
 
-    So the held-out part does not shrink with `DataConfig.tags`: its tags come on top.
+    So the held-out part does not shrink with `DataConfig.tags`: its tags come on top. With
+    `DataConfig.single_positive` its images keep one tag each like those trained on, for nothing may
+    be chosen by tags that training lacks.
 
     Args:
         manifest: The data set, joined with its untagged images.
@@ -95,6 +98,9 @@ def split_parts(manifest: Manifest, config: DataConfig, spec: str) -> Parts:
     lost: tuple[ImageRecord, ...] = ()
     if config.tags:
         train, lost = keep_tags(train, config.tags, seed=config.tags_seed)
+    if config.single_positive:
+        train = keep_one_tag(train, seed=config.tags_seed)
+        held_out = held_out and keep_one_tag(held_out, seed=config.tags_seed)
     known = config.untagged and UNTAGGED in manifest.split_names
     found = manifest.split(UNTAGGED).records if known else ()
     return Parts(train, held_out, lost, found)

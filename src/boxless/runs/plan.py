@@ -97,8 +97,8 @@ def _maps_step(recipe: Recipe, name: str) -> Step:
     teacher = recipe.teacher
     network = ("backbone", "weights", "input_size", "fold_norms", "pixel_scheme")
     moments, precision = recipe.stage1.only("match_statistics"), recipe.run.only("precision")
-    images = set(type(recipe.data).model_fields) - {"tags", "tags_seed"}  # all tags: the same maps
-    data = recipe.data.only(*sorted(images))
+    tags = {"tags", "tags_seed", "single_positive"}  # whatever they are, the maps are the same
+    data = recipe.data.only(*sorted(set(type(recipe.data).model_fields) - tags))
     reads = [data, teacher.only(*network), moments, precision, *_untagged(recipe)]
     settings = settings_of(recipe, *reads) | {"levels": list(kept_levels(recipe, name))}
 

@@ -30,6 +30,12 @@ def check_networks(run: Run, steps: Sequence[Step]) -> None:
     recipe, verbs = run.recipe, {step.verb for step in steps}
     if recipe.run.compile == "yes":
         require_compiler(default_device(), 1 if run.processes is None else run.processes.count)
+    if recipe.tags.loss == "em" and run.processes is not None and run.processes.several:
+        raise ConfigError(
+            "tags.loss = 'em' keeps predictions of every image, which processes do not exchange;"
+            f" found {run.processes.count} of them",
+            hint="train with one process, or set another tags.loss",
+        )
     if "teacher" in verbs:
         _check_classes(run)
     matched = _matched_levels(recipe)

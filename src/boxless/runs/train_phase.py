@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from boxless.data.manifest import Manifest
 from boxless.methods.lessons import Lessons
 from boxless.methods.student_task import StudentTask
@@ -101,6 +103,7 @@ def _lessons(run: Run, phase: Phase) -> Lessons:
         along=recipe.teaching.along,
         dropout=recipe.teaching.dropout,
         tagged=_tagged(run, phase),
+        labels=torch.tensor(_images(run, phase).labels[: _tagged(run, phase)]),
     )
     if phase.levels or phase.regions or phase.along:
         weights = run.folder / "teacher" / WEIGHTS
