@@ -64,7 +64,7 @@ def test_table_4_stands_beside_the_paper(table4):
     assert page.count("<svg") == 2
     assert "http" not in page
     printed = (table4.parent / "printed").read_text()
-    assert "Of the paper's 10 orderings by mAP" in printed
+    assert "Of the 10 published orderings by mAP" in printed
     assert "74.6" in printed
 
 

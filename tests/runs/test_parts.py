@@ -96,6 +96,21 @@ def test_the_choice_of_tags_changes_no_fingerprint(tmp_path):
     assert make(tmp_path, untagged=MORE).manifest.fingerprint != one.manifest.fingerprint
 
 
+def test_a_single_positive_is_kept_where_anything_is_chosen_and_test_stays_clean(tmp_path):
+    full = make(tmp_path, tags=20)
+    one = make(tmp_path, tags=20, single_positive="true")
+    other = make(tmp_path, tags=20, single_positive="true", tags_seed=1)
+    for part in ("train", "held_out"):
+        before, after = getattr(full, part), getattr(one, part)
+        assert before.image_ids == after.image_ids
+        assert (before.labels == 1).sum(1).max() > 1
+        assert ((after.labels == 1).sum(1) == np.minimum((before.labels == 1).sum(1), 1)).all()
+    assert one.test == full.test
+    assert (one.oracle.labels[20:] == full.oracle.labels[20:]).all()
+    assert (one.held_out.labels != other.held_out.labels).any()
+    assert one.manifest.fingerprint == full.manifest.fingerprint
+
+
 def test_more_tags_than_images_are_refused(tmp_path):
     with pytest.raises(DataError, match="expected 1 to 48 training images that keep their tags"):
         _ = make(tmp_path, tags=49).train

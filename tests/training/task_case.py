@@ -107,6 +107,7 @@ def task(*kinds, detector=None, model=None, maps=None, statistics=True, **change
         images=dataset(REGIONS),
         along=recipe.teaching.along,
         dropout=recipe.teaching.dropout,
+        labels=torch.tensor([record.labels for record in dataset(0).records]),
     )
     torch.manual_seed(3)
     terms = {one.name: one.build(model, SIDE, lessons) for one in found}

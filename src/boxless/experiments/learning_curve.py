@@ -185,13 +185,13 @@ def make_curve(grid: Grid, runs: Mapping[str, Run]) -> Curve:
     first = next(iter(runs.values()))
     places = {c: distinct({name: runs[name] for name in grid.names(c)}) for c in grid.counts}
     curves = {
-        method: np.stack([_resampled(places[c], method) for c in grid.counts])
+        method: np.stack([resampled(places[c], method) for c in grid.counts])
         for method in grid.methods
         if method != ORACLE
     }
     if grid.oracle:
         name, method = grid.ceiling
-        ceiling = _resampled([runs[name]], method)
+        ceiling = resampled([runs[name]], method)
         curves[ORACLE] = np.broadcast_to(ceiling, (len(grid.counts), len(ceiling)))
     tags = [len(some[0].train) for some in places.values()]
     return Curve(
@@ -208,8 +208,13 @@ def make_curve(grid: Grid, runs: Mapping[str, Run]) -> Curve:
     )
 
 
-def _resampled(runs: Sequence[Run], method: str) -> Float64Array:
-    """(1 + B,) mAP of a method over runs of equal numbers of tags: observed, then resampled."""
+def resampled(runs: Sequence[Run], method: str) -> Float64Array:
+    """(1 + B,) mAP of a method over runs of equal numbers of tags: observed, then resampled.
+
+    Args:
+        runs: Finished runs with one test part and equal numbers of seeds.
+        method: ``teacher`` or a key of `METHODS`.
+    """
     weights = run_weights(len(runs), len(runs[0].seeds))
     columns = []
     for run in runs:
@@ -258,14 +263,14 @@ def read_points(
         share = None
         if oracle is not None:
             headroom = oracle[place] - plain[place]
-            clear = (_figure(headroom).low or 0.0) > 0
-            share = _figure(gain / headroom) if clear else None
+            clear = (figure(headroom).low or 0.0) > 0
+            share = figure(gain / headroom) if clear else None
         points.append(
             Point(
                 tags=count,
-                map={name: _figure(values[place]) for name, values in curves.items()},
-                gain=_figure(gain),
-                needed=_figure(np.array(needed)),
+                map={name: figure(values[place]) for name, values in curves.items()},
+                gain=figure(gain),
+                needed=figure(np.array(needed)),
                 share=share,
             )
         )
@@ -297,7 +302,7 @@ def tags_needed(tags: Sequence[int], plain: Float64Array, wanted: float) -> floa
     return float(np.exp(ends[0] + share * (ends[1] - ends[0])))
 
 
-def _figure(values: Float64Array) -> Figure:
+def figure(values: Float64Array) -> Figure:
     """Observed value and percentile interval of (1 + B,) values; infinity becomes None."""
     drawn = values[1:][~np.isnan(values[1:])]
     # A value that was drawn: between two of them there may be infinity.

@@ -11,7 +11,8 @@ from typing import Final, Literal
 import numpy as np
 
 from boxless import __version__
-from boxless.experiments.tables import PaperTable, TableRow
+from boxless.experiments.recovered import Recovered, recovered
+from boxless.experiments.tables import Ends, PaperTable, TableRow
 from boxless.methods.table import PLAIN
 from boxless.metrics.bootstrap import paired_bootstrap
 from boxless.recipe.recipe_files import dotted
@@ -38,6 +39,7 @@ class OutcomeRow(Part):
         paper: Data set -> metric -> the paper's number.
         ours: Metric -> mean and spread over seeds.
         gain: mAP over the plain student of the same run, with its paired interval.
+        recovered: Share of what was lost, where the table names its ends.
     """
 
     name: str
@@ -46,6 +48,7 @@ class OutcomeRow(Part):
     paper: dict[str, dict[str, float]]
     ours: dict[str, Spread]
     gain: Interval | None
+    recovered: Recovered | None = None
 
 
 class Order(Part):
@@ -87,6 +90,7 @@ class Outcome(Part):
         seeds: Students' seeds.
         rows: The rows.
         orders: All pairs of rows that the paper's mAP orders.
+        ends: Rows between which shares are measured, if there are any.
     """
 
     schema_version: int = SCHEMA
@@ -103,6 +107,7 @@ class Outcome(Part):
     seeds: tuple[int, ...]
     rows: tuple[OutcomeRow, ...]
     orders: tuple[Order, ...]
+    ends: Ends | None = None
 
 
 class Comparison:
@@ -146,7 +151,13 @@ def make_outcome(
         compare: Paired differences between their variants.
     """
     first = next(iter(runs.values()))
-    rows = [_row(table, row, runs, results, compare) for row in table.rows]
+    shares = recovered(table, runs)
+    rows = [
+        _row(table, row, runs, results, compare).model_copy(
+            update={"recovered": shares.get(row.name)}
+        )
+        for row in table.rows
+    ]
     return Outcome(
         created=now(),
         table=table.name,
@@ -160,6 +171,7 @@ def make_outcome(
         seeds=tuple(first.seeds),
         rows=tuple(rows),
         orders=tuple(_orders(table, compare)),
+        ends=table.ends,
     )
 
 

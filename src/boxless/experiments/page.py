@@ -7,7 +7,15 @@ from typing import Final
 from boxless.experiments.object_size import SizeGain
 from boxless.experiments.order_plot import order_plot
 from boxless.experiments.outcome import Outcome, OutcomeRow
-from boxless.experiments.rendering import data_sets, gain_cells, metrics, notes, verdicts
+from boxless.experiments.rendering import (
+    data_sets,
+    gain_cells,
+    metrics,
+    notes,
+    share_cells,
+    share_columns,
+    verdicts,
+)
 from boxless.report import wording
 from boxless.report.class_plots import gain_per_class
 from boxless.report.html import readable_time, render_page
@@ -62,6 +70,7 @@ def page(
         notes=notes(outcome),
         metrics=[METRIC_COLUMNS[name] for name in metrics(outcome)],
         columns=_columns(outcome),
+        shares=share_columns(outcome),
         rows=[_line(outcome, row) for row in outcome.rows],
         orders=order_plot(outcome.orders),
         marks=_MARKS,
@@ -86,6 +95,6 @@ def _line(outcome: Outcome, row: OutcomeRow) -> _Line:
             cells.append(("theirs", "" if value is None else wording.percent(value)))
         ours = row.ours.get(metric)
         cells.append(("", "" if ours is None else wording.spread(ours)))
-    cells += [("", text) for text in gain_cells(row)]
+    cells += [("", text) for text in (*gain_cells(row), *share_cells(outcome, row))]
     full = row.method == "regions"
     return _Line(row.name, tuple(cells), others=row.method is None, full=full)

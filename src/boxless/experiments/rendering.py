@@ -30,12 +30,44 @@ def columns(outcome: Outcome) -> tuple[str, ...]:
         title = METRIC_COLUMNS[metric]
         names += [f"{title}, paper on {data}" for data in data_sets(outcome)]
         names.append(f"{title}, ours")
-    return (*names, "gain in mAP points", "interval")
+    return (*names, "gain in mAP points", "interval", *share_columns(outcome))
 
 
 def cells(outcome: Outcome) -> list[tuple[str, ...]]:
     """One line of texts for each row, in percent and points; empty where there is no number."""
-    return [(row.name, *_numbers(outcome, row), *gain_cells(row)) for row in outcome.rows]
+    return [
+        (row.name, *_numbers(outcome, row), *gain_cells(row), *share_cells(outcome, row))
+        for row in outcome.rows
+    ]
+
+
+def share_columns(outcome: Outcome) -> tuple[str, ...]:
+    """Headings of the recovered share; none where a table has no ends."""
+    if outcome.ends is None:
+        return ()
+    theirs = [f"recovered %, paper on {data}" for data in data_sets(outcome)]
+    return (*theirs, "recovered %, ours", "its interval")
+
+
+def share_cells(outcome: Outcome, row: OutcomeRow) -> list[str]:
+    """A row's recovered share in percent beside the published, and its interval."""
+    if outcome.ends is None:
+        return []
+    found = row.recovered
+    if found is None:
+        return [""] * len(share_columns(outcome))
+    theirs = [_share(found.paper[d]) if d in found.paper else "" for d in data_sets(outcome)]
+    if found.ours is None:
+        return [*theirs, wording.NOTHING, ""]
+    ends = f"{_share(found.ours.low)} to {_share(found.ours.high)}"
+    return [*theirs, _share(found.ours.value), ends]
+
+
+def _share(value: float | None) -> str:
+    """A share in whole percent; it may be below 0 or above 100."""
+    if value is None:
+        return wording.NOTHING
+    return f"{100 * value:.0f}".replace("-", "\N{MINUS SIGN}")
 
 
 def metrics(outcome: Outcome) -> list[str]:
@@ -83,7 +115,7 @@ def verdicts(outcome: Outcome) -> str:
         for name in ("holds", "does not hold", "within noise")
     }
     return (
-        f"Of the paper's {total} orderings by mAP {counts['holds']} hold here,"
+        f"Of the {total} published orderings by mAP {counts['holds']} hold here,"
         f" {counts['does not hold']} do not, {counts['within noise']} are within noise."
     )
 
@@ -100,6 +132,11 @@ def notes(outcome: Outcome) -> str:
     once = " The teacher is trained once and stands beside each seed." if teacher else ""
     made = f"{outcome.data}, recipe {outcome.recipe}, {outcome.test_images:,} test images"
     said = f" {outcome.notes}" if outcome.notes else ""
+    if outcome.ends is not None:
+        said += (
+            f" Recovered: share of the mAP lost from {outcome.ends.high!r} to {outcome.ends.low!r}"
+            f"; {wording.NOTHING} where that loss is not clear of zero."
+        )
     return (
         f"Ours: {made}, in percent; {spread}. Gain: over the plain student of the same run, with"
         f" the paired 95 % interval over images{' and seeds' if seeds > 1 else ''}.{once} Paper:"
@@ -111,7 +148,7 @@ def markdown(outcome: Outcome) -> str:
     """The table, its notes and the orderings."""
     lines = [f"# {outcome.table}: {outcome.title}", ""]
     lines += markdown_table(columns(outcome), cells(outcome))
-    lines += ["", notes(outcome), "", "## The paper's orderings", "", verdicts(outcome), ""]
+    lines += ["", notes(outcome), "", "## The published orderings", "", verdicts(outcome), ""]
     lines += markdown_table(_ORDER_COLUMNS, [_order_cells(order) for order in outcome.orders])
     return "\n".join(lines) + "\n"
 
@@ -167,6 +204,9 @@ def comma_separated(outcome: Outcome) -> str:
         heading += [f"paper.{data}.{metric}" for data in sets]
         heading += [f"{metric}.{part}" for part in ("mean", "std", "n")]
     heading += ["gain.mean", "gain.low", "gain.high", "gain.probability_positive"]
+    if outcome.ends is not None:
+        heading += [f"paper.{data}.recovered" for data in sets]
+        heading += [f"recovered.{part}" for part in ("value", "low", "high")]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(heading)
@@ -179,6 +219,11 @@ def comma_separated(outcome: Outcome) -> str:
         gain = row.gain
         parts = ("mean", "low", "high", "probability_positive")
         values += [None if gain is None else getattr(gain, part) for part in parts]
+        if outcome.ends is not None:
+            shares = row.recovered
+            values += [shares.paper.get(data) if shares else None for data in sets]
+            own = shares.ours if shares else None
+            values += [getattr(own, part) if own else None for part in ("value", "low", "high")]
         writer.writerow(values)
     return file.getvalue()
 
@@ -187,7 +232,12 @@ def terminal_table(outcome: Outcome) -> Table:
     """The table to print with rich: mAP alone, so that it fits 80 columns."""
     heading = ["row", *(f"paper\n{data}" for data in data_sets(outcome)), "ours", *_GAIN]
     width = len(heading) - len(_GAIN)
-    rows = [[*row[:width], *row[-len(_GAIN) :]] for row in cells(outcome)]
+    rows = [
+        [*line[:width], *gain_cells(row), *share_cells(outcome, row)[-2:]]
+        for row, line in zip(outcome.rows, cells(outcome), strict=True)
+    ]
+    if outcome.ends is not None:
+        heading += ["recovered\n%", "interval"]
     return rich_table(f"{outcome.table}: {outcome.title}, mAP in %", heading, rows)
 
 

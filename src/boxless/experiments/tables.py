@@ -54,6 +54,18 @@ class TableRow(Part):
         return self
 
 
+class Ends(Part):
+    """Rows between which a share is measured: what was lost, and how much of it a row recovers.
+
+    Attributes:
+        low: Name of the row that recovers nothing.
+        high: Name of the row that recovers all.
+    """
+
+    low: str
+    high: str
+
+
 class PaperTable(Part):
     """A table or figure of the paper.
 
@@ -63,6 +75,7 @@ class PaperTable(Part):
         source: Where its numbers are from.
         notes: What to know when reading it.
         per_class: Whether it is drawn class by class (figure 4).
+        ends: Rows between which the share ``(mAP - low) / (high - low)`` is shown of all others.
         runs: Name of a run -> dotted settings in which it differs from the recipe.
         rows: The rows, in the paper's order.
     """
@@ -72,6 +85,7 @@ class PaperTable(Part):
     source: str
     notes: str = ""
     per_class: bool = False
+    ends: Ends | None = None
     runs: dict[str, dict[str, Any]] = Field(default_factory=dict)
     rows: tuple[TableRow, ...] = Field(min_length=1)
 
@@ -84,6 +98,10 @@ class PaperTable(Part):
         names = [row.name for row in self.rows]
         if len(set(names)) < len(names):
             raise ValueError("two rows have one name")
+        own = [row.name for row in self.own_rows]
+        for end in (self.ends.low, self.ends.high) if self.ends else ():
+            if end not in own:
+                raise ValueError(f"ends: {unknown_name('row', end, own)}")
         return self
 
     @property

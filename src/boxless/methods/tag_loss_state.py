@@ -121,7 +121,7 @@ class TagLossState(nn.Module):
         absent = self._labels.to(self.latest.device) == 0
         total = (config.pseudo_share * absent.sum(0)).long()
         left = total - (self.pseudo >= 0).sum(0)
-        count = torch.minimum(left, total.div(config.pseudo_passes, rounding_mode="ceil").long())
+        count = torch.minimum(left, (total / config.pseudo_passes).ceil().long())
         free = absent & (self.pseudo < 0) & (self.latest >= 0)
         order = self.latest.masked_fill(~free, torch.inf).argsort(0).argsort(0)  # rank in its class
         chosen = free & (order < count)
