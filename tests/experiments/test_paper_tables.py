@@ -1,9 +1,12 @@
 """The tables' files agree with the recipe's schema, the methods and each other."""
 
+from typing import get_args
+
 import pytest
 
 from boxless.errors import ConfigError
 from boxless.experiments.tables import MAIN, PaperTable, load_table, table_names
+from boxless.methods.tag_settings import TagLossName
 from boxless.recipe.recipe_files import known_keys
 
 NAMES = ["figure4", "table1", "table2", "table3", "table4", "table5"]
@@ -19,7 +22,7 @@ def numbers(name, metric="map"):
 
 
 def test_all_of_the_paper_is_there():
-    assert table_names() == NAMES
+    assert table_names() == sorted([*NAMES, "single-positive"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,3 +84,29 @@ def test_faulty_rows_are_refused(row, text):
 def test_two_rows_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two rows have one name"):
         PaperTable(name="t", title="t", source="s", rows=[{"name": "a"}, {"name": "a"}])
+
+
+def test_every_loss_is_trained_with_and_without_distillation_on_the_same_tags():
+    table = load_table("single-positive")
+    by_run = {}
+    for row in table.own_rows:
+        by_run.setdefault(row.run, []).append(row.method)
+    losses = {settings["tags.loss"] for settings in table.runs.values()}
+    assert losses == set(get_args(TagLossName))
+    assert by_run.pop("trust") == ["class-aware"]
+    assert all(methods == ["plain", "class-aware"] for methods in by_run.values())
+    full = [n for n, s in table.runs.items() if not s["data.single_positive"]]
+    assert full == ["all-tags"]
+    for settings in table.runs.values():
+        assert set(settings) <= set(known_keys())
+    rows = {row.name: row for row in table.rows}
+    assert rows[table.ends.high].run == "all-tags"
+    assert table.runs[rows[table.ends.low].run] == {
+        "data.single_positive": True, "tags.loss": "bce"
+    }  # fmt: skip
+
+
+def test_ends_are_rows():
+    rows = [{"name": "a", "method": "plain"}, {"name": "b"}]
+    with pytest.raises(ValueError, match="unknown row 'b'"):
+        PaperTable(name="t", title="t", source="s", rows=rows, ends={"low": "a", "high": "b"})

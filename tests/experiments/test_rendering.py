@@ -5,12 +5,21 @@ import io
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
+from boxless.experiments.learning_curve import Figure
 from boxless.experiments.order_plot import order_plot
 from boxless.experiments.outcome import Order, Outcome, OutcomeRow, _changed, verdict
 from boxless.experiments.page import page
-from boxless.experiments.rendering import comma_separated, latex, markdown, verdicts
-from boxless.experiments.tables import load_table
+from boxless.experiments.recovered import Recovered
+from boxless.experiments.rendering import (
+    comma_separated,
+    latex,
+    markdown,
+    terminal_table,
+    verdicts,
+)
+from boxless.experiments.tables import Ends, load_table
 from boxless.recipe.recipe_files import load_recipe
 from boxless.report.results import Interval
 from boxless.report.variants import Spread
@@ -76,6 +85,26 @@ def test_markdown_sets_ours_beside_the_paper(outcome):
     assert "| taught | 74.6 | 52.0 ± 1.0 | +2.0 | +0.5 to +3.5 |" in text
     assert "| plain & 100 % < taught | MS-COCO | +3.7 | +2.0 | +0.5 to +3.5 | holds |" in text
     assert "1 hold here, 0 do not, 0 are within noise" in verdicts(outcome)
+
+
+def test_recovered_shares_stand_behind_the_gain_in_every_form(outcome):
+    share = Recovered(paper={"MS-COCO": 0.5429}, ours=Figure(value=0.668, low=-0.05, high=1.2))
+    rows = [row.model_copy(update={"recovered": share}) for row in outcome.rows[2:]]
+    ends = Ends(low="plain & 100 %", high="others")
+    found = outcome.model_copy(update={"rows": (*outcome.rows[:2], *rows), "ends": ends})
+    text = markdown(found)
+    assert "| recovered %, paper on MS-COCO | recovered %, ours | its interval |" in text
+    assert "| +2.0 | +0.5 to +3.5 | 54 | 67 | −5 to 120 |" in text
+    assert "Recovered: share of the mAP lost from 'others' to 'plain & 100 %'" in text
+    (line,) = list(csv.DictReader(io.StringIO(comma_separated(found))))[2:]
+    assert (line["paper.MS-COCO.recovered"], line["recovered.value"]) == ("0.5429", "0.668")
+    assert "<td>67</td><td>−5 to 120</td>" in page(found, {}, None, ())
+    widths = {row.count("&") for row in latex(found).replace(r"\&", "").splitlines() if "&" in row}
+    assert widths == {7}
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(terminal_table(found))
+    assert "−5 to 120" in console.export_text()
+    assert "recovered" not in markdown(outcome)
 
 
 def test_one_seed_is_said_to_be_one(outcome):

@@ -129,3 +129,35 @@ def test_builtin_recipes_are_valid_and_described(name):
     assert isinstance(recipe, Recipe)
     assert recipe.name == name
     assert recipe.description
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"tags__loss": "focal"}, "found 'focal'"),
+        ({"tags__loss": "asl", "tags__focus_absent": 0.5}, "focus_absent must be 0 or at least 1"),
+        ({"tags__loss": "boostlu", "student__head": "fc6_fc7"}, "set student.head = 'gap'"),
+        ({"tags__loss": "boostlu", "stage2__start": "teacher"}, "needs stage2.start = 'random'"),
+        ({"tags__trust": 0.5}, "needs teacher.folds of 2 or more"),
+        (
+            {"tags__trust": 0.5, "teacher__folds": 2, "teacher__trainable": "head",
+             "tags__loss": "em"},
+            "'em' takes no tag for absent",
+        ),
+        (
+            {"tags__trust": 0.5, "teacher__folds": 2, "teacher__trainable": "head",
+             "methods": ["fitnets"]},
+            "which method 'fitnets' does not learn",
+        ),
+    ],
+)  # fmt: skip
+def test_losses_on_tags_are_refused_where_they_cannot_be_used(changed, text):
+    assert text in fault(**changed)
+
+
+def test_losses_on_tags_serve_every_method_but_trust():
+    for loss in ("asl", "ll-r", "ll-ct", "boostlu", "em"):
+        recipe = validate(values(tags__loss=loss, methods=["fitnets", "hinton"]), "here")
+        assert recipe.tags.loss == loss
+    trusting = {"teacher__folds": 2, "teacher__trainable": "head", "tags__trust": 0.5}
+    assert validate(values(**trusting), "here").tags.trust == 0.5
