@@ -8,6 +8,7 @@ from training_case import CLASSES, IMAGES, dataset
 
 from boxless.losses.tag_loss import tag_loss
 from boxless.methods.lessons import Lessons
+from boxless.methods.tag_settings import TagSettings
 from boxless.methods.tags import Tags, TrueTags
 from boxless.methods.transfer import View
 from boxless.training.batches import whole_batches
@@ -19,7 +20,7 @@ TAGGED = 3
 
 def loss_of(batch, logits, *, tagged, kind=Tags):
     lessons = Lessons(SIDE, Knowledge(1, 1, knowledge_of), tagged=tagged)
-    term = kind().build(student(), SIDE, lessons)
+    term = kind(TagSettings()).build(student(), SIDE, lessons)
     return term.loss(View(batch, logits, {}, lessons))[0]
 
 
@@ -62,7 +63,7 @@ def test_processes_add_up_to_the_whole_batch():
 
 
 def test_only_the_oracle_asks_for_true_tags():
-    assert Tags().needs.tags
-    assert not Tags().needs.truth
-    assert TrueTags().needs.truth
-    assert not TrueTags().needs.teacher
+    assert Tags(TagSettings()).needs.tags
+    assert not Tags(TagSettings()).needs.truth
+    assert TrueTags(TagSettings()).needs.truth
+    assert not TrueTags(TagSettings()).needs.teacher
