@@ -206,3 +206,27 @@ def test_selection_by_nms_is_that_of_the_scored_images(tmp_path):
     expected = select_by_nms(batch.boxes, weights, batch.mask, iou=0.4, keep=4)
     assert_close(found, expected)
     assert 1 < float(found.sum(1).mean()) <= 4
+
+
+def test_kept_tags_concern_teacher_and_students_alone(tmp_path):
+    """Maps are the same, and runs from before the setting stay as they were."""
+    key = "data.single_positive"
+    assert not [step.name for step in plan(make(tmp_path)) if key in step.settings]
+    steps = plan(make(tmp_path, data__single_positive="true"))
+    asked = {step.kind for step in steps if key in step.settings}
+    assert asked == {"teacher", "features", "student"}
+
+
+def test_trust_trains_those_anew_that_trust(tmp_path):
+    methods = '["class-aware", "hinton"]'
+    before = by_name(make(tmp_path, methods=methods, method="class-aware"))
+    after = by_name(make(tmp_path, methods=methods, method="class-aware", tags__trust="1.0"))
+    changed = {name for name, step in after.items() if step.settings != before[name].settings}
+    assert {name.split("/")[1] for name in changed} == {"class-aware", "hinton"}
+    assert all("cache" in after[name].needs for name in changed)
+
+
+def test_a_loss_on_tags_trains_all_students_anew_and_nothing_else(tmp_path):
+    before, after = by_name(make(tmp_path)), by_name(make(tmp_path, tags__loss="ll-r"))
+    changed = {name for name, step in after.items() if step.settings != before[name].settings}
+    assert changed == {name for name, step in after.items() if step.kind == "student"}

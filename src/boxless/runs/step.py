@@ -62,6 +62,8 @@ def settings_of(recipe: Recipe, *reads: Read) -> Settings:
         found |= _flat(places[id(section)], {name: whole[name] for name in names})
     if found.get("data.image_cache") != "sized":  # the others give the same pixels
         found.pop("data.image_cache", None)
+    if not found.get("data.single_positive"):  # runs from before it are the same without
+        found.pop("data.single_positive", None)
     return found
 
 
