@@ -22,7 +22,7 @@ def words(out, *more):
 def test_runs_share_all_but_their_tags(app, tmp_path):
     done = app(*words(tmp_path / "x", "--dry-run"))
     assert done.code == 0, done.err
-    runs = done.err.split("run /")[1:]
+    runs = done.out.split("run /")[1:]
     places = {text.split(":")[0].rpartition("/")[2]: text for text in runs}
     assert len(places) == 8
     assert "taken: proposals, maps\n" in places["single-positive-negative"]
