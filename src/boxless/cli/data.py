@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from boxless.cli.data_boxes import boxes, write_list
+from boxless.files.console import plain_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -179,9 +180,7 @@ def _as_json(report: "CheckReport") -> str:
 
 
 def _print_report(report: "CheckReport") -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = plain_console()
     console.print(_overview(report))
     console.print(_class_table(report))
     _print_counts(console, report)
@@ -251,7 +250,7 @@ def _print_counts(console: "Console", report: "CheckReport") -> None:
     lines = {"Read as": report.reading, "Note": report.notes, "For training": report.needs}
     for head, texts in lines.items():
         for text in texts:
-            console.print(f"{head:<27}{_visible(text)}", soft_wrap=True)
+            console.print(f"{head:<27}{_visible(text)}")
 
 
 def _print_findings(console: "Console", report: "CheckReport") -> None:
@@ -269,10 +268,10 @@ def _print_findings(console: "Console", report: "CheckReport") -> None:
         return
     console.print(f"Unreadable images          {len(report.bad_images):,}")
     for bad in report.bad_images:
-        console.print(f"  {_visible(f'{bad.record.source}: {bad.reason}')}", soft_wrap=True)
+        console.print(f"  {_visible(f'{bad.record.source}: {bad.reason}')}")
     console.print(f"Same file in two splits    {len(report.duplicates):,}")
     for group in report.duplicates[:_SHOWN]:
-        console.print(f"  {_visible(' = '.join(group))}", soft_wrap=True)
+        console.print(f"  {_visible(' = '.join(group))}")
     if len(report.duplicates) > _SHOWN:
         console.print(f"  … and {len(report.duplicates) - _SHOWN:,} more (all with --json)")
     console.print(f"Same file within a split   {report.repeated:,}")

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from boxless.files.console import plain_console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ def list_tables() -> None:
         sets = ", ".join(found.data_sets)
         table.add_row(name, found.title, sets, rows, str(len(found.run_names)))
     table.add_row(NAME, "How many tags distilling saves: mAP against their number", "", "", "many")
-    console = Console()
+    console = plain_console()
     console.print(table)
     console.print("rows: how many are trained; the others are numbers of other authors")
 
@@ -62,7 +62,7 @@ def show(table: str) -> None:
         numbers = [row.paper.get(data, {}).get(metric) for data, metric in columns]
         texts = ["" if number is None else f"{number:.1f}" for number in numbers]
         shown.add_row(row.name, row.method or "", row.run if row.method else "", *texts)
-    console = Console()
+    console = plain_console()
     console.print(shown)
     for name, settings in found.runs.items():
         console.print(f"run {name}: {', '.join(f'{k} = {v!r}' for k, v in settings.items())}")
@@ -183,29 +183,28 @@ def _print_rows(table: "PaperTable", folders: dict[str, str]) -> None:
     rows = Table("row", "method", "run", title=f"{table.name}: {table.title}")
     for row in table.rows:
         if row.method is None:
-            rows.add_row(escape(row.name), "(paper only)", "")
+            rows.add_row(row.name, "(paper only)", "")
         else:
-            rows.add_row(escape(row.name), row.method, folders[row.run])
-    Console().print(rows)
+            rows.add_row(row.name, row.method, folders[row.run])
+    plain_console().print(rows)
 
 
 def _print_plan(plans: "Sequence[RunPlan]") -> None:
     from boxless.report.wording import duration
 
-    console = Console()
+    console = plain_console()
     for plan in plans:
         console.print(
             f"run {plan.run.folder}: {len(plan.done)} steps done, {len(plan.shared)} taken from"
             f" other runs, {len(plan.todo)} to do",
-            soft_wrap=True,
         )
         if plan.shared:
-            console.print(f"  taken: {', '.join(plan.shared)}", soft_wrap=True)
+            console.print(f"  taken: {', '.join(plan.shared)}")
         if plan.todo:
             known = plan.estimate.seconds
             texts = [f"{n} ({duration(known[n]) if n in known else '?'})" for n in plan.todo]
-            console.print(f"  to do: {', '.join(texts)}", soft_wrap=True)
-    console.print(_time_to_do(plans), soft_wrap=True)
+            console.print(f"  to do: {', '.join(texts)}")
+    console.print(_time_to_do(plans))
 
 
 def _time_to_do(plans: "Sequence[RunPlan]") -> str:
@@ -229,12 +228,12 @@ def _show_curve(files: "Sequence[Path]") -> None:
 
     texts = {file.suffix: file for file in files}
     curve = Curve.model_validate_json(texts[".json"].read_text("utf-8"))
-    console = Console()
+    console = plain_console()
     console.print(terminal_table(curve))
     for line in (*savings(curve), notes(curve)):
-        console.print(line, markup=False, highlight=False)
+        console.print(line)
     for file in files:
-        console.print(str(file), soft_wrap=True, markup=False)
+        console.print(str(file))
 
 
 def _show(out: Path, table: str, files: "Sequence[Path]") -> None:
@@ -242,9 +241,9 @@ def _show(out: Path, table: str, files: "Sequence[Path]") -> None:
     from boxless.experiments.rendering import notes, terminal_orders, terminal_table
 
     outcome = Outcome.model_validate_json((out / f"{table}.json").read_text("utf-8"))
-    console = Console()
+    console = plain_console()
     console.print(terminal_table(outcome))
-    console.print(notes(outcome), markup=False)
+    console.print(notes(outcome))
     console.print(terminal_orders(outcome))
     for file in files:
-        console.print(str(file), soft_wrap=True, markup=False)
+        console.print(str(file))

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from boxless.files.console import plain_console
+
 if TYPE_CHECKING:
     from boxless.runs.delivery import Delivery, Figures
 
@@ -93,7 +95,6 @@ def _require_run(run: Path) -> None:
 
 
 def _show(delivery: "Delivery", out: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     files = {"float32": delivery.float32}
@@ -105,11 +106,11 @@ def _show(delivery: "Delivery", out: str) -> None:
         table.add_column(name, justify="right")
     for title, show in _rows(delivery):
         table.add_row(title, *(show(figures) for figures in files.values()))
-    console = Console(highlight=False)
+    console = plain_console()
     console.print(table)
     if delivery.how:
-        console.print(f"smaller: {delivery.how}", soft_wrap=True)
-    console.print(f"written: {out}", soft_wrap=True, markup=False)
+        console.print(f"smaller: {delivery.how}")
+    console.print(f"written: {out}")
 
 
 def _rows(delivery: "Delivery") -> list[tuple[str, "Figure"]]:

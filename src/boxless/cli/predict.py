@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from boxless.cli.console import plain_console
 from boxless.cli.options import LOCAL, EngineOptions
+from boxless.files.console import plain_console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

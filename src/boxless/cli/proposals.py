@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from boxless.cli.compare import compare
-from boxless.cli.console import plain_console
 from boxless.cli.options import DEFAULTS, LOCAL, EngineOptions, ProposalOptions, image_loader
+from boxless.files.console import plain_console
 from boxless.types import ProposalMethod
 
 if TYPE_CHECKING:
@@ -110,7 +110,6 @@ def _print_json(store: "ProposalStore", rate: float | None, table: "RecallTable 
 
 
 def _print_text(store: "ProposalStore", rate: float | None, table: "RecallTable | None") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     console = plain_console()
@@ -130,4 +129,4 @@ def _print_text(store: "ProposalStore", rate: float | None, table: "RecallTable 
         view.add_column(f"best {count}", justify="right")
     for row in table.rows:
         view.add_row(row.name, f"{row.iou:g}", *(f"{value:.3f}" for value in row.recalls))
-    Console().print(view)
+    console.print(view)
