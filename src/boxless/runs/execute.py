@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from boxless.data.readiness import opening_lines, shortcomings
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
 from boxless.files.atomic import write_atomically
 from boxless.files.console import plain_console
@@ -131,8 +132,10 @@ def _look_at_images(run: Run, console: Console) -> None:
     tagged, untagged, held_out = len(run.train), len(run.pool) - len(run.train), run.held_out
     if ORACLE in run.recipe.methods:
         _ = run.oracle
-    for note in run.manifest.notes:
-        console.print(f"note: {note}")
+    config = run.recipe.data
+    needs = shortcomings(run.manifest, held_out=config.held_out, seed=config.seed)
+    for line in opening_lines(run.manifest, needs):
+        console.print(line)
     if untagged:
         apart = f"{len(held_out) if held_out else 0:,} more with tags are held out"
         told = f"trained on: {tagged:,} tagged and {untagged:,} untagged images; {apart}"

@@ -1,5 +1,7 @@
 """Read a run's images: the data set, and the untagged ones beside it."""
 
+from dataclasses import replace
+
 from boxless.data.images import find_bad_images
 from boxless.data.manifest import Manifest
 from boxless.data.sources import load_manifest
@@ -22,7 +24,10 @@ def read_images(spec: str, recipe: Recipe) -> Manifest:
     """
     config, manifest = recipe.data, load_manifest(spec)
     if config.untagged:
-        manifest = join_untagged(manifest, read_untagged(config.untagged))
+        notes: list[str] = []
+        found = read_untagged(config.untagged, on_note=notes.append)
+        manifest = join_untagged(manifest, found)
+        manifest = replace(manifest, notes=(*manifest.notes, *notes))
     return without_bad_images(manifest) if config.skip_bad else manifest
 
 
