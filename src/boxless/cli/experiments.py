@@ -1,6 +1,7 @@
 """``boxless experiments``: the paper's tables and the learning curve, one command each."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,26 @@ app = App(
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 Reuse = Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=False)]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class CurveOptions:
+    """What the learning curve of tags tries.
+
+    Attributes:
+        counts: The learning curve's numbers of tagged images, rising; all: all of them.
+        draws: The learning curve's draws of those images.
+        oracle: Whether the learning curve shows the oracle, which needs the untagged images' true
+            tags: name a data set in --untagged, or none.
+    """
+
+    counts: str = "100,200,400,800"
+    draws: int = 3
+    oracle: bool = True
+
+
+CURVE = CurveOptions()
 
 
 @app.command(name="list")
@@ -79,9 +100,7 @@ def run(
     seeds: int | None = None,
     untagged: str | None = None,
     tags: int | None = None,
-    counts: str = "100,200,400,800",
-    draws: int = 3,
-    oracle: bool = True,
+    curve: CurveOptions = CURVE,
     reuse: Reuse = None,
     dry_run: bool = False,
 ) -> None:
@@ -109,18 +128,14 @@ def run(
         seeds: Students per row; by default the recipe's, for the learning curve 3.
         untagged: Further training images without tags: a folder, a pattern or a data set.
         tags: Training images that keep their tags (not for the experiment tags, see counts).
-        counts: The learning curve's numbers of tagged images, rising; all: all of them.
-        draws: The learning curve's draws of those images.
-        oracle: Whether the learning curve shows the oracle, which needs the untagged images' true
-            tags: name a data set in --untagged, or none.
+        curve: What the learning curve tries.
         reuse: Another run folder whose finished steps may be taken (may be given several times).
         dry_run: Print rows, runs, the steps still to do and their estimated time, and stop.
     """
     from boxless.cli.overrides import parse_overrides
     from boxless.experiments.learning_curve import NAME
-    from boxless.experiments.planning import Request, make_runs, plan_runs
+    from boxless.experiments.planning import Request
     from boxless.experiments.tables import load_table
-    from boxless.runs.start import require_training
 
     settings = parse_overrides(overrides)
     given = {"run.seeds": seeds, "data.untagged": untagged, "data.tags": tags}
@@ -129,22 +144,33 @@ def run(
         settings.setdefault("run.seeds", "3")
     _require_folders(out, reuse or ())
     request = Request(data, recipe, settings, out, tuple(reuse or ()))
-    grid = _grid(request, counts, draws, oracle=oracle) if experiment == NAME else None
-    found = grid.table() if grid else load_table(experiment)
-    runs = make_runs(found, request)
-    if dry_run:
-        if not grid:
-            _print_rows(found, {name: made.folder.name for name, made in runs.items()})
-        _print_plan(plan_runs(runs, request.reuse))
-        return
+    grid = _grid(request, curve) if experiment == NAME else None
+    table = grid.table() if grid else load_table(experiment)
+    (_print_todo if dry_run else _finish)(table, request, grid)
+
+
+def _print_todo(table: "PaperTable", request: "Request", grid: "Grid | None") -> None:
+    from boxless.experiments.planning import make_runs, plan_runs
+
+    runs = make_runs(table, request)
+    if not grid:
+        _print_rows(table, {name: made.folder.name for name, made in runs.items()})
+    _print_plan(plan_runs(runs, request.reuse))
+
+
+def _finish(table: "PaperTable", request: "Request", grid: "Grid | None") -> None:
+    from boxless.experiments.planning import make_runs
+    from boxless.runs.start import require_training
+
+    runs = make_runs(table, request)
     require_training()
     from boxless.experiments.runner import finish_runs, write_curve, write_table
 
     finish_runs(runs, request)
     if grid:
-        _show_curve(write_curve(grid, runs, out))
+        _show_curve(write_curve(grid, runs, request.out))
     else:
-        _show(out, experiment, write_table(found, runs, out))
+        _show(request.out, table.name, write_table(table, runs, request.out))
 
 
 def _require_folders(out: Path, reuse: "Sequence[Path]") -> None:
@@ -158,15 +184,15 @@ def _require_folders(out: Path, reuse: "Sequence[Path]") -> None:
             raise ConfigError(f"--reuse {folder}: no such folder", hint="name a run folder")
 
 
-def _grid(request: "Request", counts: str, draws: int, *, oracle: bool) -> "Grid":
+def _grid(request: "Request", curve: CurveOptions) -> "Grid":
     """The runs of the learning curve."""
     from boxless.errors import ConfigError
     from boxless.experiments.learning_curve import Grid, parse_counts
     from boxless.recipe.recipe_files import load_recipe
 
     given = request.overrides
-    if draws < 1:
-        raise ConfigError(f"expected --draws of at least 1, found {draws}")
+    if curve.draws < 1:
+        raise ConfigError(f"expected --draws of at least 1, found {curve.draws}")
     if "data.tags" in given:
         raise ConfigError(
             f"the learning curve tries several numbers of tags, found --tags {given['data.tags']}",
@@ -176,7 +202,8 @@ def _grid(request: "Request", counts: str, draws: int, *, oracle: bool) -> "Grid
         name: given[name] for name in ("method", "data.untagged") if name in given
     }
     found = load_recipe(request.recipe, own)
-    return Grid(parse_counts(counts), draws, found.method, oracle, bool(found.data.untagged))
+    pooled = bool(found.data.untagged)
+    return Grid(parse_counts(curve.counts), curve.draws, found.method, curve.oracle, pooled)
 
 
 def _print_rows(table: "PaperTable", folders: dict[str, str]) -> None:
