@@ -60,7 +60,7 @@ def _as_json(report: "CheckReport", beside: "UntaggedReport | None") -> str:
     if beside is not None:
         content["untagged"] = dataclasses.asdict(beside)
         content["untagged"]["bad_images"] = _bad_as_json(beside.bad_images)
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"  # ASCII: any stream takes it
 
 
 def _bad_as_json(bad: "Sequence[BadImage]") -> list[dict[str, str]]:

@@ -67,9 +67,9 @@ def execute(
     _check_networks(run, todo)
     for name in RUN_FILES:
         _sweep(run.folder, name)
-    _save_settings(run)  # not before: settings that cannot work leave nothing behind
     if any(step.verb not in AFTER_TRAINING for step in todo):
         _look_at_images(run, console)
+    _save_settings(run)  # not before: what cannot work leaves nothing behind
     for name in redo:  # also what lies beyond `until`: it was made from what goes now
         with held(run.folder / name):
             _discard(run.folder / name)

@@ -84,7 +84,6 @@ def left_out(
     if note:
         plain_console(stderr=True).print(note)
     ids = {record.image_id for record in untagged} - {record.image_id for record in kept}
-    if folder.is_dir():
-        told = {"question": question, "left_out": sorted(ids)}
-        write_atomically(path, json.dumps(told, indent=1).encode())
+    told = {"question": question, "left_out": sorted(ids)}
+    write_atomically(path, json.dumps(told, indent=1).encode())
     return frozenset(ids)
