@@ -1,4 +1,5 @@
 """Columns of tables: images, classes, splits, what is neither, and how a file is written."""
+# ruff: noqa: E501  (a table of cases: one reads across)
 
 import json
 
@@ -21,7 +22,9 @@ def hot(yes="1", no="0", *, path="path", split="split", parts=PARTS, mark=",", m
 
 def column(header, values) -> str:
     """One column of tags beside the path."""
-    return table(("path", "labels", header), *zip(NAMES, ("cat", "dog", "cat", "dog"), values, strict=True))
+    return table(
+        ("path", "labels", header), *zip(NAMES, ("cat", "dog", "cat", "dog"), values, strict=True)
+    )
 
 
 def flags(header, values, **options) -> str:
@@ -34,7 +37,9 @@ def parquet(path) -> None:
     import pyarrow as pa
     from pyarrow import parquet as pq
 
-    rows = [{"file_name": n, "labels": ["cat"], "split": p} for n, p in zip(NAMES, PARTS, strict=True)]
+    rows = [
+        {"file_name": n, "labels": ["cat"], "split": p} for n, p in zip(NAMES, PARTS, strict=True)
+    ]
     pq.write_table(pa.Table.from_pylist(rows), path)
 
 
@@ -90,7 +95,7 @@ COLUMNS = (
       for name in ("filename", "file_name", "image", "image_id", "Path", "img", "Image Index")),
     check("names without ending", hot().replace(".jpg", ""), READ),
     check("images in a folder beside the table", hot(), READ, "images are in the folder photos",
-          files={**{n: lambda p: None for n in NAMES}, **{f"photos/{n}": c for n, c in FOUR.items()}}),
+          files={**dict.fromkeys(NAMES), **{f"photos/{n}": c for n, c in FOUR.items()}}),
     check("Windows' `photos\\a.jpg`", hot().replace("a.jpg", "photos\\a.jpg"), READ, files={"photos/a.jpg": FOUR["a.jpg"]}),
     check("absolute paths of another machine, `root=.`", hot().replace("a.jpg", "/data/x/a.jpg"), READ,
           "named by a place elsewhere", spec="csv:t.csv,root=."),

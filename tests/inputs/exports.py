@@ -1,7 +1,7 @@
 """Formats of data sets and labelling tools."""
+# ruff: noqa: E501  (a table of cases: one reads across)
 
 import json
-import os
 
 from workshop import FOUR, case, picture
 
@@ -25,7 +25,13 @@ def coco(names, annotations, **changes) -> str:
 
 
 def thing(image, category=1, **more) -> dict:
-    return {"id": 10 * category, "image_id": image, "category_id": category, "bbox": [1, 1, 5, 5], **more}
+    return {
+        "id": 10 * category,
+        "image_id": image,
+        "category_id": category,
+        "bbox": [1, 1, 5, 5],
+        **more,
+    }
 
 
 def whole(**more) -> str:
@@ -38,7 +44,11 @@ HALF = ",test=50%"
 READ = "cat 2, dog 2"
 TRAIN = {"train/_annotations.coco.json": coco(["a.jpg", "b.jpg"], [thing(0), thing(1, 2)])}
 VALID = {"valid/_annotations.coco.json": coco(["c.jpg", "d.jpg"], [thing(0), thing(1, 2)])}
-ROBOFLOW = {**TRAIN, **VALID, **{f"{'train' if n in 'a.jpgb.jpg' else 'valid'}/{n}": c for n, c in FOUR.items()}}
+ROBOFLOW = {
+    **TRAIN,
+    **VALID,
+    **{f"{'train' if n in 'a.jpgb.jpg' else 'valid'}/{n}": c for n, c in FOUR.items()},
+}
 ABSOLUTE = coco([f"/home/me/{name}" for name in FOUR], [thing(n, 1 + n % 2) for n in range(4)])
 TEXT_IDS = json.dumps({"images": [{"id": n, "file_name": n} for n in FOUR], "categories": CATEGORIES,
                        "annotations": [thing(n, 1 + k % 2) for k, n in enumerate(FOUR)]})  # fmt: skip
@@ -110,14 +120,14 @@ VOC = (
 
 
 def link(target):
-    return lambda path: os.symlink(target, path)
+    return lambda path: path.symlink_to(target)
 
 
 FOLDERS = (
     check("a folder for each class", "folder:p" + HALF, {f"p/{c}/{n}.jpg": picture(10 * k + n) for k, c in enumerate(("cat", "dog")) for n in range(2)},
           READ, "labels = names of folders"),
     check("`train/cat`, `test/cat`", "folder:p", {f"p/{s}/{c}/1.jpg": picture(k) for k, (s, c) in enumerate(
-          ((s, c) for s in ("train", "test") for c in ("cat", "dog")))}, READ, "test 2, train 2"),
+          (s, c) for s in ("train", "test") for c in ("cat", "dog"))}, READ, "test 2, train 2"),
     check("the same picture in two classes", "folder:p" + HALF, {"p/cat/1.jpg": picture(1), "p/dog/1.jpg": picture(1),
           "p/cat/2.jpg": picture(2), "p/dog/3.jpg": picture(3)}, "cat 2, dog 2"),
     check("one class alone", "folder:p" + HALF, {f"p/cat/{n}.jpg": picture(n) for n in range(4)}, "cat 4"),
@@ -148,7 +158,16 @@ XML = ('<annotations><image name="a.jpg" subset="train"><tag label="cat"/></imag
 def tasks(*names, short=False) -> str:
     results = [[{"type": "choices", "value": {"choices": list(names)}}]]
     if short:
-        return json.dumps([{"id": n, "image": f"/data/upload/1/1234abcd-{n}.jpg", "choice": {"choices": list(names)}} for n in range(12)])
+        return json.dumps(
+            [
+                {
+                    "id": n,
+                    "image": f"/data/upload/1/1234abcd-{n}.jpg",
+                    "choice": {"choices": list(names)},
+                }
+                for n in range(12)
+            ]
+        )
     return json.dumps([{"id": n, "data": {"image": f"/data/upload/1/1234abcd-{n}.jpg"}, "annotations": [{"result": r} for r in results]} for n in range(12)])  # fmt: skip
 
 

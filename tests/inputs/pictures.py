@@ -1,4 +1,5 @@
 """Image files as cameras, browsers and broken copies leave them, and names of files and classes."""
+# ruff: noqa: E501  (a table of cases: one reads across)
 
 import struct
 import zlib
@@ -9,7 +10,9 @@ from workshop import FOUR, PARTS, case, picture, saved, table
 
 GREY = Image.fromarray(np.arange(24 * 32, dtype=np.uint8).reshape(24, 32))
 RGB = Image.merge("RGB", (GREY, GREY, GREY))
-ROWS = table(("path", "labels", "split"), *zip(FOUR, ("cat", "dog", "cat", "dog"), PARTS, strict=True))
+ROWS = table(
+    ("path", "labels", "split"), *zip(FOUR, ("cat", "dog", "cat", "dog"), PARTS, strict=True)
+)
 SOUND = "cat 2, dog 2; train 2, test 2"
 
 
@@ -21,8 +24,11 @@ def turned() -> bytes:
 
 def huge_png(side=60_000) -> bytes:
     """The head of a PNG that would need gigabytes."""
+
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
@@ -46,7 +52,15 @@ def good(given, content, name="a.jpg"):
 def bad(given, content, *right, name="a.jpg"):
     """A file in place of the first image that cannot be read."""
     files = {**FOUR, "t.csv": ROWS.replace("a.jpg", name), name: content}
-    return case(given, "data check csv:t.csv", "1 of 4 images cannot be used", name, *right, files=files, code=2)
+    return case(
+        given,
+        "data check csv:t.csv",
+        "1 of 4 images cannot be used",
+        name,
+        *right,
+        files=files,
+        code=2,
+    )
 
 
 IMAGES = (
@@ -90,14 +104,29 @@ IMAGES = (
 
 def named(given, name, shown=None, *, spec="csv:t.csv"):
     """A file of that name in place of the first image."""
-    rows = table(("path", "labels", "split"), *zip((name, *list(FOUR)[1:]), ("cat", "dog", "cat", "dog"), PARTS, strict=True))
-    return case(given, ("data", "check", spec), shown or SOUND, files={**FOUR, "t.csv": rows, name: picture(0)})
+    rows = table(
+        ("path", "labels", "split"),
+        *zip((name, *list(FOUR)[1:]), ("cat", "dog", "cat", "dog"), PARTS, strict=True),
+    )
+    return case(
+        given,
+        ("data", "check", spec),
+        shown or SOUND,
+        files={**FOUR, "t.csv": rows, name: picture(0)},
+    )
 
 
 def classed(given, name, shown=None):
     """A class of that name."""
-    rows = table(("path", "labels", "split"), *zip(FOUR, (name, "dog", name, "dog"), PARTS, strict=True))
-    return case(given, "data check csv:t.csv,label_separator=none", f"{name if shown is None else shown} 2", files={**FOUR, "t.csv": rows})
+    rows = table(
+        ("path", "labels", "split"), *zip(FOUR, (name, "dog", name, "dog"), PARTS, strict=True)
+    )
+    return case(
+        given,
+        "data check csv:t.csv,label_separator=none",
+        f"{name if shown is None else shown} 2",
+        files={**FOUR, "t.csv": rows},
+    )
 
 
 NAMES = (

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-Content = str | bytes | Callable[[Path], object]
+Content = str | bytes | Callable[[Path], object] | None  # None: no such file
 ENVIRONMENT = {"COLUMNS": "200", "NO_COLOR": "1", "BOXLESS_API_KEY": ""}
 
 
@@ -95,6 +95,8 @@ def refused(given, text, *right, **options) -> Case:
 
 def write(folder: Path, files: Mapping[str, Content]) -> None:
     for name, content in files.items():
+        if content is None:
+            continue
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if callable(content):

@@ -59,7 +59,9 @@ class TablePlaces:
             return path
         if not self._elsewhere:
             self._elsewhere = True
-            self.notes.append(f"images named by a place elsewhere are found in {root}, first {near}")
+            self.notes.append(
+                f"images named by a place elsewhere are found in {root}, first {near}"
+            )
         return near
 
     def _folder(self, folder: AnyPath, names: Sequence[str]) -> AnyPath:
