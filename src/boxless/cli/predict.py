@@ -167,7 +167,7 @@ class _Work:
 
         boxes = self.pictures.boxes or kind == "coco"
         boxes = boxes or (self.pictures.draw is not None and self.predictor.has_maps)
-        drawn = self.drawn()
+        drawn, count = self.drawn(), 0
         show = sys.stderr.isatty() and not (target is None and sys.stdout.isatty())
         with ExitStack() as stack:
             writer = _writer(kind, target, self.predictor, stack)
@@ -184,12 +184,15 @@ class _Work:
                 shown = _chosen(prediction, self.results)
                 writer.write(shown)
                 progress.advance()
+                count += 1
                 if drawn:
                     heat_map = self.pictures.heat_map
                     _draw(prediction, drawn[str(shown.path)], self.failures, heat_map=heat_map)
             for path, reason in self.failures:
                 writer.failed(path, reason)
             writer.close()
+        if target is not None:
+            plain_console(stderr=True).print(f"written: {target}, {count} images labelled")
 
 
 def _kind(results: ResultOptions, out: "AnyPath | None") -> Format:
