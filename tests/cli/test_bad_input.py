@@ -64,8 +64,8 @@ class TestDataSets:
             ("05.jpg,train,1,0", "05.jpg,train,1", ("t.csv:7", "expected 4 cells", "found 3")),
             ("05.jpg,train", "05.jpg,", ("t.csv:7:2", "expected a split")),
             ("05.jpg", "04.jpg", ("t.csv:7", "already taken at", "t.csv:6")),
-            (",test,", ",extra,", ("no split named 'test'", "add a split column")),
-            (",train,", ",val,", ("no split named 'train'", "add a split column")),
+            (",test,", ",extra,", ("no split named 'test'", "t.csv,test=NAME", "t.csv,test=20%")),
+            (",train,", ",val,", ("no split named 'train'", "t.csv,train=NAME")),
             ("path,split,cat,dog", "what,split,cat,dog", ("t.csv:1", "'path'")),
         ],
     )

@@ -118,10 +118,10 @@ def test_check_says_what_was_taken_for_what_and_what_training_needs(boxless, tab
     table.write_text(text)
     out = boxless("data", "check", f"csv:{table}", "--skip-images")
     assert (
-        "Read as                    path = filename, labels = column tags split at ','; "
+        "read as: path = filename, labels = column tags split at ','; "
         "left out: Unnamed: 0; split = is_valid\n" in out
     )
-    assert "For training               only 0 images are held out" in out
+    assert "for training: only 0 images are held out" in out
     report = json.loads(boxless("data", "check", f"csv:{table}", "--skip-images", "--json"))
     assert report["reading"][0].startswith("path = filename")
     assert report["needs"]
@@ -200,3 +200,70 @@ def test_reading_and_checking_data_never_imports_torch():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+class TestUntagged:
+    """``data check SPEC --untagged PLACE``: what training would make of these images."""
+
+    @pytest.fixture
+    def beside(self, tmp_path):
+        """Ten tagged images, and a folder with a copy of a test image, one of train, and more."""
+        pool = tmp_path / "pool"
+        pool.mkdir()
+        rows = ["path,labels,split"]
+        for n in range(10):
+            coarse = np.random.default_rng(n).integers(0, 256, (6, 6, 3), np.uint8)
+            picture = Image.fromarray(coarse).resize((48, 48), Image.Resampling.BICUBIC)
+            picture.save(tmp_path / f"{n}.png")
+            rows.append(f"{n}.png,{'cat' if n % 2 else 'dog'},{'test' if n > 7 else 'train'}")
+            if n == 9:
+                picture.resize((40, 40)).save(pool / "again.jpg", quality=80)
+        for n in range(3):
+            Image.fromarray(
+                np.random.default_rng(50 + n).integers(0, 256, (9, 9, 3), np.uint8)
+            ).resize((40, 40), Image.Resampling.BICUBIC).save(pool / f"new{n}.png")
+        (pool / "own.png").symlink_to(tmp_path / "0.png")
+        (pool / "phone.heic").write_bytes(b"x")
+        (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
+        return f"csv:{tmp_path}/t.csv", pool
+
+    def test_test_images_among_them_are_named(self, boxless, beside):
+        spec, pool = beside
+        out = boxless("data", "check", spec, "--untagged", pool)
+        assert "Untagged images            4\n  1 more are left out: files of the data set" in out
+        assert "1 HEIC files are left out" in out
+        assert "Test images among them     1, compared with 3 test and held-out images" in out
+        assert f"{pool}/again.jpg shows the same picture as {pool.parent}/9.png (test)" in out
+        assert "--run.leaks drop leaves them out" in out
+        report = json.loads(boxless("data", "check", spec, "--untagged", pool, "--json"))
+        assert [row[0] for row in report["untagged"]["duplicates"]] == [f"{pool}/again.jpg"]
+
+    def test_images_that_lose_their_tags_are_searched_too(self, boxless, beside):
+        spec, pool = beside
+        picture = Image.open(pool.parent / "8.png")
+        for n in range(8):
+            picture.save(pool.parent / f"{n}.png", compress_level=n)
+        out = boxless("data", "check", spec, "--tags", 1)
+        # of 8 in train 1 is held out and 1 keeps its tags
+        assert "Untagged images            0\nTraining images that lose their tags  6" in out
+        assert "Test images among them     6, compared with 3" in out
+        out = boxless("data", "check", spec, "--untagged", pool.parent)
+        assert "11 more are left out" in out
+
+    def test_nothing_is_opened_where_nothing_shall_be(self, boxless, beside):
+        spec, pool = beside
+        out = boxless("data", "check", spec, "--untagged", pool, "--skip-images")
+        assert "Test images among them     not looked for" in out
+
+    def test_unreadable_ones_count(self, boxless, beside):
+        spec, pool = beside
+        (pool / "new0.png").write_bytes(b"no image")
+        with pytest.raises(DataError, match=r"1 of 14 images cannot be used: .*new0\.png"):
+            boxless("data", "check", spec, "--untagged", pool)
+
+    def test_wrong_uses(self, boxless, beside):
+        spec, _ = beside
+        with pytest.raises(DataError, match="expected untagged images as a folder"):
+            boxless("data", "check", spec, "--untagged", "nowhere")
+        with pytest.raises(ConfigError, match="--tags of at least 1"):
+            boxless("data", "check", spec, "--tags", -1)

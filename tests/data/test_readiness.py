@@ -37,6 +37,11 @@ def test_nothing_to_tell_of_a_sound_data_set(csv_file):
         ),
         (GOOD[:20] + GOOD[600:], "only 2 images are held out: too few to tune thresholds"),
         ([*GOOD, "v.png,val,1,0"], "only 1 images are held out"),
+        ([*GOOD, "v.png,val,0,0"], "none of the 1 held-out images has a tag"),
+        (
+            [*(f"a{n}.png,train,{int(n < 1)},0" for n in range(16)), *GOOD[600:]],
+            "none of the 2 held-out images has a tag: nothing can be chosen on them",
+        ),
         (
             [r for r in GOOD if ",0,1" not in r or ",test," in r],
             "1 classes are in every train image: cat",
@@ -53,7 +58,8 @@ def test_the_share_held_out_decides(csv_file):
 
 def test_all_that_is_to_be_told_before_training(csv_file):
     path = csv_file("file,tags,set\na.png,cat,Train\nb.png,cat,test\n")
-    assert opening_lines(read(str(path)), held_out=0.5) == (
+    found = read(str(path))
+    assert opening_lines(found, shortcomings(found, held_out=0.5)) == (
         "read as: path = file, labels = column tags one name a cell; split = set",
         "note: split 'Train' is train",
         "for training: 1 classes are in every train image: cat; images without them are needed to "

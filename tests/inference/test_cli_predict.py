@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from cyclopts import App
 from PIL import Image
+from predict_verb import predict
 from tiny_student import CLASSES, expected, properties, write_student
 
-from boxless.cli.predict import predict
+from boxless.cli import predict as verb
 from boxless.errors import (
     ConfigError,
     MissingExtraError,
@@ -34,7 +35,7 @@ def folder(tmp_path, pictures):
 
 def run_app(*words) -> None:
     app = App(result_action="return_value")
-    app.command(predict)
+    app.command(verb.predict)
     app(["predict", *map(str, words)])
 
 

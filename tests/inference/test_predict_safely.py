@@ -9,12 +9,12 @@ from contextlib import suppress
 
 import pytest
 from PIL import Image
+from predict_verb import predict
 from tiny_student import properties, write_student
 
 from boxless.cli.app import main
-from boxless.cli.console import plain_console
-from boxless.cli.predict import predict
 from boxless.errors import ConfigError, DataError
+from boxless.files.console import plain_console
 from boxless.inference.drawing import is_drawn
 from boxless.inference.predictor import Predictor
 

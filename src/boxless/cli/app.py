@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from boxless import __version__
-from boxless.cli.console import escape_what_streams_lack, plain_console
 from boxless.errors import BoxlessError, ConfigError, PeerError, system_fault
+from boxless.files.console import escape_what_streams_lack, plain_console
 from boxless.files.launched import launched, quiet_unless_first
 
 VERBS = (

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boxless.cli.console import plain_console
 from boxless.cli.options import DEFAULTS, ProposalOptions, method_names
+from boxless.files.console import plain_console
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -128,8 +128,6 @@ def _facts(
 def _write(folder: Path, found: "Comparison", facts: dict[str, Any], *, as_json: bool) -> None:
     import json
 
-    from rich.console import Console
-
     from boxless.files.atomic import write_atomically
     from boxless.proposals.recall import IOUS
     from boxless.report.proposal_plot import recall_plot
@@ -143,8 +141,9 @@ def _write(folder: Path, found: "Comparison", facts: dict[str, Any], *, as_json:
     if as_json:
         print(text)
         return
-    Console().print(_table(facts))
-    plain_console().print(f"wrote comparison.json, comparison.md and recall.png to {folder}")
+    console = plain_console()
+    console.print(_table(facts))
+    console.print(f"wrote comparison.json, comparison.md and recall.png to {folder}")
 
 
 def _number(value: float | None) -> str:

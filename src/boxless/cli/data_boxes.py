@@ -1,8 +1,11 @@
 """Boxes of the authors' lists: ``boxless data boxes``, ``boxless data convert --to list``."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,6 +15,45 @@ if TYPE_CHECKING:
     from boxless.types import ImageRecord, Proposals
 
 _PREFIX = "list:"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """What a list of the authors' format holds.
+
+    Attributes:
+        proposals: Proposal store whose boxes go into the list; without one it holds tags only.
+        per_image: Boxes on each line of the list, filled up with "0 0 0 0 0"; by default as many as
+            the store was asked for.
+        root: Folder that the paths in the list are relative to, by default the list's own.
+    """
+
+    proposals: Path | None = None
+    per_image: Annotated[int | None, Parameter(name="--boxes")] = None
+    root: Path | None = None
+
+    def check(self, to: str) -> None:
+        """Refuse options that the format to be written has no place for.
+
+        Args:
+            to: That format.
+
+        Raises:
+            ConfigError: An option is for lists alone, or out of range.
+        """
+        from boxless.errors import ConfigError
+
+        if to != "list" and self != TAGS_ALONE:
+            raise ConfigError(
+                "--proposals, --boxes and --root are for lists",
+                hint="add --to list or leave them out",
+            )
+        if self.per_image is not None and self.per_image < 1:
+            raise ConfigError(f"expected --boxes of at least 1, found {self.per_image}")
+
+
+TAGS_ALONE = ListOptions()
 
 
 def boxes(spec: str, out: Path, /, *, frame: int = 672) -> None:
@@ -65,10 +107,7 @@ def write_list(
     whole: "Manifest",
     manifest: "Manifest",
     out: Path,
-    *,
-    store: Path | None,
-    count: int | None,
-    root: Path | None,
+    options: ListOptions,
 ) -> None:
     """Write images, tags and the boxes of a store as a list.
 
@@ -77,9 +116,7 @@ def write_list(
         whole: All its images: what the store must belong to.
         manifest: The images to write.
         out: The list.
-        store: Folder of the proposals, or None to write tags only.
-        count: Boxes a line, or None for as many as the store was asked for.
-        root: Folder that paths are relative to, or None for the list's own.
+        options: Boxes, and the folder that paths are relative to.
     """
     import os
 
@@ -96,23 +133,23 @@ def write_list(
             "drawn scenes have no files that a list could name",
             hint="write them as a table with --images DIR first, then convert csv:TABLE",
         )
-    if spec.startswith(_PREFIX) and root is None:
+    if spec.startswith(_PREFIX) and options.root is None:
         names = list(manifest.image_ids)
     else:
-        folder = Path(os.path.abspath(root or out.parent))  # noqa: PTH100 - keeps symlinks
+        folder = Path(os.path.abspath(options.root or out.parent))  # noqa: PTH100 - keeps symlinks
         names = [portable(record.path, folder) for record in manifest.records]
     unknown = sum(record.labels.count(UNKNOWN) for record in manifest.records)
     if unknown:
         sys.stderr.write(
             f"{unknown} labels are unknown and written as -1; the authors' code knows 0 and 1\n"
         )
-    if store is None:
+    if options.proposals is None:
         authors_list.write(manifest, out, names, lambda _: "")
         return
-    opened = ProposalStore.open(store)
+    opened = ProposalStore.open(options.proposals)
     opened.require(manifest.image_ids, whole.fingerprint)
     frame = int(opened.index.inputs.settings.get("frame", FRAME))
-    size = count or _most_boxes(opened)
+    size = options.per_image or _most_boxes(opened)
     with ImageProgress("writing", len(manifest)) as progress:
 
         def words(record: "ImageRecord") -> str:

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from rich.table import Table
 from rich.text import Text
 
-from boxless.cli.console import plain_console
+from boxless.files.console import plain_console
 
 TRAIN = "pip install 'boxless[train]'"
 SERVING = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")

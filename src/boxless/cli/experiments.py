@@ -1,13 +1,14 @@
 """``boxless experiments``: the paper's tables and the learning curve, one command each."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from boxless.files.console import plain_console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,26 @@ Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 Reuse = Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=False)]
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class CurveOptions:
+    """What the learning curve of tags tries.
+
+    Attributes:
+        counts: The learning curve's numbers of tagged images, rising; all: all of them.
+        draws: The learning curve's draws of those images.
+        oracle: Whether the learning curve shows the oracle, which needs the untagged images' true
+            tags: name a data set in --untagged, or none.
+    """
+
+    counts: str = "100,200,400,800"
+    draws: int = 3
+    oracle: bool = True
+
+
+CURVE = CurveOptions()
+
+
 @app.command(name="list")
 def list_tables() -> None:
     """List the paper's tables and figures, and the learning curve."""
@@ -39,7 +60,7 @@ def list_tables() -> None:
         sets = ", ".join(found.data_sets)
         table.add_row(name, found.title, sets, rows, str(len(found.run_names)))
     table.add_row(NAME, "How many tags distilling saves: mAP against their number", "", "", "many")
-    console = Console()
+    console = plain_console()
     console.print(table)
     console.print("rows: how many are trained; the others are numbers of other authors")
 
@@ -62,7 +83,7 @@ def show(table: str) -> None:
         numbers = [row.paper.get(data, {}).get(metric) for data, metric in columns]
         texts = ["" if number is None else f"{number:.1f}" for number in numbers]
         shown.add_row(row.name, row.method or "", row.run if row.method else "", *texts)
-    console = Console()
+    console = plain_console()
     console.print(shown)
     for name, settings in found.runs.items():
         console.print(f"run {name}: {', '.join(f'{k} = {v!r}' for k, v in settings.items())}")
@@ -79,9 +100,7 @@ def run(
     seeds: int | None = None,
     untagged: str | None = None,
     tags: int | None = None,
-    counts: str = "100,200,400,800",
-    draws: int = 3,
-    oracle: bool = True,
+    curve: CurveOptions = CURVE,
     reuse: Reuse = None,
     dry_run: bool = False,
 ) -> None:
@@ -109,18 +128,14 @@ def run(
         seeds: Students per row; by default the recipe's, for the learning curve 3.
         untagged: Further training images without tags: a folder, a pattern or a data set.
         tags: Training images that keep their tags (not for the experiment tags, see counts).
-        counts: The learning curve's numbers of tagged images, rising; all: all of them.
-        draws: The learning curve's draws of those images.
-        oracle: Whether the learning curve shows the oracle, which needs the untagged images' true
-            tags: name a data set in --untagged, or none.
+        curve: What the learning curve tries.
         reuse: Another run folder whose finished steps may be taken (may be given several times).
         dry_run: Print rows, runs, the steps still to do and their estimated time, and stop.
     """
     from boxless.cli.overrides import parse_overrides
     from boxless.experiments.learning_curve import NAME
-    from boxless.experiments.planning import Request, make_runs, plan_runs
+    from boxless.experiments.planning import Request
     from boxless.experiments.tables import load_table
-    from boxless.runs.start import require_training
 
     settings = parse_overrides(overrides)
     given = {"run.seeds": seeds, "data.untagged": untagged, "data.tags": tags}
@@ -129,22 +144,33 @@ def run(
         settings.setdefault("run.seeds", "3")
     _require_folders(out, reuse or ())
     request = Request(data, recipe, settings, out, tuple(reuse or ()))
-    grid = _grid(request, counts, draws, oracle=oracle) if experiment == NAME else None
-    found = grid.table() if grid else load_table(experiment)
-    runs = make_runs(found, request)
-    if dry_run:
-        if not grid:
-            _print_rows(found, {name: made.folder.name for name, made in runs.items()})
-        _print_plan(plan_runs(runs, request.reuse))
-        return
+    grid = _grid(request, curve) if experiment == NAME else None
+    table = grid.table() if grid else load_table(experiment)
+    (_print_todo if dry_run else _finish)(table, request, grid)
+
+
+def _print_todo(table: "PaperTable", request: "Request", grid: "Grid | None") -> None:
+    from boxless.experiments.planning import make_runs, plan_runs
+
+    runs = make_runs(table, request)
+    if not grid:
+        _print_rows(table, {name: made.folder.name for name, made in runs.items()})
+    _print_plan(plan_runs(runs, request.reuse))
+
+
+def _finish(table: "PaperTable", request: "Request", grid: "Grid | None") -> None:
+    from boxless.experiments.planning import make_runs
+    from boxless.runs.start import require_training
+
+    runs = make_runs(table, request)
     require_training()
     from boxless.experiments.runner import finish_runs, write_curve, write_table
 
     finish_runs(runs, request)
     if grid:
-        _show_curve(write_curve(grid, runs, out))
+        _show_curve(write_curve(grid, runs, request.out))
     else:
-        _show(out, experiment, write_table(found, runs, out))
+        _show(request.out, table.name, write_table(table, runs, request.out))
 
 
 def _require_folders(out: Path, reuse: "Sequence[Path]") -> None:
@@ -158,15 +184,15 @@ def _require_folders(out: Path, reuse: "Sequence[Path]") -> None:
             raise ConfigError(f"--reuse {folder}: no such folder", hint="name a run folder")
 
 
-def _grid(request: "Request", counts: str, draws: int, *, oracle: bool) -> "Grid":
+def _grid(request: "Request", curve: CurveOptions) -> "Grid":
     """The runs of the learning curve."""
     from boxless.errors import ConfigError
     from boxless.experiments.learning_curve import Grid, parse_counts
     from boxless.recipe.recipe_files import load_recipe
 
     given = request.overrides
-    if draws < 1:
-        raise ConfigError(f"expected --draws of at least 1, found {draws}")
+    if curve.draws < 1:
+        raise ConfigError(f"expected --draws of at least 1, found {curve.draws}")
     if "data.tags" in given:
         raise ConfigError(
             f"the learning curve tries several numbers of tags, found --tags {given['data.tags']}",
@@ -176,36 +202,36 @@ def _grid(request: "Request", counts: str, draws: int, *, oracle: bool) -> "Grid
         name: given[name] for name in ("method", "data.untagged") if name in given
     }
     found = load_recipe(request.recipe, own)
-    return Grid(parse_counts(counts), draws, found.method, oracle, bool(found.data.untagged))
+    pooled = bool(found.data.untagged)
+    return Grid(parse_counts(curve.counts), curve.draws, found.method, curve.oracle, pooled)
 
 
 def _print_rows(table: "PaperTable", folders: dict[str, str]) -> None:
     rows = Table("row", "method", "run", title=f"{table.name}: {table.title}")
     for row in table.rows:
         if row.method is None:
-            rows.add_row(escape(row.name), "(paper only)", "")
+            rows.add_row(row.name, "(paper only)", "")
         else:
-            rows.add_row(escape(row.name), row.method, folders[row.run])
-    Console().print(rows)
+            rows.add_row(row.name, row.method, folders[row.run])
+    plain_console().print(rows)
 
 
 def _print_plan(plans: "Sequence[RunPlan]") -> None:
     from boxless.report.wording import duration
 
-    console = Console()
+    console = plain_console()
     for plan in plans:
         console.print(
             f"run {plan.run.folder}: {len(plan.done)} steps done, {len(plan.shared)} taken from"
             f" other runs, {len(plan.todo)} to do",
-            soft_wrap=True,
         )
         if plan.shared:
-            console.print(f"  taken: {', '.join(plan.shared)}", soft_wrap=True)
+            console.print(f"  taken: {', '.join(plan.shared)}")
         if plan.todo:
             known = plan.estimate.seconds
             texts = [f"{n} ({duration(known[n]) if n in known else '?'})" for n in plan.todo]
-            console.print(f"  to do: {', '.join(texts)}", soft_wrap=True)
-    console.print(_time_to_do(plans), soft_wrap=True)
+            console.print(f"  to do: {', '.join(texts)}")
+    console.print(_time_to_do(plans))
 
 
 def _time_to_do(plans: "Sequence[RunPlan]") -> str:
@@ -229,12 +255,12 @@ def _show_curve(files: "Sequence[Path]") -> None:
 
     texts = {file.suffix: file for file in files}
     curve = Curve.model_validate_json(texts[".json"].read_text("utf-8"))
-    console = Console()
+    console = plain_console()
     console.print(terminal_table(curve))
     for line in (*savings(curve), notes(curve)):
-        console.print(line, markup=False, highlight=False)
+        console.print(line)
     for file in files:
-        console.print(str(file), soft_wrap=True, markup=False)
+        console.print(str(file))
 
 
 def _show(out: Path, table: str, files: "Sequence[Path]") -> None:
@@ -242,9 +268,9 @@ def _show(out: Path, table: str, files: "Sequence[Path]") -> None:
     from boxless.experiments.rendering import notes, terminal_orders, terminal_table
 
     outcome = Outcome.model_validate_json((out / f"{table}.json").read_text("utf-8"))
-    console = Console()
+    console = plain_console()
     console.print(terminal_table(outcome))
-    console.print(notes(outcome), markup=False)
+    console.print(notes(outcome))
     console.print(terminal_orders(outcome))
     for file in files:
-        console.print(str(file), soft_wrap=True, markup=False)
+        console.print(str(file))

@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from boxless.files.console import plain_console
+
 if TYPE_CHECKING:
-    from boxless.runs.delivery import Delivery, Figures
+    from boxless.report.shipped import Shipped
+    from boxless.runs.context import Run
+    from boxless.runs.delivery import Delivery, Figures, Precision
 
 
 def export(
@@ -45,15 +49,9 @@ def export(
             model card.
         data: Data set, where it lies elsewhere now.
     """
-    from boxless.errors import ConfigError
     from boxless.runs.start import require_training
 
-    if out is None and hub is None:
-        raise ConfigError("nothing to write", hint="give --out FILE, --hub FOLDER, or both")
-    if quantize and fp16:
-        raise ConfigError("--quantize and --fp16 exclude each other", hint="choose one")
-    if not limit >= 0:
-        raise ConfigError(f"--limit must be 0 or more points of mAP, found {limit}")
+    _check(out, hub, quantize, limit, fp16=fp16)
     _require_run(run)
     require_training()
 
@@ -64,12 +62,7 @@ def export(
     opened = open_run(run, data=data)
     chosen = choose(opened, variant)
     if out is not None:
-        from boxless.files.paths import place
-        from boxless.runs.delivery import deliver
-
-        precision = quantize or ("float16" if fp16 else "float32")
-        found = deliver(opened, place(out), chosen, precision=precision, limit=limit / 100)
-        _show(found, out)
+        _deliver(opened, out, chosen, quantize or ("float16" if fp16 else "float32"), limit / 100)
     if hub is not None:
         from boxless.runs.hub_folder import write_hub_folder
 
@@ -78,6 +71,19 @@ def export(
     print(f"{shipped(chosen)}; seed {chosen.seed}")
     for caution in cautions(chosen):
         print(f"note: {caution}")
+
+
+def _check(
+    out: str | None, hub: Path | None, quantize: str | None, limit: float, *, fp16: bool
+) -> None:
+    from boxless.errors import ConfigError
+
+    if out is None and hub is None:
+        raise ConfigError("nothing to write", hint="give --out FILE, --hub FOLDER, or both")
+    if quantize and fp16:
+        raise ConfigError("--quantize and --fp16 exclude each other", hint="choose one")
+    if not limit >= 0:
+        raise ConfigError(f"--limit must be 0 or more points of mAP, found {limit}")
 
 
 def _require_run(run: Path) -> None:
@@ -92,8 +98,14 @@ def _require_run(run: Path) -> None:
     )
 
 
+def _deliver(run: "Run", out: str, chosen: "Shipped", precision: "Precision", limit: float) -> None:
+    from boxless.files.paths import place
+    from boxless.runs.delivery import deliver
+
+    _show(deliver(run, place(out), chosen, precision=precision, limit=limit), out)
+
+
 def _show(delivery: "Delivery", out: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     files = {"float32": delivery.float32}
@@ -105,11 +117,11 @@ def _show(delivery: "Delivery", out: str) -> None:
         table.add_column(name, justify="right")
     for title, show in _rows(delivery):
         table.add_row(title, *(show(figures) for figures in files.values()))
-    console = Console(highlight=False)
+    console = plain_console()
     console.print(table)
     if delivery.how:
-        console.print(f"smaller: {delivery.how}", soft_wrap=True)
-    console.print(f"written: {out}", soft_wrap=True, markup=False)
+        console.print(f"smaller: {delivery.how}")
+    console.print(f"written: {out}")
 
 
 def _rows(delivery: "Delivery") -> list[tuple[str, "Figure"]]:

@@ -2,20 +2,21 @@
 
 import sys
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from boxless.cli.console import plain_console
 from boxless.cli.options import LOCAL, EngineOptions
+from boxless.files.console import plain_console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from boxless.errors import BoxlessError
     from boxless.files.engine import Engine
-    from boxless.files.paths import AnyPath, RemotePath
+    from boxless.files.paths import AnyPath
     from boxless.inference.prediction import Prediction
     from boxless.inference.predictor import Predictor
     from boxless.inference.result_files import ResultWriter
@@ -28,19 +29,55 @@ _FORMATS: dict[str, Format] = {
 _STDIN = "stdin"  # what results call the image read from there
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class ResultOptions:
+    """What is shown, and where it goes.
+
+    Attributes:
+        top: Show this many labels, the most probable ones, whatever their thresholds.
+        threshold: One threshold for all classes, instead of the file's own.
+        format: table (terminal), json (a list), jsonl (one object per line), csv, parquet, or coco;
+            by default what the suffix of --out says, else table.
+        out: File or object to write to, instead of the terminal; predictions that are there are
+            replaced in one step at the end.
+        json: Short for --format jsonl.
+        overwrite: Replace files too that boxless did not write.
+    """
+
+    top: int | None = None
+    threshold: float | None = None
+    format: Format | None = None
+    out: str | None = None
+    json: bool = False
+    overwrite: bool = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class PictureOptions:
+    """Where in the picture labels are.
+
+    Attributes:
+        boxes: Localize the labels that are present: a box for each.
+        draw: Folder for annotated pictures.
+        heat_map: Lay the heat map of the most probable label over each picture.
+    """
+
+    boxes: bool = False
+    draw: Path | None = None
+    heat_map: bool = False
+
+
+RESULTS, PICTURES = ResultOptions(), PictureOptions()
+
+
 def predict(
     model: str,
     images: Annotated[list[str], Parameter(allow_leading_hyphen=True)],  # "-" is stdin
     *,
-    top: int | None = None,
-    threshold: float | None = None,
-    format: Format | None = None,  # noqa: A002  (the name of the option)
-    out: str | None = None,
-    boxes: bool = False,
-    draw: Path | None = None,
-    heat_map: bool = False,
-    json: bool = False,
-    overwrite: bool = False,
+    results: ResultOptions = RESULTS,
+    pictures: PictureOptions = PICTURES,
     batch_size: int = 16,
     threads: int = 0,
     where: EngineOptions = LOCAL,
@@ -67,69 +104,101 @@ def predict(
         model: Exported student (.onnx), or a run folder.
         images: Image files, folders to search for images, or patterns such as '**/*.jpg'; paths, or
             addresses, such as s3://bucket/photos; - reads one image from stdin.
-        top: Show this many labels, the most probable ones, whatever their thresholds.
-        threshold: One threshold for all classes, instead of the file's own.
-        format: table (terminal), json (a list), jsonl (one object per line), csv, parquet, or coco;
-            by default what the suffix of --out says, else table.
-        out: File or object to write to, instead of the terminal; predictions that are there are
-            replaced in one step at the end.
-        boxes: Localize the labels that are present: a box for each.
-        draw: Folder for annotated pictures.
-        heat_map: Lay the heat map of the most probable label over each picture.
-        json: Short for --format jsonl.
-        overwrite: Replace files too that boxless did not write.
+        results: What is shown, and where it goes.
+        pictures: Where in the picture labels are.
         batch_size: Images computed together; changes speed and memory, not the labels.
         threads: Threads that one batch is computed with; 0 takes all cores (with ray: 1 each).
         where: Where images are worked on.
     """
-    from boxless.cli.predict_targets import refuse_to_replace
+    from boxless.cli.predict_sources import find_sources
     from boxless.files.paths import place
-    from boxless.files.progress import ImageProgress
     from boxless.files.ray_engine import engine_beyond
-    from boxless.inference.drawing import picture_paths
     from boxless.inference.predictor import Predictor
 
-    target = None if out is None else place(out)
-    kind = _kind("jsonl" if json and format is None else format, target)
-    _check(top, threshold, draw, heat_map=heat_map)
+    target = None if results.out is None else place(results.out)
+    kind = _kind(results, target)
+    _check(results, pictures)
     predictor = Predictor.load(model, threads=threads)
-    if threshold is not None:
-        predictor = predictor.with_threshold(threshold)
+    if results.threshold is not None:
+        predictor = predictor.with_threshold(results.threshold)
     failures: list[tuple[str, str]] = []
-    found = _find(images, failures)
-    located = boxes or kind == "coco" or (draw is not None and predictor.has_maps)
-    pictures = {} if draw is None else picture_paths(draw, [_name(source) for source in found])
-    refuse_to_replace(target, pictures, overwrite=overwrite)
-    with ExitStack() as stack:
-        chosen = stack.enter_context(engine_beyond(where.engine, address=where.ray_address))
-        writer = _writer(kind, target, predictor, stack)
-        show = sys.stderr.isatty() and not (out is None and sys.stdout.isatty())
-        progress = stack.enter_context(ImageProgress("labelling", len(found), show=show))
-
-        def unreadable(source: "Source", error: "BoxlessError") -> None:
-            reason = error.message
-            if isinstance(source, bytes):
-                reason = f"{_STDIN}: {reason.removeprefix('image: ')}"
-            failures.append((_name(source), reason))
-            progress.advance()
-
-        labelled = _labelled(chosen, predictor, found, threads)
-        stream = labelled(boxes=located, batch_size=batch_size, on_error=unreadable)
-        for prediction in stream:
-            shown = _chosen(prediction, top, ranked=threshold is None)
-            writer.write(shown)
-            progress.advance()
-            if draw is not None:
-                _draw(prediction, pictures[str(shown.path)], failures, heat_map=heat_map)
-        for path, reason in failures:
-            writer.failed(path, reason)
-        writer.close()
+    _refuse_options(images)
+    found = find_sources(images, failures)
+    work = _Work(predictor, found, failures, results, pictures)
+    work.refuse_to_replace(target)
+    with engine_beyond(where.engine, address=where.ray_address) as engine:
+        work.label(_labelled(engine, predictor, found, threads), kind, target, batch_size)
     _report(failures, total=len(found))
 
 
-def _kind(kind: Format | None, out: "AnyPath | None") -> Format:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Images to label, and what becomes of them; those that cannot be read go to `failures`."""
+
+    predictor: "Predictor"
+    found: "list[Source]"
+    failures: list[tuple[str, str]]
+    results: ResultOptions
+    pictures: PictureOptions
+
+    def drawn(self) -> dict[str, Path]:
+        """File of the annotated picture of each image."""
+        from boxless.inference.drawing import picture_paths
+
+        folder = self.pictures.draw
+        names = [_name(source) for source in self.found]
+        return {} if folder is None else picture_paths(folder, names)
+
+    def refuse_to_replace(self, target: "AnyPath | None") -> None:
+        """Look at everything that is about to be written."""
+        from boxless.cli.predict_targets import refuse_to_replace
+
+        refuse_to_replace(target, self.drawn(), overwrite=self.results.overwrite)
+
+    def label(
+        self,
+        labelled: "Callable[..., Iterator[Prediction]]",
+        kind: Format,
+        target: "AnyPath | None",
+        batch_size: int,
+    ) -> None:
+        """Label all images, draw and write."""
+        from boxless.files.progress import ImageProgress
+
+        boxes = self.pictures.boxes or kind == "coco"
+        boxes = boxes or (self.pictures.draw is not None and self.predictor.has_maps)
+        drawn, count = self.drawn(), 0
+        show = sys.stderr.isatty() and not (target is None and sys.stdout.isatty())
+        with ExitStack() as stack:
+            writer = _writer(kind, target, self.predictor, stack)
+            progress = stack.enter_context(ImageProgress("labelling", len(self.found), show=show))
+
+            def unreadable(source: "Source", error: "BoxlessError") -> None:
+                reason = error.message
+                if isinstance(source, bytes):
+                    reason = f"{_STDIN}: {reason.removeprefix('image: ')}"
+                self.failures.append((_name(source), reason))
+                progress.advance()
+
+            for prediction in labelled(boxes=boxes, batch_size=batch_size, on_error=unreadable):
+                shown = _chosen(prediction, self.results)
+                writer.write(shown)
+                progress.advance()
+                count += 1
+                if drawn:
+                    heat_map = self.pictures.heat_map
+                    _draw(prediction, drawn[str(shown.path)], self.failures, heat_map=heat_map)
+            for path, reason in self.failures:
+                writer.failed(path, reason)
+            writer.close()
+        if target is not None:
+            plain_console(stderr=True).print(f"written: {target}, {count} images labelled")
+
+
+def _kind(results: ResultOptions, out: "AnyPath | None") -> Format:
     from boxless.errors import ConfigError
 
+    kind = "jsonl" if results.json and results.format is None else results.format
     if kind is None:
         kind = "table" if out is None else _FORMATS.get(out.suffix.lower())
     if kind is None:
@@ -143,75 +212,44 @@ def _kind(kind: Format | None, out: "AnyPath | None") -> Format:
     return kind
 
 
-def _check(top: int | None, threshold: float | None, draw: Path | None, *, heat_map: bool) -> None:
+def _check(results: ResultOptions, pictures: PictureOptions) -> None:
     from boxless.errors import ConfigError
 
+    top, threshold, draw = results.top, results.threshold, pictures.draw
     if top is not None and top < 1:
         raise ConfigError(f"--top must be at least 1, found {top}")
     if threshold is not None and not 0 <= threshold <= 1:
         raise ConfigError(f"--threshold must be between 0 and 1, found {threshold}")
-    if heat_map and draw is None:
+    if pictures.heat_map and draw is None:
         raise ConfigError("--heat-map is drawn on pictures", hint="give --draw FOLDER too")
     if draw is not None and draw.exists() and not draw.is_dir():
         raise ConfigError(f"--draw {draw} is a file", hint="name a folder")
 
 
-def _chosen(prediction: "Prediction", top: int | None, *, ranked: bool) -> "Prediction":
+def _chosen(prediction: "Prediction", results: ResultOptions) -> "Prediction":
     """The prediction with the labels that are to be shown."""
     from dataclasses import replace
 
-    labels = prediction.labels if top is not None and ranked else prediction.present
-    return replace(prediction, path=prediction.path or _STDIN, labels=labels[:top])
+    ranked = results.top is not None and results.threshold is None
+    labels = prediction.labels if ranked else prediction.present
+    return replace(prediction, path=prediction.path or _STDIN, labels=labels[: results.top])
 
 
 def _name(source: "Source") -> str:
     return _STDIN if isinstance(source, bytes) else str(source)
 
 
-def _find(words: list[str], failures: list[tuple[str, str]]) -> "list[Source]":
-    """Files as given, folders searched to the bottom, patterns resolved; stdin as its content."""
-    from inspect import signature
-
-    from boxless.data.find_images import find_images, match_images
-    from boxless.errors import ConfigError, DataError, unknown_name
-    from boxless.files.paths import RemotePath, is_url
+def _refuse_options(words: list[str]) -> None:
+    """Words that look like options, taken for images because "-" is one."""
+    from boxless.errors import ConfigError, unknown_name
 
     options = [word for word in words if word.startswith("-") and word != "-"]
-    if options and not Path(options[0]).exists():
-        names = (*signature(predict).parameters, *EngineOptions.__dataclass_fields__)
-        known = (f"--{name.replace('_', '-')}" for name in names)
-        raise ConfigError(unknown_name("option", options[0], known))
-    found: list[Source] = []
-    for word in words:
-        try:
-            if word == "-":
-                found.append(sys.stdin.buffer.read())
-            elif word.startswith(("http://", "https://")):
-                found.append(word)  # a "?" begins its query and is no pattern
-            elif is_url(word):
-                found += map(str, _find_remote(RemotePath(word)))
-            elif Path(word).is_dir():
-                found += map(str, find_images(Path(word), on_note=_tell))
-            elif not Path(word).exists() and any(sign in word for sign in "*?["):
-                found += map(str, match_images(word))
-            else:
-                found.append(word)
-        except DataError as error:
-            failures.append((word, error.message))
-    return found
-
-
-def _tell(note: str) -> None:
-    sys.stderr.write(f"{note}\n")
-
-
-def _find_remote(word: "RemotePath") -> "Sequence[AnyPath]":
-    """An object, those below a folder, or those that a pattern fits."""
-    from boxless.data.find_images import find_images, match_images
-
-    if any(sign in word.url for sign in "*?["):
-        return match_images(word.url)
-    return [word] if word.is_file() else find_images(word)
+    if not options or Path(options[0]).exists():
+        return
+    groups = (ResultOptions, PictureOptions, EngineOptions)
+    names = [name for group in groups for name in group.__dataclass_fields__]
+    known = (f"--{name.replace('_', '-')}" for name in (*names, "batch_size", "threads"))
+    raise ConfigError(unknown_name("option", options[0], known))
 
 
 def _labelled(

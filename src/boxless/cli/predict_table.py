@@ -6,7 +6,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table as Grid
 from rich.text import Text
 
-from boxless.cli.console import plain_console
+from boxless.files.console import plain_console
 from boxless.inference.result_files import ResultWriter
 
 if TYPE_CHECKING:

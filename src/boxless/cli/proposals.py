@@ -5,13 +5,19 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from boxless.cli.compare import compare
-from boxless.cli.console import plain_console
 from boxless.cli.options import DEFAULTS, LOCAL, EngineOptions, ProposalOptions, image_loader
+from boxless.files.console import plain_console
 from boxless.types import ProposalMethod
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from boxless.data.manifest import Manifest
+    from boxless.files.paths import AnyPath
+    from boxless.proposals.proposer import BoxSource
     from boxless.proposals.recall import RecallTable
     from boxless.proposals.store import ProposalStore
+    from boxless.types import UInt8Array
 
 app = App(name="proposals", help_format="markdown")
 
@@ -61,16 +67,37 @@ def proposals(
     """
     from boxless.data.sources import load_manifest
     from boxless.files.paths import place
-    from boxless.files.progress import ImageProgress
-    from boxless.files.ray_engine import engine_beyond
-    from boxless.proposals.extract import extract
-    from boxless.proposals.recall import COUNTS, recall_table
 
     proposer = options.proposer(method)
     manifest = load_manifest(spec)
     folder = place(out or f"proposals/{manifest.name}-{method}")
+    store, rate = _fill(
+        manifest, proposer, folder, image_loader(method), workers, where, skip_bad=skip_bad
+    )
+    table = _recall(store, manifest, options.max_boxes) if manifest.has_boxes else None
+    (_print_json if json else _print_text)(store, rate, table)
+
+
+app.command(compare)
+
+
+def _fill(
+    manifest: "Manifest",
+    proposer: "BoxSource",
+    folder: "AnyPath",
+    load_image: "Callable[[str], UInt8Array]",
+    workers: int,
+    where: EngineOptions,
+    *,
+    skip_bad: bool,
+) -> "tuple[ProposalStore, float | None]":
+    """The store, and the images per second; None where all was there already."""
+    from boxless.files.progress import ImageProgress
+    from boxless.files.ray_engine import engine_beyond
+    from boxless.proposals.extract import extract
+
     with (
-        engine_beyond(where.engine, address=where.ray_address, workers=workers) as chosen,
+        engine_beyond(where.engine, address=where.ray_address, workers=workers) as engine,
         ImageProgress("proposing boxes") as progress,
     ):
         store = extract(
@@ -78,20 +105,20 @@ def proposals(
             proposer,
             folder,
             manifest_fingerprint=manifest.fingerprint,
-            load_image=image_loader(method),
+            load_image=load_image,
             workers=workers,
-            engine=chosen,
+            engine=engine,
             skip_bad=skip_bad,
             progress=progress,
         )
-        rate = progress.rate if progress.new_images else None
-    most = options.max_boxes
+        return store, progress.rate if progress.new_images else None
+
+
+def _recall(store: "ProposalStore", manifest: "Manifest", most: int) -> "RecallTable":
+    from boxless.proposals.recall import COUNTS, recall_table
+
     counts = (*(count for count in COUNTS if count < most), most)
-    table = recall_table(store, manifest.records, counts=counts) if manifest.has_boxes else None
-    (_print_json if json else _print_text)(store, rate, table)
-
-
-app.command(compare)
+    return recall_table(store, manifest.records, counts=counts)
 
 
 def _print_json(store: "ProposalStore", rate: float | None, table: "RecallTable | None") -> None:
@@ -110,7 +137,6 @@ def _print_json(store: "ProposalStore", rate: float | None, table: "RecallTable 
 
 
 def _print_text(store: "ProposalStore", rate: float | None, table: "RecallTable | None") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     console = plain_console()
@@ -130,4 +156,4 @@ def _print_text(store: "ProposalStore", rate: float | None, table: "RecallTable 
         view.add_column(f"best {count}", justify="right")
     for row in table.rows:
         view.add_row(row.name, f"{row.iou:g}", *(f"{value:.3f}" for value in row.recalls))
-    Console().print(view)
+    console.print(view)

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from cyclopts import App
-from rich.console import Console
 from rich.table import Table
 
 from boxless.errors import ConfigError
+from boxless.files.console import plain_console
 
 app = App(
     name="recipes",
@@ -29,7 +29,7 @@ def list_recipes() -> None:
             f"{found.teacher.backbone} at {found.teacher.input_size} px",
             f"{found.student.backbone} at {found.student.input_size} px",
         )
-    Console().print(table)
+    plain_console().print(table)
 
 
 @app.command
@@ -51,7 +51,7 @@ def show(name: str, *, full: bool = False) -> None:
     table = Table("setting", "value", "meaning")
     for key, value in dotted(load_recipe(name)).items():
         table.add_row(key, str(value), meanings.get(key, ""))
-    Console().print(table)
+    plain_console().print(table)
 
 
 @app.command

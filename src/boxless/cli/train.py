@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from boxless.errors import ConfigError
+from boxless.files.console import plain_console
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 Methods = Annotated[str | None, Parameter(negative=())]
@@ -250,15 +250,15 @@ def _show(out: Path) -> None:
 
     if launched().rank:
         return
-    console = Console()
+    console = plain_console()
     results = read_results(out / "results.json")
     console.print(results_table(results))
     compared = methods_table(results)
     if compared is not None:
         console.print(compared)
     for line in (headroom(results), shipped(results.shipped), *cautions(results.shipped)):
-        console.print(line, highlight=False, markup=False, end="\n" if line else "")
-    console.print(f"report:  {out / 'report.html'}", soft_wrap=True)
-    console.print(f"results: {out / 'results.json'}", soft_wrap=True)
-    console.print(f"student: {out / 'export' / 'student.onnx'}", soft_wrap=True)
-    console.print(f"try it:  boxless predict {out} IMAGE", soft_wrap=True)
+        console.print(line, end="\n" if line else "")
+    console.print(f"report:  {out / 'report.html'}")
+    console.print(f"results: {out / 'results.json'}")
+    console.print(f"student: {out / 'export' / 'student.onnx'}")
+    console.print(f"try it:  boxless predict {out} IMAGE")

@@ -4,7 +4,9 @@ import json as jsonlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.text import Text
+
+from boxless.files.console import plain_console
 
 if TYPE_CHECKING:
     from boxless.runs.verify import Findings
@@ -31,9 +33,9 @@ def verify(place: Path, *, repair: bool = False, json: bool = False) -> None:
     from boxless.runs.verify import find_damage
     from boxless.runs.verify import repair as make_room
 
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with console.status("reading") as status:
-        found = find_damage(place, on_file=lambda path: status.update(f"reading {path}"))
+        found = find_damage(place, on_file=lambda path: status.update(Text(f"reading {path}")))
     steps = make_room(found.damaged) if repair else []
     if json:
         listed = [{"file": str(item.path), "reason": item.reason} for item in found.damaged]

@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from boxless.data import scenes
-from boxless.data.find_images import HEIF, HEIF_READER
 from boxless.data.jpeg import decode_plain_jpeg
+from boxless.data.strangers import HEAD, stranger
 from boxless.errors import DataError
 from boxless.files.paths import is_url
 from boxless.files.remote import read_file
@@ -238,11 +238,13 @@ def _opened(
     limits: ImageLimits | None = None,
 ) -> Iterator[Image.Image]:
     """Open an image, by default a file, and turn every way it can fail into a `DataError`."""
-    limits = limits or ANY_IMAGE
+    limits, head = limits or ANY_IMAGE, b""
     try:
         with _open(path) if opener is None else opener() as file:
             if file.seek(0, os.SEEK_END) == 0:
                 raise DataError(f"{path}: image file is empty (0 bytes)")
+            file.seek(0)
+            head = file.read(HEAD)
             file.seek(0)
             with _opening, warnings.catch_warnings():
                 # The limit below answers with an error instead of a warning.
@@ -260,11 +262,13 @@ def _opened(
     except PermissionError:
         raise DataError(f"{path}: no permission to read the image file") from None
     except UnidentifiedImageError:
-        hint = f"convert it to JPEG, {HEIF_READER}" if path.lower().endswith(HEIF) else ""
-        raise DataError(f"{path}: not an image, or of an unknown format", hint=hint) from None
+        told = f": {found}" if (found := stranger(head)) else ""
+        raise DataError(f"{path}: not an image, or of an unknown format{told}") from None
     except Image.DecompressionBombError:
         raise _too_large(path, "far more", limits.max_pixels) from None
     except BROKEN_FILE as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system, not of Pillow
+            raise DataError(f"{path}: image file cannot be read ({error.strerror})") from error
         raise DataError(f"{path}: image file is damaged ({_one_line(error)})") from error
 
 

@@ -177,7 +177,8 @@ class Manifest:
         shares = [1 - fraction, fraction]
         if 0 in part_sizes(len(set(self._units)), shares):
             raise DataError(
-                f"{self.name}: holding out {fraction:g} of {len(self)} images leaves a part empty"
+                f"{self.name}: holding out {fraction:g} of {len(self)} images leaves a part empty",
+                hint="take another share with --data.held_out, or 0 to hold none out",
             )
         part = self._deal(shares, seed)
         return self._keep(part == 0), self._keep(part == 1)

@@ -111,6 +111,16 @@ def join_sheets(sheets: Sequence[Sheet], split_column: str, splits: Sequence[str
 
 def _decoded(file: AnyPath, content: bytes) -> str:
     wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise DataError(
+            f"{file}: expected text, found a workbook or an archive",
+            hint="save the table as 'CSV UTF-8', or unpack it",
+        )
+    if b"\0" in content and not wide:
+        raise DataError(
+            f"{file}: expected UTF-8 text, found NUL bytes at byte {content.index(0)}",
+            hint="the file is damaged, or of another kind; save the table as 'CSV UTF-8'",
+        )
     try:
         return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:

@@ -27,6 +27,7 @@ class TablePlaces:
         self._base = base
         self._listings = FolderListings()
         self._root = options.text("root")
+        self._elsewhere = False
         self._folders: dict[AnyPath, AnyPath] = {}
         at = sheet.header.index(roles.path)
         for row in sheet.rows:
@@ -43,11 +44,25 @@ class TablePlaces:
             inner = posixpath.normpath(written)
             return str(folder.joined(inner)), inner
         path = self._completed(_joined(folder, written))
+        if self._root is not None and path not in self._listings:
+            path = self._by_name(path, folder)
         # text, not paths: those keep every name they ever saw
         inside = os.path.join(str(self._base), "")  # noqa: PTH118
         if path.startswith(inside):
             return path, path.removeprefix(inside).replace(os.sep, "/")
         return path, Path(written).as_posix()
+
+    def _by_name(self, path: str, root: Path) -> str:
+        """The file of that name in the folder of the images, where the table names another."""
+        near = self._completed(_joined(root, Path(path).name))
+        if near == path or near not in self._listings:
+            return path
+        if not self._elsewhere:
+            self._elsewhere = True
+            self.notes.append(
+                f"images named by a place elsewhere are found in {root}, first {near}"
+            )
+        return near
 
     def _folder(self, folder: AnyPath, names: Sequence[str]) -> AnyPath:
         """The folder that names are relative to: the table's, or one in it that holds them all."""

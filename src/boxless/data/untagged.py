@@ -6,7 +6,7 @@ asks for ``train`` or ``test`` never meets them.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,13 +24,16 @@ _WILDCARD = re.compile(r"[*?\[]")
 _SPLITS = re.compile(r",splits=([^,]*)$")
 
 
-def read_untagged(spec: str) -> tuple[ImageRecord, ...]:
+def read_untagged(
+    spec: str, *, on_note: Callable[[str], object] | None = None
+) -> tuple[ImageRecord, ...]:
     """Find images whose tags are not there, or not to be read.
 
     Args:
         spec: A folder (searched to the bottom), a pattern such as ``photos/**/*.jpg``, or a data
             set such as ``voc:DIR``; of a data set all splits are taken, or those named at its end
             as in ``voc:DIR,splits=train+val``. Folder and pattern may be addresses in a store.
+        on_note: Called with what was skipped in a folder, a sentence for each kind of file.
 
     Returns:
         Records of the split `UNTAGGED` without labels and boxes, their ids ``untagged/…``; see
@@ -45,7 +48,7 @@ def read_untagged(spec: str) -> tuple[ImageRecord, ...]:
     location = spec if is_url(spec) else os.path.abspath(Path(spec).expanduser())  # noqa: PTH100
     root = place(location)
     if spec and root.is_dir():
-        found = find_images(root)
+        found = find_images(root, on_note=on_note)
     elif _WILDCARD.search(location):
         found = match_images(location)
         location = _WILDCARD.split(location)[0].rpartition("/")[0]

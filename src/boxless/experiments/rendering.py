@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from boxless.experiments.object_size import SizeGain
 from boxless.experiments.outcome import Order, Outcome, OutcomeRow
@@ -250,7 +250,7 @@ def terminal_orders(outcome: Outcome) -> Table:
 def rich_table(title: str, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table to print: names on as many lines as they need, numbers on one."""
     table = Table(
-        title=escape(title),
+        title=Text(title),
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
@@ -263,5 +263,5 @@ def rich_table(title: str, heading: Sequence[str], rows: Sequence[Sequence[str]]
             longest = max(len(word) for row in (heading, *rows) for word in row[0].split())
             table.add_column(name, overflow="fold", min_width=longest)
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(Text(cell) for cell in row))
     return table

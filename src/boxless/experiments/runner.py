@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from boxless.experiments.learning_curve import NAME as TAGS
 from boxless.experiments.learning_curve import Grid, make_curve
 from boxless.experiments.planning import Request, distinct
 from boxless.experiments.sharing import take_finished
 from boxless.experiments.tables import PaperTable
 from boxless.files.atomic import write_atomically
+from boxless.files.console import plain_console
 from boxless.methods.table import PLAIN
 from boxless.proposals.proposer import make_proposer
 from boxless.report.results import TEACHER, Results, read_results
@@ -42,12 +41,12 @@ def finish_runs(runs: Mapping[str, Run], request: Request) -> None:
         if not outlook(run)[0].done:
             config = run.recipe.proposals
             make_proposer(config.method, **proposer_settings(config))
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     sources = [*request.reuse, *(run.folder for run in todo)]
     for run in todo:
-        console.print(f"[bold]run {run.folder}[/]", soft_wrap=True)
+        console.print(f"run {run.folder}", style="bold")
         for name in take_finished(run, sources):
-            console.print(f"[dim]{name}: taken from another run[/]")
+            console.print(f"{name}: taken from another run", style="dim")
         execute(run)
 
 

@@ -4,8 +4,9 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from boxless.files.console import plain_console
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -23,9 +24,9 @@ class ImageProgress:
 
     def __init__(self, title: str, total: int = 0, *, show: bool = True) -> None:
         self._title, self._total, self._show = title, total, show
-        self._console = Console(stderr=True)
+        self._console = plain_console(stderr=True)
         self._bar = Progress(
-            TextColumn(title),
+            TextColumn(title, markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
+from boxless.files.console import plain_console
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -25,9 +27,7 @@ def watched(path: Path) -> Iterator[BinaryIO]:
         if size < LARGE:
             yield stream
             return
-        from rich.console import Console  # noqa: PLC0415  (most files are small)
-
-        console = Console(stderr=True)
+        console = plain_console(stderr=True)
         if console.is_terminal:
             with _bar(stream, path, size, console) as shown:
                 yield shown
@@ -72,8 +72,5 @@ class _Lines:
             self._console.print(
                 f"{self._title}: {self._done / 1e6:.0f} of {self._size / 1e6:.0f} MB,"
                 f" {rate / 1e6:.1f} MB/s, {left:.0f} s left",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
             )
         return piece

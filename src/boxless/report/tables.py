@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from boxless.methods.table import PLAIN
 from boxless.report import wording
@@ -135,7 +135,7 @@ def methods_table(results: Results) -> Table | None:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         style = "bold" if row.key == results.method else ""
-        table.add_row(*(escape(cell) for cell in row.cells), style=style)
+        table.add_row(*(Text(cell) for cell in row.cells), style=style)
     return table
 
 
@@ -168,7 +168,7 @@ def results_table(results: Results) -> Table:
         _GAIN: "gain in points",
     }
     table = Table(
-        title=f"{escape(results.data.name)}, recipe {escape(results.recipe_name)}",
+        title=Text(f"{results.data.name}, recipe {results.recipe_name}"),
         title_justify="left",
         caption=table_notes(results),
         caption_justify="left",

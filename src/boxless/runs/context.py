@@ -20,7 +20,7 @@ from boxless.proposals.store import ProposalStore
 from boxless.recipe.schema import Recipe
 from boxless.report.results import Results, read_results
 from boxless.runs.leak_check import left_out
-from boxless.runs.parts import Parts, split_parts
+from boxless.runs.parts import Parts, no_split, split_parts
 from boxless.runs.record import read_record
 from boxless.runs.variant import Variant, by_key
 from boxless.types import Proposals
@@ -134,10 +134,7 @@ class Run:
             DataError: The data set has no test split.
         """
         if "test" not in self.manifest.split_names:
-            raise DataError(
-                f"{self.spec} has no split named 'test', only {self.manifest.split_names}",
-                hint="add a split column (csv:) or ImageSets/Main/test.txt (voc:)",
-            )
+            raise no_split(self.spec, "test", self.manifest.split_names)
         return self.manifest.split("test")
 
     @cached_property

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
+from boxless.data.readiness import opening_lines, shortcomings
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
 from boxless.files.atomic import write_atomically
+from boxless.files.console import plain_console
 from boxless.files.lock import held
 from boxless.methods.table import ORACLE
 from boxless.recipe.recipe_files import dotted
@@ -51,7 +54,7 @@ def execute(
             raise ConfigError(unknown_name("step", verb, VERBS))
     refuse_foreign_folder(run.folder)
     _check_splits(run, until)
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     steps = plan(run)
     redo = _forced(steps, forced_verbs)
     places = [place for place, step in enumerate(steps) if step.verb == until]
@@ -64,9 +67,9 @@ def execute(
     _check_networks(run, todo)
     for name in RUN_FILES:
         _sweep(run.folder, name)
-    _save_settings(run)  # not before: settings that cannot work leave nothing behind
     if any(step.verb not in AFTER_TRAINING for step in todo):
         _look_at_images(run, console)
+    _save_settings(run)  # not before: what cannot work leaves nothing behind
     for name in redo:  # also what lies beyond `until`: it was made from what goes now
         with held(run.folder / name):
             _discard(run.folder / name)
@@ -79,7 +82,7 @@ def execute(
             done = None
         if done is not None and done.status == "done":
             (folder / CHECKPOINT).unlink(missing_ok=True)  # killed just before it was removed
-            console.print(f"[dim]{step.name}: done already ({done.seconds:.0f} s)[/]")
+            console.print(f"{step.name}: done already ({done.seconds:.0f} s)", style="dim")
             continue
         with held(folder, patience=LOADERS if run.processes is not None else 0):
             if not _is_done(run, wanted, step):  # another process may just have done it
@@ -129,17 +132,19 @@ def _look_at_images(run: Run, console: Console) -> None:
     tagged, untagged, held_out = len(run.train), len(run.pool) - len(run.train), run.held_out
     if ORACLE in run.recipe.methods:
         _ = run.oracle
-    for note in run.manifest.notes:
-        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    config = run.recipe.data
+    needs = shortcomings(run.manifest, held_out=config.held_out, seed=config.seed)
+    for line in opening_lines(run.manifest, needs):
+        console.print(line)
     if untagged:
         apart = f"{len(held_out) if held_out else 0:,} more with tags are held out"
         told = f"trained on: {tagged:,} tagged and {untagged:,} untagged images; {apart}"
-        console.print(told, highlight=False, soft_wrap=True)
+        console.print(told)
 
 
 def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: Console) -> None:
     verb = "goes on" if folder.exists() and (folder / NAME).exists() else "begins"
-    console.print(f"[bold]{step.name}[/] {verb}")
+    console.print(Text(step.name, "bold"), verb)
     _sweep(folder)
     write_atomically(folder / NAME, to_json(record))
     began = time.monotonic()
@@ -169,7 +174,7 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
     record.status, record.finished = "done", now()
     write_atomically(folder / NAME, to_json(record))
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    console.print(f"[green]{step.name} done[/] in {record.seconds:.1f} s")
+    console.print(Text(f"{step.name} done", "green"), f"in {record.seconds:.1f} s")
 
 
 def _is_done(run: Run, wanted: dict[str, StepRecord], step: Step) -> bool:

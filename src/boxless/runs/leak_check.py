@@ -3,14 +3,13 @@
 import json
 from pathlib import Path
 
-from rich.console import Console
-
 from boxless.data.leaks import shared_images
 from boxless.data.manifest import Manifest
 from boxless.data.near_duplicates import refuse_near_duplicates
 from boxless.data.untagged import UNTAGGED
 from boxless.errors import DataError
 from boxless.files.atomic import write_atomically
+from boxless.files.console import plain_console
 from boxless.recipe.schema import Recipe
 from boxless.types import ImageRecord
 
@@ -41,7 +40,7 @@ def refuse_leaks(manifest: Manifest, *, allow: bool) -> None:
         )
         told = f"in 'train' and in {name!r} with the very same bytes: {len(pairs):,} image(s)"
         if allow:
-            Console(stderr=True).print(f"warning: {told}{shown}", markup=False, soft_wrap=True)
+            plain_console(stderr=True).print(f"warning: {told}{shown}")
             continue
         raise DataError(
             f"{told}{shown}",
@@ -83,9 +82,8 @@ def left_out(
             return frozenset(known["left_out"])
     kept, note = refuse_near_duplicates(untagged, apart, drop=leaks == "drop")
     if note:
-        Console(stderr=True).print(note, markup=False, soft_wrap=True)
+        plain_console(stderr=True).print(note)
     ids = {record.image_id for record in untagged} - {record.image_id for record in kept}
-    if folder.is_dir():
-        told = {"question": question, "left_out": sorted(ids)}
-        write_atomically(path, json.dumps(told, indent=1).encode())
+    told = {"question": question, "left_out": sorted(ids)}
+    write_atomically(path, json.dumps(told, indent=1).encode())
     return frozenset(ids)

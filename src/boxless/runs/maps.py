@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.filesize import decimal
 from safetensors.torch import save
 from torch import Tensor
 
 from boxless.data.arena import has_room
 from boxless.errors import RunError
+from boxless.files.console import plain_console
 from boxless.files.engine import Engine
 from boxless.files.seals import write_sealed
 from boxless.losses.statistics import match_moments, watch
@@ -164,4 +164,4 @@ def _announce(run: Run, folder: Path, work: MapShards) -> None:
             f"no room for the teacher's maps: {told}",
             hint="free disk space, or let the teacher run along with --stage1.teacher_maps online",
         )
-    Console(stderr=True).print(f"teacher maps: {told}", soft_wrap=True, highlight=False)
+    plain_console(stderr=True).print(f"teacher maps: {told}")

@@ -1,6 +1,6 @@
 """Who is trained on with tags, who without them, and who is set apart."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from boxless.data.few_tags import keep_tags
@@ -67,6 +67,23 @@ class Parts:
         return replace(pool, records=(*self.train.records, *told))
 
 
+def no_split(spec: str, wanted: str, found: Sequence[str]) -> DataError:
+    """The error for a data set without training or test images.
+
+    Args:
+        spec: The data set as the user named it.
+        wanted: The split that is missing.
+        found: Those that are there.
+    """
+    lists = spec.startswith(("list:", "nus-wide:"))
+    hint = f"say which images are meant: {spec},{wanted}={'FILE' if lists else 'NAME'}"
+    if wanted == "test" and not lists:
+        hint += f"; or draw a fifth of them: {spec},test=20%"
+    return DataError(
+        f"{spec} has no split named {wanted!r}, only {', '.join(map(repr, found))}", hint=hint
+    )
+
+
 def split_parts(manifest: Manifest, config: DataConfig, spec: str) -> Parts:
     """Deal a data set out: the held-out part first, from what is left the images with tags.
 
@@ -83,10 +100,7 @@ def split_parts(manifest: Manifest, config: DataConfig, spec: str) -> Parts:
         DataError: There is no split ``train``, or it has fewer images than are to keep their tags.
     """
     if "train" not in manifest.split_names:
-        raise DataError(
-            f"{spec} has no split named 'train', only {manifest.split_names}",
-            hint="add a split column (csv:) or ImageSets/Main/train.txt (voc:)",
-        )
+        raise no_split(spec, "train", manifest.split_names)
     train = manifest.split("train")
     if config.limit and config.limit < len(train):
         train = train.without(train.image_ids[config.limit :])

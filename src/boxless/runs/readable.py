@@ -1,11 +1,12 @@
 """Read a run's images: the data set, and the untagged ones beside it."""
 
-from rich.console import Console
+from dataclasses import replace
 
 from boxless.data.images import find_bad_images
 from boxless.data.manifest import Manifest
 from boxless.data.sources import load_manifest
 from boxless.data.untagged import join_untagged, read_untagged
+from boxless.files.console import plain_console
 from boxless.recipe.schema import Recipe
 
 SHOWN = 5
@@ -23,7 +24,10 @@ def read_images(spec: str, recipe: Recipe) -> Manifest:
     """
     config, manifest = recipe.data, load_manifest(spec)
     if config.untagged:
-        manifest = join_untagged(manifest, read_untagged(config.untagged))
+        notes: list[str] = []
+        found = read_untagged(config.untagged, on_note=notes.append)
+        manifest = join_untagged(manifest, found)
+        manifest = replace(manifest, notes=(*manifest.notes, *notes))
     return without_bad_images(manifest) if config.skip_bad else manifest
 
 
@@ -36,10 +40,9 @@ def without_bad_images(manifest: Manifest) -> Manifest:
     bad = find_bad_images(manifest.records, workers=0)
     if not bad:
         return manifest
-    console = Console(stderr=True)
-    console.print(f"[yellow]leaving out {len(bad)} unreadable image(s)[/] (data.skip_bad):")
+    console = plain_console(stderr=True)
+    told = f"leaving out {len(bad)} unreadable image(s) (data.skip_bad):"
+    console.print(told, style="yellow")
     for entry in bad[:SHOWN]:
-        console.print(
-            f"  {entry.record.path} ({entry.record.source}): {entry.reason}", markup=False
-        )
+        console.print(f"  {entry.record.path} ({entry.record.source}): {entry.reason}")
     return manifest.without([entry.record.image_id for entry in bad])

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
+from rich.text import Text
 
 from boxless.data.manifest import Manifest
+from boxless.files.console import plain_console
 from boxless.methods.student_task import StudentTask
 from boxless.methods.table import PLAIN
 from boxless.metrics.average_precision import mean_average_precision
@@ -182,9 +183,9 @@ def suspicious_loss(task: StudentTask, dataset: ViewDataset, size: int, run: Run
 
 def warn(doubts: list[str]) -> None:
     """Tell doubts on standard error."""
-    console = Console(stderr=True, soft_wrap=True)
+    console = plain_console(stderr=True)
     for doubt in doubts:
-        console.print(f"[bold yellow]warning:[/] {doubt}", highlight=False)
+        console.print(Text("warning:", "bold yellow"), doubt)
 
 
 def _held_out_maps(run: Run, part: Manifest, plain: Variant) -> tuple[float, float]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,6 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from boxless.files.console import plain_console
 
 NAME = "events.jsonl"
 NOTE_SECONDS = 0.25
@@ -79,19 +80,19 @@ class StepProgress:
     """
 
     def __init__(self, title: str, total: int, *, done: int = 0, per: int = 1) -> None:
-        self._console = Console(stderr=True)
+        self._console = plain_console(stderr=True)
         self._title, self._total, self._done, self._per = title, total, done, per
         self._next_line, self._next_note = done + max(1, total // 4), 0.0
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description:<18}"),
+            TextColumn("{task.description:<18}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -129,9 +130,7 @@ class StepProgress:
             self._bar.update(self._task, advance=count, **fields)
         elif self._done >= self._next_line:
             self._next_line = self._done + max(1, self._total // 4)
-            self._console.print(
-                f"{self._title}: {self._done}/{self._total} {note()}", highlight=False
-            )
+            self._console.print(f"{self._title}: {self._done}/{self._total} {note()}")
 
 
 def smoothed(entries: list[dict[str, float]], key: str, factor: float = 0.9) -> Iterator[float]:
