@@ -116,8 +116,8 @@ def apply_verdicts(manifest: Manifest, decisions: list[Decision]) -> tuple[Manif
         labels[row][column] = new[one.verdict]
         counts[_what(one)] += 1
     records = (
-        replace(record, labels=tuple(row))
-        for record, row in zip(manifest.records, labels, strict=True)
+        replace(record, labels=tuple(tags))
+        for record, tags in zip(manifest.records, labels, strict=True)
     )
     return replace(manifest, records=tuple(records)), counts
 
