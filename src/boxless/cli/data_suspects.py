@@ -56,6 +56,8 @@ def suspects(
     if min(top or 0, to_tag) < 0:
         raise ConfigError("expected --top and --to-tag of at least 0, found a negative number")
     table = out or run / ("suspects.csv" if format == "csv" else "suspects.json")
+    if table.suffix == ".html":
+        raise ConfigError(f"expected --out to name a table, found {table}: the page gets that name")
     page, more = table.with_suffix(".html"), table.with_name(f"{table.stem}-to-tag.csv")
     _refuse_existing([table, page, *([more] if to_tag else [])], force=force)
     require_training()
@@ -144,4 +146,4 @@ def _refuse_existing(files: list[Path], *, force: bool) -> None:
 
 def _counted(found: "list[Suspect]") -> str:
     wrong = sum(one.tag for one in found)
-    return f"{wrong:,} probably wrong tags, {len(found) - wrong:,} probably missing tags"
+    return f"{wrong:,} tags that are probably wrong, {len(found) - wrong:,} that probably miss"

@@ -10,11 +10,12 @@ from boxless.metrics.inputs import as_scores, check_finite
 def next_to_tag(probabilities: ArrayLike, count: int) -> NDArray[np.int64]:
     """Images worth tagging, by uncertainty and diversity at once.
 
-    An image is described by how far the model is from being sure of each class, min(p, 1 - p). The
-    first is the one that is least sure; each next one lies farthest from all before it. A sure image
-    lies near the origin, so unsure ones are far from it; but one that is unsure of the same classes
-    as an image chosen before brings little news. This is BADGE (Ash et al., ICLR 2020) with the
-    biases' gradients alone, |p - round(p)|, and the farthest image in place of a drawn one.
+    An image is described by how far the model is from being sure of each class, min(p, 1 - p).
+    The first is the one that is least sure; each next one lies farthest from all before it. Sure
+    images lie near the origin, so unsure ones are far from them; but one that is unsure of the
+    same classes as an image chosen before brings little news. This is BADGE (Ash et al., ICLR
+    2020) with the biases' gradients alone, |p - round(p)|, and the farthest image in place of one
+    that is drawn.
 
     Args:
         probabilities: (M, K) in [0, 1], of images without tags.
