@@ -42,7 +42,7 @@ def taught(model: ClassMaps, vectors: Tensor, labels: Tensor, rows: np.ndarray) 
 
 
 def gains(run: Run, vectors: Tensor, start: int, classes: list[int], seed: int) -> dict[str, float]:
-    """mAP gained by each choice, in points."""
+    """Points of mAP gained by each choice."""
     labels = torch.tensor(run.train.labels[:, classes])
     model = build.class_maps(run.recipe.teacher, len(classes))
     order = np.random.default_rng(seed).permutation(len(labels))
