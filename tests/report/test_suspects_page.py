@@ -41,8 +41,9 @@ def test_the_page_says_what_is_suspicious_and_why(suspects, tmp_path):
     write_suspects_page(file, "my <photos>", suspects=suspects, to_tag=images, listed=1234)
     page = read(file)
     for words in (
-        "Tags of my <photos> to check", "cat & <dog> probably wrong tag", "tagged, 3 % by the teacher",
-        "1 · a<b>.png", "cow probably missing tag", "not tagged, 97 %", "1,234", "cow 51 %, cat 20 %",
+        "Tags of my <photos> to check", "cat & <dog> probably wrong tag", "1 · a<b>.png",
+        "tagged, 3 % by the teacher", "cow probably missing tag", "not tagged, 97 %", "1,234",
+        "cow 51 %, cat 20 %",
     ):  # fmt: skip
         assert words in page.text, words
     assert page.tags.count("img") == 3

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, get_args
 
 from boxless.data.cells import is_null, truth
 from boxless.data.manifest import Manifest
@@ -141,7 +141,7 @@ def _decisions(sheet: Sheet) -> Iterator[Decision]:
             )
         source = f"{row.file}:{row.line}"
         tag = _tag(cells["tag"], sheet, row)
-        yield Decision(cells["image"], cells["class"], tag, cast("Verdict", verdict), source)
+        yield Decision(cells["image"], cells["class"], tag, verdict, source)
 
 
 def _tag(cell: str, sheet: Sheet, row: Row) -> int:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from boxless import __version__
 from boxless.files.atomic import write_atomically
 from boxless.report.html import render_page
 from boxless.report.suspect_cards import Card
@@ -27,6 +26,5 @@ def write_suspects_page(
         suspects=suspects,
         to_tag=to_tag,
         listed=listed,
-        version=__version__,
     )
     write_atomically(file, text.encode())
