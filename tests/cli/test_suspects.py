@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 from command_line import TINY, boxless
@@ -62,19 +63,21 @@ def test_the_tables_and_the_page(listed, runs):
 def test_corrections_go_back_into_a_table(listed, runs, tmp_path):
     found = rows(listed[0] / "check.csv")
     found[0]["verdict"], found[1]["verdict"], found[2]["verdict"] = "flip", "keep", "blank"
-    checked, new = tmp_path / "checked.csv", tmp_path / "new" / "tags.csv"
+    checked, old, new = (tmp_path / name for name in ("checked.csv", "tags.csv", "new.csv"))
+    shutil.copyfile(runs / "tags.csv", old)
+    (tmp_path / "images").symlink_to(runs / "images")
     with checked.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, found[0])
         writer.writeheader()
         writer.writerows(found)
-    words = ("data", "apply", checked, f"csv:{runs / 'tags.csv'}", "--out", new)
+    words = ("data", "apply", checked, f"csv:{old}", "--out", new)
     done = boxless(*words)
     assert done.code == 0, done.err
     flipped = "removed" if found[0]["tag"] == "1" else "added"
     assert f"1 {flipped}" in done.out
     assert "1 kept" in done.out
     assert "1 made unknown" in done.out
-    before, after = rows(runs / "tags.csv"), rows(new)
+    before, after = rows(old), rows(new)
     changed = {
         (old["path"], key): (old[key], now[key])
         for old, now in zip(before, after, strict=True)

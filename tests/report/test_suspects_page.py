@@ -42,7 +42,7 @@ def test_the_page_says_what_is_suspicious_and_why(suspects, tmp_path):
     page = read(file)
     for words in (
         "Tags of my <photos> to check", "cat & <dog> probably wrong tag", "1 · a<b>.png",
-        "tagged, 3 % by the teacher", "cow probably missing tag", "not tagged, 97 %", "1,234",
+        "tagged, teacher 3 %", "cow probably missing tag", "not tagged, teacher 97 %", "1,234",
         "cow 51 %, cat 20 %",
     ):  # fmt: skip
         assert words in page.text, words
