@@ -146,4 +146,4 @@ def _refuse_existing(files: list[Path], *, force: bool) -> None:
 
 def _counted(found: "list[Suspect]") -> str:
     wrong = sum(one.tag for one in found)
-    return f"{wrong:,} tags that are probably wrong, {len(found) - wrong:,} that probably miss"
+    return f"{len(found):,} tags to check, {wrong:,} given and {len(found) - wrong:,} not given"
