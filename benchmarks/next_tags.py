@@ -2,7 +2,7 @@
 
 From `--start` tagged images of voc-mini (drawn anew each round) 100 more are tagged, chosen among
 700 others; mAP of the teacher on the images that are left. Once with all classes, once with eight
-of them, so that most images of the pool show nothing that is asked for.
+of them, so that many images of the pool show nothing that is asked for.
 """
 
 import json
