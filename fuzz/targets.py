@@ -27,6 +27,7 @@ from boxless.data.label_studio import read as read_label_studio
 from boxless.data.nus_wide_lists import read_flat
 from boxless.data.simple_yaml import read_simple_yaml
 from boxless.data.table import read as read_csv
+from boxless.data.verdicts import read_verdicts
 from boxless.data.voc_xml import read_objects
 from boxless.errors import BoxlessError
 from boxless.files.seals import damage, sealed
@@ -180,6 +181,13 @@ BOXES = b'[{"file_name": "a.jpg", "bbox": [0, 0, 5, 5], "score": 0.5}]'
 TARGETS = {
     "voc": Target(FileReader("a.xml", read_objects), (XML,)),
     "coco": Target(FileReader("instances.json", read_instances), (json.dumps(COCO).encode(),)),
+    "verdicts": Target(
+        FileReader("a.csv", read_verdicts),
+        (
+            b"image,class,tag,verdict\na.jpg,cat,1,flip\nb.jpg,dog,0,\n",
+            b"verdict;tag;class;image\r\nkeep;0;cat;a.jpg\r\n",
+        ),
+    ),
     "csv": Target(
         FileReader("a.csv", lambda path: read_csv(str(path))),
         (

@@ -58,6 +58,7 @@ def test_class_maps_teach_a_run(tmp_path):
         facts["whole_image_map"],
     )
     assert seed.looking is not None
+    assert 'id="suspects"' in (run.folder / "report.html").read_text("utf-8")
     steps = [json.loads(path.read_text()) for path in run.folder.rglob("step.json")]
     checks = [step["facts"].get("teacher_check") for step in steps]
     assert any(check and "whole_image_unseen_map" in check for check in checks)

@@ -18,6 +18,7 @@ PUBLIC = {
         Calibration F1Report Interval MeanAP MultiLabelMetrics MultiLabelReport average_precision
         correct_localization detection_average_precision expected_calibration_error f1_report
         fit_calibration mean_average_precision multi_label_report paired_bootstrap pointing_game
+        tag_suspicion
     """,
     "boxless.models": "Backbone ClassMapOutput ClassMaps Classifier DetectorOutput"
     " WeaklySupervisedDetector",

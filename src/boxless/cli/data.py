@@ -1,4 +1,4 @@
-"""``boxless data``: look a data set over, turn it into a table."""
+"""``boxless data``: look a data set over, turn it into a table, check its tags."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from boxless.cli.data_boxes import TAGS_ALONE, ListOptions, boxes, write_list
+from boxless.cli.data_suspects import apply, suspects
 
 if TYPE_CHECKING:
     from boxless.data.check import CheckReport
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 Flag = Annotated[bool, Parameter(negative="")]
 
 app = App(
-    name="data", help="Check data sets, turn them into tables of tags.", help_format="markdown"
+    name="data",
+    help="Check data sets and their tags, turn them into tables.",
+    help_format="markdown",
 )
-app.command(boxes, help_format="markdown")
+for _verb in (boxes, suspects, apply):
+    app.command(_verb, help_format="markdown")
 
 
 @app.command(help_format="markdown")

@@ -20,6 +20,7 @@ from boxless.metrics.localization import (
 )
 from boxless.metrics.multi_label import MultiLabelMetrics
 from boxless.metrics.summary import MultiLabelReport, multi_label_report
+from boxless.metrics.suspicion import tag_suspicion
 
 __all__ = [
     "Calibration",
@@ -38,4 +39,5 @@ __all__ = [
     "multi_label_report",
     "paired_bootstrap",
     "pointing_game",
+    "tag_suspicion",
 ]

@@ -14,6 +14,7 @@ from boxless.report.gallery import GalleryItem, label_rows, picture_url
 from boxless.report.localization_pictures import LocalizedImage, localization_urls
 from boxless.report.part import Interval
 from boxless.report.results import TEACHER, Results
+from boxless.report.suspect_cards import Card
 from boxless.report.tables import COLUMNS, METHOD_COLUMNS, method_rows, table_notes, table_rows
 from boxless.report.variants import mean_or_none
 
@@ -28,6 +29,7 @@ def write_report(
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
     gallery: Sequence[GalleryItem],
     looks: Sequence[LocalizedImage] = (),
+    suspects: Sequence[Card] = (),
 ) -> Path:
     """Write the report of a run, atomically.
 
@@ -37,6 +39,7 @@ def write_report(
         curves: Training events by name, see `plots.learning_curves`; may be empty.
         gallery: Pictures to show; may be empty.
         looks: Pictures with class maps; may be empty.
+        suspects: Pictures of suspicious tags; may be empty.
 
     Returns:
         Path of ``report.html``: a single file that loads nothing from anywhere.
@@ -70,6 +73,7 @@ def write_report(
         looks=[(item, localization_urls(item)) for item in looks],
         located={key: variant for key, variant in results.variants.items() if variant.localization},
         gallery=[(item, picture_url(item), label_rows(item)) for item in gallery],
+        suspects=suspects,
         settings=list(flatten(results.recipe)),
         environment=list(flatten(results.environment)),
         mean_gain=mean_or_none(results.gain.per_class) if results.gain else None,

@@ -1,6 +1,7 @@
 """Open the folder of a finished run again, with its own recipe and data."""
 
 from pathlib import Path
+from typing import Literal
 
 from boxless.errors import RunError
 from boxless.recipe.recipe_files import load_recipe
@@ -11,16 +12,22 @@ from boxless.runs.record import read_record
 RECIPE = "recipe.toml"
 
 
-def open_run(folder: Path, *, data: str | None = None) -> Run:
-    """A run whose students are evaluated.
+_LACKING = {"evaluate": "is not evaluated yet", "cache": "has no finished teacher cache yet"}
+
+
+def open_run(
+    folder: Path, *, data: str | None = None, step: Literal["evaluate", "cache"] = "evaluate"
+) -> Run:
+    """A run that has come to a step.
 
     Args:
         folder: The run folder.
         data: Data set, where it lies elsewhere now; by default as the run was started.
+        step: ``evaluate``: its students are evaluated; ``cache``: its teacher has described the
+            training images.
 
     Raises:
-        RunError: The folder is no run, its students are not evaluated yet, or the data set is
-            another one.
+        RunError: The folder is no run, the step is not done yet, or the data set is another one.
         DataError: The data set cannot be read.
     """
     path = folder / RECIPE
@@ -29,10 +36,10 @@ def open_run(folder: Path, *, data: str | None = None) -> Run:
             f"expected the folder of a run, but {path} does not exist",
             hint="name the folder that `boxless train … --out FOLDER` was given",
         )
-    record = read_record(folder / "evaluate")
+    record = read_record(folder / step)
     if record is None or record.status != "done":
         raise RunError(
-            f"{folder} is not evaluated yet",
+            f"{folder} {_LACKING[step]}",
             hint="finish it with the `boxless train` command that started it",
         )
     spec = data or spec_of(path)

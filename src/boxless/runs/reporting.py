@@ -27,6 +27,7 @@ from boxless.runs.location_step import load_looking
 from boxless.runs.looking_gallery import looking_items
 from boxless.runs.phases import phases_of
 from boxless.runs.record import now, read_record
+from boxless.runs.suspects import cards, cross_fitted, find_suspects
 from boxless.runs.variant import by_key
 from boxless.training.events import read_events
 from boxless.types import Float32Array, Int8Array
@@ -72,6 +73,7 @@ def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
         curves=_curves(run),
         gallery=_gallery(run, predictions),
         looks=looking_items(run),
+        suspects=cards(run, find_suspects(run, GALLERY)) if cross_fitted(run) else (),
     )
     return {"report": report.name}
 
