@@ -7,7 +7,7 @@ from pydantic import Field
 
 from boxless.methods.section import Count, Excerpt, NonNegative, Positive, Section
 from boxless.methods.teaching import Teaching
-from boxless.methods.transfer import Needs, Term, Transfer
+from boxless.methods.transfer import Needs, Term, Transfer, sum_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -147,6 +147,27 @@ class RegionsByNms(Regions):
         return chosen
 
 
+@dataclass(frozen=True)
+class WholeMaps(Transfer):
+    """Base of transfers of whole maps, of levels of their own or of the regions'.
+
+    The section of such a transfer has its name.
+    """
+
+    stage1: RegionSettings
+
+    @property
+    def own_levels(self) -> tuple[str, ...]:
+        """Those that its section names."""
+        levels: tuple[str, ...] = getattr(self, self.name).levels
+        return levels
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Its own, or those of the regions."""
+        return self.own_levels or self.stage1.levels
+
+
 class _RegionLoss:
     """The region loss of one student; see `boxless.losses.region_transfer`."""
 
@@ -164,8 +185,6 @@ class _RegionLoss:
 
     def loss(self, view: "View") -> "Loss":
         """Summed over levels."""
-        import torch
-
         from boxless.training.clock import timed
 
         teacher = view.lessons.maps_of(view.batch, self.config.levels)
@@ -176,7 +195,7 @@ class _RegionLoss:
                 for level in self.config.levels
             }
         spread = weights.square().sum() / mask.sum().clamp(min=1)
-        return torch.stack(list(parts.values())).sum(), {**parts, "weight": spread}
+        return sum_of(parts), {**parts, "weight": spread}
 
     def _level_loss(
         self, view: "View", level: str, teacher: "Tensor", weights: "Tensor"

@@ -72,19 +72,6 @@ class Classifier(PretrainedModel):
         """K."""
         return self.fc.out_features
 
-    def channels(self, level: str) -> int:
-        """See `Backbone.channels`."""
-        return self.backbone.channels(level)
-
-    def displacement(self, level: str) -> float:
-        """See `Backbone.displacement`."""
-        return self.backbone.displacement(level)
-
-    def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
-        """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255, not resized."""
-        found: dict[str, Tensor] = self.backbone(self.backbone.normalize(pixels), levels)
-        return found
-
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (N, K) of RGB pixels (N, 3, S, S) in 0-255."""
         return self.forward_inputs(self.backbone.normalize(pixels))

@@ -16,7 +16,7 @@ from torch.nn import functional
 from boxless.losses.region_operators import region_means
 from boxless.losses.region_pooling import Pooling, pool_regions, score_weights
 from boxless.models.backbone import Backbone, displacements
-from boxless.models.protocols import Images
+from boxless.models.network import RegionTeacher
 
 RegionHead = Literal["pooled_linear", "fc6_fc7"]
 
@@ -160,7 +160,7 @@ class SharedDropout(nn.Module):
         return vectors * functional.dropout(ones, self.probability)
 
 
-class Detector(nn.Module):
+class Detector(RegionTeacher[DetectorOutput]):
     """Backbone, region pooling and one or several heads (several for cross-fitting).
 
     Args:
@@ -193,29 +193,6 @@ class Detector(nn.Module):
         self.backbone, self.level, self.bins, self.pooling = backbone, level, bins, pooling
         self.heads = nn.ModuleList(heads)
         self.score_scale, self.score_bias = score_scale, score_bias
-
-    def channels(self, level: str) -> int:
-        """See `Backbone.channels`."""
-        return self.backbone.channels(level)
-
-    def displacement(self, level: str) -> float:
-        """See `Backbone.displacement`."""
-        return self.backbone.displacement(level)
-
-    def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
-        """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255."""
-        found: dict[str, Tensor] = self.backbone(self.backbone.normalize(pixels), levels)
-        return found
-
-    def answer(self, images: Images) -> DetectorOutput:
-        """What head 0 says of a batch of images."""
-        (output,) = self(images.pixels.float(), images.boxes, images.scores, images.mask)
-        return cast("DetectorOutput", output)
-
-    def noisy(self, *, on: bool) -> None:
-        """Evaluation mode, with dropout in the heads or without."""
-        self.eval()
-        self.heads.train(on)
 
     def pooled(
         self,
@@ -260,29 +237,6 @@ class Detector(nn.Module):
             for by_class, by_region in scores
         ]
 
-    def forward(
-        self,
-        pixels: Tensor,
-        boxes: Tensor,
-        scores: Tensor,
-        mask: Tensor,
-        heads: tuple[int, ...] = (0,),
-    ) -> list[DetectorOutput]:
-        """Score the regions of a batch.
-
-        Args:
-            pixels: (N, 3, S, S) RGB in 0-255.
-            boxes: (N, R, 4) unit boxes.
-            scores: (N, R) proposal scores.
-            mask: (N, R) bool, False for padding.
-            heads: Which heads to run.
-
-        Returns:
-            One output a head.
-        """
-        maps = self.maps(pixels, (self.level,))[self.level]
-        return self.read(maps, boxes, scores, mask, view_size=int(pixels.shape[-1]), heads=heads)
-
     def read(
         self,
         maps: Tensor,
@@ -293,16 +247,7 @@ class Detector(nn.Module):
         view_size: int,
         heads: tuple[int, ...] = (0,),
     ) -> list[DetectorOutput]:
-        """Score regions of maps that are there already.
-
-        Args:
-            maps: (N, C, h, w) map of `level`.
-            boxes: (N, R, 4) unit boxes.
-            scores: (N, R) proposal scores.
-            mask: (N, R) bool, False for padding.
-            view_size: Side of the input in pixels.
-            heads: Which heads to run.
-        """
+        """See `RegionTeacher.read`."""
         return self.describe(self.pooled(maps, boxes, scores, view_size=view_size), mask, heads)
 
     def evidence(self, maps: Tensor, head: int = 0) -> Tensor:

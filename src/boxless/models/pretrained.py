@@ -22,6 +22,7 @@ from boxless.errors import ConfigError
 from boxless.files.atomic import write_atomically
 from boxless.models.backbone import Backbone
 from boxless.models.folding import unfolded_state
+from boxless.models.network import OnBackbone
 from boxless.models.pixels import PixelScheme
 from boxless.models.vgg_weights import take_fc, to_timm_fc
 from boxless.models.weight_files import read_safetensors
@@ -62,11 +63,10 @@ class _Config(BaseModel):
     boxless: _Section
 
 
-class PretrainedModel(nn.Module):
+class PretrainedModel(OnBackbone):
     """Base of a network that can be written to such a folder and read again.
 
     Attributes:
-        backbone: Feature extractor.
         neck: fc6 and fc7 (``fc6_fc7``), or nothing (``gap``).
         fc: The last layer.
         head_kind: ``gap`` or ``fc6_fc7``.
@@ -74,7 +74,6 @@ class PretrainedModel(nn.Module):
         class_names: K names, where they are known (`from_pretrained`), else ().
     """
 
-    backbone: Backbone
     neck: nn.Sequential
     fc: nn.Linear
     head_kind: Head

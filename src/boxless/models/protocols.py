@@ -1,12 +1,8 @@
 """What training asks of a student and of a teacher; any network that answers it will do."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from boxless.models.backbone import Backbone
+from torch import Tensor
 
 
 class Network(Protocol):
@@ -84,31 +80,3 @@ class Teacher(Network, Protocol):
 
     def noisy(self, *, on: bool) -> None:
         """Evaluation mode, with dropout in the head or without."""
-
-
-class CrossFitted(Teacher, Protocol):
-    """A teacher with several heads on one backbone, all but the first blind to a fold."""
-
-    backbone: "Backbone"
-    level: str
-    heads: nn.ModuleList
-
-    def __call__(
-        self, pixels: Tensor, boxes: Tensor, scores: Tensor, mask: Tensor, heads: tuple[int, ...]
-    ) -> Sequence[Answer]:
-        """What each of some heads says of a batch."""
-
-    def read(
-        self,
-        maps: Tensor,
-        boxes: Tensor,
-        scores: Tensor,
-        mask: Tensor,
-        *,
-        view_size: int,
-        heads: tuple[int, ...],
-    ) -> Sequence[Answer]:
-        """The same of maps (N, C, h, w) of `level`."""
-
-    def evidence(self, maps: Tensor, head: int = 0) -> Tensor:
-        """Class maps (N, K, h, w) of one head, of maps (N, C, h, w) of `level`."""

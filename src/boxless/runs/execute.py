@@ -14,7 +14,7 @@ from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunErr
 from boxless.files.atomic import write_atomically
 from boxless.files.lock import held
 from boxless.methods.table import ORACLE
-from boxless.recipe.recipe_files import dotted
+from boxless.recipe.recipe_files import dotted, toml_value
 from boxless.runs.claim import MARK, refuse_foreign_folder
 from boxless.runs.context import Run
 from boxless.runs.leak_check import refuse_leaks
@@ -274,18 +274,7 @@ def _save_settings(run: Run) -> None:
     """Keep the resolved recipe beside the results, for people and for `boxless report`."""
     lines = [f"# {run.spec}", MARK]
     values = dotted(run.recipe).items()
-    lines += [f"{key} = {_toml(value)}" for key, value in values if value is not None]
+    lines += [f"{key} = {toml_value(value)}" for key, value in values if value is not None]
     path, data = run.folder / "recipe.toml", ("\n".join(lines) + "\n").encode()
     if not path.exists() or path.read_bytes() != data:
         write_atomically(path, data)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    if isinstance(value, str):
-        # JSON's escapes are TOML's, but for DEL.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)

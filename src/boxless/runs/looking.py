@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -10,8 +11,6 @@ from boxless.inference.location import LocationSettings, locate, peak
 from boxless.metrics.localization import (
     correct_localization,
     detection_average_precision,
-    localization_answers,
-    pointing_answers,
     pointing_game,
     share_of_yes,
 )
@@ -79,12 +78,11 @@ def look(
         detections.append(
             Detections(boxes[row, sure].astype(np.float32), probabilities[row, sure], sure)
         )
+    asked = partial(pointing_game, list(points), truths, labels, num_classes=K, per_image=True)
     return Answers(
-        pointing=pointing_answers(list(points), truths, labels, num_classes=K),
-        pointing_tolerant=pointing_answers(
-            list(points), truths, labels, num_classes=K, tolerance=TOLERANCE
-        ),
-        corloc=localization_answers(list(boxes), truths, labels, num_classes=K),
+        pointing=asked(),
+        pointing_tolerant=asked(tolerance=TOLERANCE),
+        corloc=correct_localization(list(boxes), truths, labels, num_classes=K, per_image=True),
         detection=detection_average_precision(detections, truths, num_classes=K),
     )
 
@@ -97,12 +95,12 @@ def references(run: Run) -> dict[str, Any]:
     sizes = [size_of(run, record.path) for record in run.test.records]
     middles = [np.tile([width / 2, height / 2], (K, 1)) for width, height in sizes]
     wholes = [np.tile([0, 0, width, height], (K, 1)) for width, height in sizes]
-    asked = pointing_answers(middles, truths, labels, num_classes=K)
+    asked = pointing_game(middles, truths, labels, num_classes=K, per_image=True)
     return {
         "images": len(run.test),
         "pairs": int((~np.isnan(asked)).sum()),
         "tolerance": TOLERANCE,
-        "centre_pointing": mean(pointing_game(middles, truths, labels, num_classes=K)),
+        "centre_pointing": mean(share_of_yes(asked)),
         "whole_image_corloc": mean(correct_localization(wholes, truths, labels, num_classes=K)),
     }
 

@@ -1,6 +1,7 @@
 """The teacher's feature maps: computed once, kept, and read again."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,10 @@ from boxless.training.map_store import (
     LevelMaps,
     MapShards,
     MapStore,
-    build_map_store,
     remove_damaged,
+    shard_path,
 )
-from boxless.training.sharded import RuntimeOf, Shard, runtime_for
+from boxless.training.sharded import RuntimeOf, Shard, runtime_for, write_shards
 
 MOMENTS = "moments.safetensors"
 MOMENT_IMAGES = 256
@@ -60,7 +61,8 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
         if engine is None or not engine.elsewhere:
             _announce(run, folder, work)
         with StepProgress("teacher maps", len(run.pool)) as bar:
-            build_map_store(dataset, folder, work, engine=engine, advance=bar.advance)
+            path_of = partial(shard_path, folder)
+            write_shards(dataset, path_of, work, engine=engine, advance=bar.advance)
     if run.recipe.stage1.match_statistics:
         run.runtime.place(trunk)
         mean, deviation = _moments(run, trunk, size)

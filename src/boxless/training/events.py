@@ -5,19 +5,18 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from boxless.files.progress import ProgressBar
 
 NAME = "events.jsonl"
 NOTE_SECONDS = 0.25
@@ -67,22 +66,18 @@ def read_events(folder: Path) -> list[dict[str, float]]:
     return entries
 
 
-class StepProgress:
+class StepProgress(ProgressBar):
     """Progress of one step: a bar on a terminal, a line now and then elsewhere.
 
     Args:
         title: Name of the step.
         total: Units of work.
         done: Units done before.
-        unit: What a unit is, for the rate.
         per: How many images a unit stands for; the rate is shown in images a second.
     """
 
     def __init__(self, title: str, total: int, *, done: int = 0, per: int = 1) -> None:
-        self._console = Console(stderr=True)
-        self._title, self._total, self._done, self._per = title, total, done, per
-        self._next_line, self._next_note = done + max(1, total // 4), 0.0
-        self._bar = Progress(
+        super().__init__(
             SpinnerColumn(),
             TextColumn("{task.description:<18}"),
             BarColumn(bar_width=30),
@@ -92,22 +87,10 @@ class StepProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("[dim]{task.fields[note]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
         )
+        self._title, self._total, self._done, self._per = title, total, done, per
+        self._next_line, self._next_note = done + max(1, total // 4), 0.0
         self._task = self._bar.add_task(title, total=total, completed=done, rate="", note="")
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def advance(self, count: int = 1, note: Callable[[], str] = str) -> None:
         """Count work done.

@@ -4,9 +4,8 @@ Only the plain view is kept: a mirrored view uses the flipped map (`MapStore.map
 cells are displaced to the other side. Killed and started again, finished shards are kept.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -16,14 +15,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from boxless.errors import NumericsError, StoreError
-from boxless.files.engine import Engine
 from boxless.files.seals import damage, repair_hint, require_whole
 from boxless.models.backbone import Backbone
-from boxless.training.batches import Batch, ViewDataset
-from boxless.training.sharded import RuntimeOf, Shard, write_shards
-
-SHARD = 32
-"""Images per shard."""
+from boxless.training.batches import Batch
+from boxless.training.sharded import SHARD, RuntimeOf, Shard
 
 FEW = 2
 """Images that a CPU computes at a time: what they take stays in its caches. Measured at 320 px with
@@ -74,28 +69,6 @@ class MapShards:
         kept = {k: v.half().cpu().contiguous() for k, v in maps.items()}
         require_finite(kept, "the teacher's feature map (float16)")
         return kept
-
-
-def build_map_store(
-    dataset: ViewDataset,
-    folder: Path,
-    work: MapShards,
-    *,
-    engine: Engine | None = None,
-    advance: Callable[[int], None] = lambda _: None,
-) -> None:
-    """Write all missing shards.
-
-    Args:
-        dataset: Training images.
-        folder: Where the shards go.
-        work: What is kept of them.
-        engine: Where they are computed; None for this process.
-        advance: Told how many images are done.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path_of = partial(shard_path, folder)
-    write_shards(dataset, SHARD, path_of, work, engine=engine, advance=advance)
 
 
 class MapStore:

@@ -15,6 +15,9 @@ from boxless.training.runtime import Runtime
 
 RuntimeOf = Callable[[], Runtime]
 
+SHARD = 32
+"""Images per shard."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -40,7 +43,6 @@ class Shard:
 
 def write_shards(
     dataset: ViewDataset,
-    size: int,
     path_of: Callable[[int], Path],
     content_of: Callable[[Shard], bytes],
     *,
@@ -51,7 +53,6 @@ def write_shards(
 
     Args:
         dataset: All images.
-        size: Images a shard.
         path_of: Number of a shard -> its file.
         content_of: What a worker does: images -> content of the file, without a seal.
         engine: Where; None for this process.
@@ -60,9 +61,10 @@ def write_shards(
     engine = engine or LocalEngine()
     wanted = range(len(dataset))
     parts = [
-        (path_of(number), tuple(wanted[first : first + size]))
-        for number, first in enumerate(range(0, len(wanted), size))
+        (path_of(number), tuple(wanted[first : first + SHARD]))
+        for number, first in enumerate(range(0, len(wanted), SHARD))
     ]
+    path_of(0).parent.mkdir(parents=True, exist_ok=True)
     missing = [(path, part) for path, part in parts if not path.exists()]
     done = len(wanted) - sum(len(part) for _, part in missing)
     if done:
