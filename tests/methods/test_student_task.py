@@ -325,7 +325,7 @@ class TestAlignment:
         assert not batch.mirrored.all()
         size, cells = SIDE, 2
         student_maps = {LEVEL: torch.zeros(IMAGES, 1, cells, cells)}
-        pooled = found.on_cells(batch, student_maps, detector, size)[LEVEL]
+        pooled = found.on_cells(batch, student_maps, student())[LEVEL]
         shift = detector.displacement(LEVEL) / size
         assert shift != 0
         plan = stream(crop=0.6, batch_size=IMAGES).plan(0)
@@ -431,11 +431,11 @@ def test_hinton_softens_the_kept_probabilities():
     torch.testing.assert_close(parts["loss"], parts["tags"] + 2 * parts["soft"])
 
 
-def test_a_student_of_ones_own_needs_logits_and_maps_alone(tmp_path, runtime):
+def test_a_student_of_ones_own_needs_logits_maps_and_its_size_alone(tmp_path, runtime):
     """The task knows the protocol: any module that answers it is trained."""
 
     class Own(nn.Module):
-        classes = CLASSES
+        classes, input_size = CLASSES, SIDE
 
         def __init__(self):
             super().__init__()

@@ -19,7 +19,7 @@ TAGGED = 3
 
 def loss_of(batch, logits, *, tagged, kind=Tags):
     lessons = Lessons(SIDE, Knowledge(1, 1, knowledge_of), tagged=tagged)
-    term = kind().build(student(), SIDE, lessons)
+    term = kind().build(student(), lessons)
     return term.loss(View(batch, logits, {}, lessons))[0]
 
 

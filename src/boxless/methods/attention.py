@@ -43,7 +43,7 @@ class Attention(WholeMaps):
         """Maps."""
         return Needs(levels=self.levels, along=self.stage1.along)
 
-    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
+    def build(self, student: "Student", lessons: "Lessons") -> Term:
         """The sum over levels."""
         from boxless.losses.attention import attention_loss
 
@@ -51,7 +51,7 @@ class Attention(WholeMaps):
 
         def loss(view: "View") -> "Loss":
             own = {level: view.maps[level].float() for level in self.levels}
-            teacher = view.lessons.on_cells(view.batch, own, student, size)
+            teacher = view.lessons.on_cells(view.batch, own, student)
             parts = {
                 lv: attention_loss(own[lv], teacher[lv], beta=config.beta, form=config.form)
                 for lv in self.levels

@@ -104,13 +104,13 @@ class Regions(Transfer):
             statistics=config.match_statistics,
         )
 
-    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
+    def build(self, student: "Student", lessons: "Lessons") -> Term:
         """The region loss summed over levels."""
         if self.stage1.target == "fc7":
             from boxless.methods.region_vectors import vector_term
 
-            return vector_term(student, size, lessons)
-        terms = _RegionLoss(self.stage1, student, size, lessons, self.weights(lessons))
+            return vector_term(student, lessons)
+        terms = _RegionLoss(self.stage1, student, lessons, self.weights(lessons))
         return Term(
             terms.loss,
             levels=self.stage1.levels,
@@ -175,11 +175,10 @@ class _RegionLoss:
         self,
         config: RegionSettings,
         student: "Student",
-        size: int,
         lessons: "Lessons",
         weights: "Weights",
     ) -> None:
-        self.config, self.student, self.size, self.weights = config, student, size, weights
+        self.config, self.student, self.weights = config, student, weights
         self.adapters = lessons.adapters(student, config.levels, config.adapter)
         self.spreads = lessons.spreads(config.levels, config.channel_scale)
 
@@ -211,7 +210,7 @@ class _RegionLoss:
             view.batch.mask,
             bins=self.config.bins,
             form=self.config.form,
-            student_size=self.size,
+            student_size=self.student.input_size,
             teacher_size=view.lessons.size,
         )
 
@@ -229,7 +228,8 @@ class _RegionLoss:
         from boxless.models.backbone import displacements
 
         boxes = view.batch.boxes
-        own = boxes - displacements(self.student, level, self.size, like=boxes)
+        student = self.student
+        own = boxes - displacements(student, level, student.input_size, like=boxes)
         return own, view.lessons.boxes(view.batch, level)
 
 

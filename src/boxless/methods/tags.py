@@ -20,7 +20,7 @@ class Tags(Transfer):
         """Tags."""
         return Needs(tags=True)
 
-    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
+    def build(self, student: "Student", lessons: "Lessons") -> Term:
         """L_p, a mean over the images that have tags."""
         from boxless.losses.tag_loss import tag_loss
 

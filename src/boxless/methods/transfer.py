@@ -133,11 +133,10 @@ class Transfer(ABC):
         return Needs()
 
     @abstractmethod
-    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
+    def build(self, student: "Student", lessons: "Lessons") -> Term:
         """The term for one student.
 
         Args:
             student: The student, placed.
-            size: Side of its input in pixels.
             lessons: The teacher's side.
         """

@@ -24,8 +24,8 @@ class Classifier(PretrainedModel):
             on a 7 x 7 map (the released code's student).
         dropout: Dropout before the last layer (gap), or behind fc6 and fc7.
         hidden: Width of fc6 and fc7.
-        resize_to: Side to which larger inputs are resized inside the network, corners aligned
-            (the released code's ``Interp`` layer); 0 = inputs are taken as they come.
+        input_size: Side of its input in pixels; others are resized inside the network, corners
+            aligned (the released code's ``Interp`` layer). 0 = all are taken as they come.
 
     Attributes:
         class_names: K names, where they are known (`from_pretrained`), else ().
@@ -50,11 +50,11 @@ class Classifier(PretrainedModel):
         head: Head = "gap",
         dropout: float = 0.0,
         hidden: int = FC_WIDTH,
-        resize_to: int = 0,
+        input_size: int = 0,
     ) -> None:
         super().__init__()
         backbone = as_backbone(backbone)
-        self.backbone, self.resize_to = backbone, resize_to
+        self.backbone, self.input_size = backbone, input_size
         self.head_kind, self.class_names = head, tuple[str, ...]()
         channels = backbone.channels("final")
         self.neck = nn.Sequential()
@@ -72,6 +72,10 @@ class Classifier(PretrainedModel):
         """K."""
         return self.fc.out_features
 
+    def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
+        """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255, at its own input size."""
+        return super().maps(self._resized(pixels), levels)
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (N, K) of RGB pixels (N, 3, S, S) in 0-255."""
         return self.forward_inputs(self.backbone.normalize(pixels))
@@ -82,9 +86,11 @@ class Classifier(PretrainedModel):
 
     def final_maps(self, inputs: Tensor) -> Tensor:
         """Final maps (N, C, h, w) of already normalised inputs (N, 3, S, S)."""
-        if self.resize_to:
-            inputs = resize_aligned(inputs, self.resize_to)  # linear, so normalising may come first
+        inputs = self._resized(inputs)  # linear, so normalizing may come first
         return cast("Tensor", self.backbone(inputs)["final"])
+
+    def _resized(self, inputs: Tensor) -> Tensor:
+        return resize_aligned(inputs, self.input_size) if self.input_size else inputs
 
     def classify(self, maps: Tensor) -> Tensor:
         """Logits (N, K) of final maps (N, C, h, w)."""

@@ -28,7 +28,7 @@ class OnBackbone(nn.Module):
         return self.backbone.displacement(level)
 
     def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
-        """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255, not resized."""
+        """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255."""
         found: dict[str, Tensor] = self.backbone(self.backbone.normalize(pixels), levels)
         return found
 

@@ -70,14 +70,14 @@ class PretrainedModel(OnBackbone):
         neck: fc6 and fc7 (``fc6_fc7``), or nothing (``gap``).
         fc: The last layer.
         head_kind: ``gap`` or ``fc6_fc7``.
-        resize_to: Side to which inputs are resized inside the network; 0 = they are not.
+        input_size: Side to which inputs are resized inside the network; 0 = they are not.
         class_names: K names, where they are known (`from_pretrained`), else ().
     """
 
     neck: nn.Sequential
     fc: nn.Linear
     head_kind: Head
-    resize_to: int
+    input_size: int
     class_names: tuple[str, ...]
 
     def save_pretrained(
@@ -110,7 +110,7 @@ class PretrainedModel(OnBackbone):
         plain = timm.create_model(self.backbone.name, num_classes=len(classes))
         state = unfolded_state(self.backbone.net, plain)
         head = self._timm_head(plain)
-        whole = _same(self, plain, state | head, self.resize_to or input_size)
+        whole = _same(self, plain, state | head, self.input_size or input_size)
         if not whole:
             own = {**_prefixed(self.neck, "neck."), **_prefixed(self.fc, "fc.")}
             head = {OWN + name: tensor for name, tensor in own.items()}
@@ -141,7 +141,7 @@ class PretrainedModel(OnBackbone):
             head=own.head,
             dropout=0.0,
             hidden=own.hidden,
-            resize_to=own.resize_to,
+            input_size=own.resize_to,
         )
         backbone.vgg_fc = None  # half a gigabyte that is no longer needed
         path = Path(folder) / WEIGHTS
@@ -224,7 +224,7 @@ def _config(
     own = {
         "head": model.head_kind,
         "hidden": cast("nn.Linear", model.neck[2]).out_features if len(model.neck) else 1,
-        "resize_to": model.resize_to,
+        "resize_to": model.input_size,
         "input_size": input_size,
         "mean": list(scheme.mean),
         "std": list(scheme.std),

@@ -21,6 +21,9 @@ class Network(Protocol):
 class Student(Network, Protocol):
     """Logits and maps by level; `boxless.models.classifier.Classifier` is one."""
 
+    input_size: int
+    """Side in pixels at which its maps are made; larger views are resized."""
+
     @property
     def classes(self) -> int:
         """K."""

@@ -37,9 +37,7 @@ def choose(run: Run, key: str = "") -> Shipped:
         )
     entries = load_summaries(run.folder / "evaluate")["variants"]
     # Other sizes answer another question, and the oracle has seen tags that nobody gave.
-    size = run.recipe.student.input_size
-    usual = [name for name, students in known.items() if students[0].input_size == size]
-    candidates = [name for name in usual if name != ORACLE]
+    candidates = [name for name, students in known.items() if students[0].usual and name != ORACLE]
     figures = {name: _mean(entries[name]) for name in dict.fromkeys((*candidates, key or own))}
     why: Reason = "asked for" if key else "chosen"
     if not key and figures[own] is None:

@@ -56,9 +56,9 @@ def evaluate(run: Run, folder: Path) -> dict[str, Any]:
                 regions = {"boxes": found.top_boxes, "scores": found.top_scores}
         for variant in students:
             model = student_of(run, variant)
-            size = build.student_view(recipe, variant)
+            size = variant.view_size
             for part, manifest in parts.items():
-                key = prediction_key(variant.key(recipe), variant.seed, part)
+                key = prediction_key(variant.key, variant.seed, part)
                 predictions[key] = predict(run, model, manifest, size, bar)
     write_sealed(folder / PREDICTIONS, save(predictions))
     write_sealed(folder / REGIONS, save(regions))

@@ -88,8 +88,8 @@ def _models(run: Run) -> Iterator[tuple[str, int, Classifier | TrainedTeacher, i
         run.runtime.place(teacher)
         yield TEACHER, recipe.run.seed, teacher, recipe.teacher.input_size
     for variant in variants(recipe):
-        size = build.student_view(recipe, variant)
-        yield variant.key(recipe), variant.seed, student_of(run, variant), size
+        size = variant.view_size
+        yield variant.key, variant.seed, student_of(run, variant), size
 
 
 def _reference_images(run: Run) -> Manifest:
@@ -178,9 +178,9 @@ def map_shift(model: Classifier | TrainedTeacher, size: int) -> float:
         model: The student, or the teacher.
         size: Side of its input.
     """
-    level = "final" if isinstance(model, Classifier) else model.level
-    inner = model.resize_to if isinstance(model, Classifier) else 0
-    return model.backbone.displacement(level) / (inner or size)
+    if isinstance(model, Classifier):
+        return model.displacement("final") / model.input_size
+    return model.displacement(model.level) / size
 
 
 def load_examples(folder: Path) -> dict[str, np.ndarray]:

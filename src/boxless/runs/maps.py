@@ -16,6 +16,7 @@ from boxless.files.engine import Engine
 from boxless.files.seals import write_sealed
 from boxless.losses.statistics import match_moments, watch
 from boxless.models.backbone import Backbone
+from boxless.models.classifier import Classifier
 from boxless.models.folding import last_convolution
 from boxless.models.weight_files import read_safetensors
 from boxless.runs import build
@@ -81,17 +82,17 @@ def runtime_of(run: Run, engine: Engine | None) -> RuntimeOf:
     return runtime_for(engine, run.runtime, precision=config.precision, threads=config.threads)
 
 
-def match_statistics(run: Run, trunk: Backbone, size: int, step: str) -> None:
+def match_statistics(run: Run, student: Classifier, step: str) -> None:
     """Give a student's last convolution the teacher's mean and deviation per channel.
 
     Args:
         run: The run.
-        trunk: The student's backbone, placed.
-        size: Its input side.
+        student: The student, placed.
         step: The step that kept the teacher's maps.
     """
     wanted = read_safetensors(run.folder / step / MOMENTS)
-    own = _moments(run, trunk.eval(), size)
+    trunk = student.backbone
+    own = _moments(run, trunk.eval(), student.input_size)
     match_moments(last_convolution(trunk), own, (wanted["mean"], wanted["deviation"]))
 
 

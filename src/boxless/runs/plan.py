@@ -119,8 +119,7 @@ def _phase_step(recipe: Recipe, phase: Phase) -> Step:
     if recipe.data.pools and phase.needs.teacher and phase.needs.tags:
         reads.append(recipe.stage2.only("tagged_share"))
     settings = settings_of(recipe, *reads)
-    settings |= {"student.input_size": phase.variant.input_size, "seed": phase.variant.seed}
-    settings |= budget_settings(recipe, phase)
+    settings |= phase.variant.settings | budget_settings(recipe, phase)
     needs: list[str] = []
     if phase.needs.levels or phase.needs.regions or phase.needs.along:
         needs.append("teacher")

@@ -128,7 +128,7 @@ def _variants(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     for key, students in by_key(recipe).items():
         folders = [[phase.folder for phase in phases_of(recipe, one)] for one in students]
         own = key == recipe.method
-        label = students[0].label(recipe)
+        label = students[0].label
         rows[key] = {
             "label": f"student with distillation ({label})" if own else label,
             "method": students[0].method,
@@ -211,9 +211,8 @@ def _curves(run: Run) -> dict[str, list[dict[str, float]]]:
     folders = {"teacher": "teacher"}
     for students in by_key(run.recipe).values():
         for phase in phases_of(run.recipe, students[0]):
-            usual = phase.variant.key(run.recipe) == phase.variant.method
             name = phase.verb if phase.last else f"{phase.verb}, first phase"
-            folders |= {name: phase.folder} if usual else {}
+            folders |= {name: phase.folder} if phase.variant.usual else {}
     found = {name: read_events(run.folder / folder) for name, folder in folders.items()}
     return {name: events for name, events in found.items() if events}
 

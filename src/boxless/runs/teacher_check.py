@@ -17,7 +17,6 @@ from boxless.data.manifest import Manifest
 from boxless.methods.student_task import StudentTask
 from boxless.methods.table import PLAIN
 from boxless.metrics.average_precision import mean_average_precision
-from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.evaluation import predict, student_of
 from boxless.runs.phases import Phase
@@ -191,7 +190,7 @@ def _held_out_maps(run: Run, part: Manifest, plain: Variant) -> tuple[float, flo
     """MAP of teacher and plain student on held-out images."""
     with StepProgress("teacher beside student", 2 * len(part)) as bar:
         found = teacher_probabilities(run, part, bar)
-        size = build.student_view(run.recipe, plain)
+        size = plain.view_size
         own = predict(run, student_of(run, plain), part, size, bar)
     return _map(found, part), _map(own, part)
 

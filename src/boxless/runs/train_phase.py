@@ -85,11 +85,9 @@ def _tagged(run: Run, phase: Phase) -> int | None:
 
 def phase_task(run: Run, phase: Phase, model: Classifier) -> StudentTask:
     """What the phase minimizes."""
-    size, lessons = phase.variant.input_size, _lessons(run, phase)
-    terms = {one.name: one.build(model, size, lessons) for one in phase.transfers}
-    return StudentTask(
-        model, size, terms, lessons, train_norm_statistics=phase.optim.train_norm_statistics
-    )
+    lessons, statistics = _lessons(run, phase), phase.optim.train_norm_statistics
+    terms = {one.name: one.build(model, lessons) for one in phase.transfers}
+    return StudentTask(model, terms, lessons, train_norm_statistics=statistics)
 
 
 def _lessons(run: Run, phase: Phase) -> Lessons:
@@ -125,7 +123,7 @@ def view_size(run: Run, phase: Phase) -> int:
     if phase.needs.along:
         return run.recipe.teacher.input_size
     variant = phase.variant
-    return build.student_view(run.recipe, variant) if phase.last else variant.input_size
+    return variant.view_size if phase.last else variant.input_size
 
 
 def _start(
@@ -139,7 +137,7 @@ def _start(
     recipe, size = run.recipe, view_size(run, phase)
     if phase.needs.statistics:
         kept = map_steps(recipe, phase.needs.levels)[0]
-        match_statistics(run, model.backbone, phase.variant.input_size, kept)
+        match_statistics(run, model, kept)
     if phase.needs.start and run.leads:
         cache = TeacherCache(run.folder / "cache", len(run.pool))
         with StepProgress("fit of the last layer", len(dataset)) as bar:
