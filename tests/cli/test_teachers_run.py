@@ -57,7 +57,7 @@ def test_class_maps_teach_a_run(tmp_path):
         facts["unseen_map"],
         facts["whole_image_map"],
     )
-    assert seed.looking is not None
+    assert seed.localization is not None
     steps = [json.loads(path.read_text()) for path in run.folder.rglob("step.json")]
     checks = [step["facts"].get("teacher_check") for step in steps]
     assert any(check and "whole_image_unseen_map" in check for check in checks)

@@ -206,7 +206,7 @@ def test_more_seeds_add_only_themselves(run_copy, preloaded):
     assert [seed.seed for seed in results.variants["regions"].seeds] == [0, 1]
     assert len(results.gain.per_seed) == 2
     for arm in ("plain", "regions"):
-        for name in ("calibration", "looking"):
+        for name in ("calibration", "localization"):
             assert all(getattr(seed, name) for seed in results.variants[arm].seeds)
     first = before["students/regions/32px/seed-0/weights.safetensors"][1]
     assert after["students/regions/32px/seed-1/weights.safetensors"][1] != first

@@ -93,11 +93,11 @@ def localization_rows(results: Results) -> list[TableRow]:
     Args:
         results: The run.
     """
-    if results.looking is None:
+    if results.localization is None:
         return []
     rows = []
     for key, variant in results.variants.items():
-        found = [seed.looking for seed in variant.seeds if seed.looking is not None]
+        found = [seed.localization for seed in variant.seeds if seed.localization is not None]
         if not found:
             continue
         cells = []
@@ -105,7 +105,7 @@ def localization_rows(results: Results) -> list[TableRow]:
             values = [getattr(one, name) for one in found]
             cells.append(spread(_spread([value for value in values if value is not None])))
         rows.append(TableRow(key, (variant.label, *cells)))
-    centre, whole = results.looking.centre_pointing, results.looking.whole_image_corloc
+    centre, whole = results.localization.centre_pointing, results.localization.whole_image_corloc
     cells = [percent(centre), NOTHING, percent(whole), NOTHING]
     rows.append(TableRow("", ("middle of the image, or all of it", *cells)))
     return rows

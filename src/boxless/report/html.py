@@ -27,7 +27,7 @@ def write_report(
     *,
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
     gallery: Sequence[GalleryItem],
-    looks: Sequence[LocalizedImage] = (),
+    localized: Sequence[LocalizedImage] = (),
 ) -> Path:
     """Write the report of a run, atomically.
 
@@ -36,7 +36,7 @@ def write_report(
         results: What the run found out.
         curves: Training events by name, see `plots.learning_curves`; may be empty.
         gallery: Pictures to show; may be empty.
-        looks: Pictures with class maps; may be empty.
+        localized: Pictures with class maps; may be empty.
 
     Returns:
         Path of ``report.html``: a single file that loads nothing from anywhere.
@@ -67,7 +67,7 @@ def write_report(
         calibration=calibration_view.calibration_rows(results),
         localization_columns=calibration_view.LOCALIZATION_COLUMNS,
         localized=calibration_view.localization_rows(results),
-        looks=[(item, localization_urls(item)) for item in looks],
+        pictured=[(item, localization_urls(item)) for item in localized],
         located={key: variant for key, variant in results.variants.items() if variant.localization},
         gallery=[(item, picture_url(item), label_rows(item)) for item in gallery],
         settings=list(flatten(results.recipe)),

@@ -134,7 +134,7 @@ def teacher(results: Results) -> str:
 
 def localization(results: Results) -> str:
     """What distillation changes in localization; empty where that was not measured."""
-    found = results.looking
+    found = results.localization
     if found is None or found.gain_pointing is None or found.gain_corloc is None:
         return ""
     parts = [

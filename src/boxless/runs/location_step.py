@@ -24,7 +24,7 @@ from boxless.runs import build
 from boxless.runs.build import TrainedTeacher
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, prediction_key, student_of
-from boxless.runs.looking import Answers, look, references
+from boxless.runs.localization import Answers, compare_with_boxes, references
 from boxless.runs.variant import variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
@@ -61,7 +61,7 @@ def locate_variants(run: Run, folder: Path) -> dict[str, Any]:
             if measured is not None:
                 maps = class_maps(run, model, measured, size, bar)
                 scores = probabilities[prediction_key(key, seed)]
-                answers.setdefault(key, []).append(look(run, maps, scores, settings))
+                answers.setdefault(key, []).append(compare_with_boxes(run, maps, scores, settings))
                 entry["figures"] = answers[key][-1].figures()
                 if key in shown_keys(recipe) and seed == recipe.run.seed:
                     shown[key] = maps[rows]
@@ -160,7 +160,7 @@ def load_location(folder: Path, key: str, seed: int) -> LocationSettings:
     Raises:
         StoreError: The file is missing or damaged, or knows no such student.
     """
-    for entry in load_looking(folder)["variants"].get(key, ()):
+    for entry in load_localization(folder)["variants"].get(key, ()):
         if entry["seed"] == seed:
             settings = dict(entry["settings"])
             settings["background"] = tuple(tuple(row) for row in settings["background"])
@@ -200,7 +200,7 @@ def load_examples(folder: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def load_looking(folder: Path) -> dict[str, Any]:
+def load_localization(folder: Path) -> dict[str, Any]:
     """All that the step ``locate`` found: ``variants`` and ``summary``.
 
     Raises:

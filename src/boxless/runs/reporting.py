@@ -11,7 +11,7 @@ from boxless.metrics.bootstrap import Interval, paired_bootstrap
 from boxless.metrics.calibration import load_entries
 from boxless.report.gallery import GalleryItem
 from boxless.report.html import write_report
-from boxless.report.results import TEACHER, parse_results
+from boxless.report.results import SCHEMA, TEACHER, parse_results
 from boxless.report.results import write_results as write_json
 from boxless.runs.context import Run
 from boxless.runs.environment import environment, torch_environment
@@ -23,8 +23,8 @@ from boxless.runs.evaluation import (
     seconds_of,
 )
 from boxless.runs.levels import MAPS
-from boxless.runs.location_step import load_looking
-from boxless.runs.looking_gallery import looking_items
+from boxless.runs.localization_gallery import localization_items
+from boxless.runs.location_step import load_localization
 from boxless.runs.phases import phases_of
 from boxless.runs.record import now, read_record
 from boxless.runs.variant import by_key
@@ -48,7 +48,7 @@ def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
     gains = {key: _gain(run, key, found, predictions) for key in run.recipe.distilling[1:]}
     results = parse_results(
         {
-            "schema": 2,
+            "schema": SCHEMA,
             "boxless": __version__,
             "created": now(),
             "recipe": run.recipe.model_dump(mode="json"),
@@ -62,7 +62,7 @@ def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
             "steps": _steps(run, steps),
             "environment": environment() | torch_environment(),
             "recall": _facts(run, "proposals").get("recall"),
-            "looking": load_looking(run.folder / "locate")["summary"],
+            "localization": load_localization(run.folder / "locate")["summary"],
         }
     )
     write_json(run.folder / "results.json", results)
@@ -71,7 +71,7 @@ def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
         results,
         curves=_curves(run),
         gallery=_gallery(run, predictions),
-        looks=looking_items(run),
+        localized=localization_items(run),
     )
     return {"report": report.name}
 
@@ -97,18 +97,18 @@ def _variants(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     """Teacher and students with all their seeds, in the order of tables."""
     recipe = run.recipe
     fitted = load_entries(run.folder / "calibrate")
-    located = load_looking(run.folder / "locate")["variants"]
+    located = load_localization(run.folder / "locate")["variants"]
 
     def entry(key: str, place: int, folders: list[str]) -> dict[str, Any]:
         own: dict[str, Any] = found["variants"][key][place]
-        looking = _of_seed(located, key, own["seed"]) or {}
+        maps = _of_seed(located, key, own["seed"]) or {}
         return (
             own
             | {
                 "updates": sum(_facts(run, folder).get("updates", 0) for folder in folders),
                 "seconds": sum(seconds_of(run.folder / folder) for folder in folders),
                 "calibration": _of_seed(fitted, key, own["seed"]),
-                "looking": looking.get("figures"),
+                "localization": maps.get("figures"),
             }
             | (_teacher_maps(run, found) if key == TEACHER else {})
         )

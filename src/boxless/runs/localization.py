@@ -25,7 +25,7 @@ DETECTION_FLOOR: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Where one model looked in each test image.
+    """How one model localized in each test image.
 
     Attributes:
         pointing: (M, K) of 1, 0 and NaN: did the strongest cell lie in a true box?
@@ -49,7 +49,7 @@ class Answers:
         }
 
 
-def look(
+def compare_with_boxes(
     run: Run, maps: Float32Array, probabilities: Float32Array, settings: LocationSettings
 ) -> Answers:
     """Compare one model's maps of the test images with the true boxes.
@@ -88,7 +88,7 @@ def look(
 
 
 def references(run: Run) -> dict[str, Any]:
-    """What one reaches without looking at all: the middle of the image, the whole image."""
+    """What one reaches without any model: the middle of the image, the whole image."""
     labels = run.test.labels
     K = labels.shape[1]
     truths = [record.boxes or () for record in run.test.records]
