@@ -53,8 +53,8 @@ def test_results_are_valid_and_agree_with_predictions(finished_run):
     assert baseline.input_size == distilled.input_size == 32
     found = load_file(finished_run / "evaluate" / "predictions.safetensors")
     assert set(found) == {
-        f"{arm}.0.{part}"
-        for arm in ("teacher", "plain", "regions")
+        f"{variant}.0.{part}"
+        for variant in ("teacher", "plain", "regions")
         for part in ("test", "held_out")
     }
     values = np.concatenate([v.ravel() for v in found.values()])
@@ -205,9 +205,9 @@ def test_more_seeds_add_only_themselves(run_copy, preloaded):
     results = read_results(run_copy / "results.json")
     assert [seed.seed for seed in results.variants["regions"].seeds] == [0, 1]
     assert len(results.gain.per_seed) == 2
-    for arm in ("plain", "regions"):
+    for variant in ("plain", "regions"):
         for name in ("calibration", "localization"):
-            assert all(getattr(seed, name) for seed in results.variants[arm].seeds)
+            assert all(getattr(seed, name) for seed in results.variants[variant].seeds)
     first = before["students/regions/32px/seed-0/weights.safetensors"][1]
     assert after["students/regions/32px/seed-1/weights.safetensors"][1] != first
 

@@ -32,8 +32,8 @@ def calibrated(value: dict, *, fitted: bool = True) -> dict:
     value = copy.deepcopy(value)
     K = len(value["data"]["classes"])
     interval = {"mean": 0.1, "low": 0.05, "high": 0.15, "level": 0.95, "draws": 100}
-    for arm in value["variants"].values():
-        for place, seed in enumerate(arm["seeds"]):
+    for variant in value["variants"].values():
+        for place, seed in enumerate(variant["seeds"]):
             seed["calibration"] = {
                 "fitted": fitted,
                 "temperatures": [1.5] * K,

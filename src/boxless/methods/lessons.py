@@ -92,12 +92,7 @@ class Lessons:
             )
 
     def selected(self, *, iou: float, keep: int) -> Tensor:
-        """Hard selection (M, R) of the training images' regions by NMS on s': 0 or 1.
-
-        Args:
-            iou: Threshold of NMS.
-            keep: Regions kept at most.
-        """
+        """Hard selection (M, R) of the training images' regions by NMS on s': 0 or 1."""
         if self.kept is None or self.images is None:
             return torch.zeros(0, 0)
         weights = self.kept.objectness

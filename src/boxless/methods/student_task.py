@@ -99,11 +99,7 @@ class StudentTask:
 
     @torch.no_grad()
     def start_adapters(self, batches: Iterable[Batch]) -> None:
-        """Set every Psi (a 1x1 convolution) to the minimizer of the loss, the student as it is.
-
-        Args:
-            batches: Images to fit it on.
-        """
+        """Set every Psi (a 1x1 convolution) to the minimizer of the loss, the student as it is."""
         fits: list[dict[str, RidgeStart]] = []
         for term in self.fitted:
             convs = _convolutions(term)

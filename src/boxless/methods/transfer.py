@@ -134,9 +134,4 @@ class Transfer(ABC):
 
     @abstractmethod
     def build(self, student: "Student", lessons: "Lessons") -> Term:
-        """The term for one student.
-
-        Args:
-            student: The student, placed.
-            lessons: The teacher's side.
-        """
+        """The term for one student."""

@@ -110,7 +110,7 @@ def random_folds(images: int, *, seed: int) -> NDArray[np.int64]:
 
 
 def load_entries(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """All that the step ``calibrate`` (its `folder`) found: variant -> one entry a seed.
+    """All that the step ``calibrate`` (its `folder`) found: variant -> one entry per seed.
 
     Raises:
         StoreError: If the file is missing or damaged.

@@ -76,9 +76,9 @@ def check_finite(scores: NDArray[np.floating[Any]], *, name: str = "scores") -> 
         return
     place = tuple(int(i) for i in np.argwhere(~finite)[0])
     row, column = place[-2:] if len(place) > 1 else (place[0], 0)
-    arm = f", seed {place[0]}" if len(place) > 2 else ""
+    seed = f", seed {place[0]}" if len(place) > 2 else ""
     raise NumericsError(
-        f"{name} must be finite, found {scores[place]} at image row {row}, class {column}{arm} "
+        f"{name} must be finite, found {scores[place]} at image row {row}, class {column}{seed} "
         f"({np.count_nonzero(~finite)} such values in all)",
         hint="the model diverged or its outputs overflowed; compute the sigmoid in float32",
     )

@@ -170,10 +170,10 @@ class ClassMaps(RegionTeacher[ClassMapOutput]):
         maps = maps.float()
         return self._vectors(maps, self.concepts(maps))
 
-    def evidence(self, maps: Tensor, head: int = 0) -> Tensor:
+    def evidence(self, maps: Tensor) -> Tensor:
         """Class maps (N, K, h, w), of maps (N, C, h, w)."""
         maps = maps.float()
-        return self._evidence(maps, self.concepts(maps), head)
+        return self._evidence(maps, self.concepts(maps), 0)
 
     def concepts(self, maps: Tensor) -> Tensor | None:
         """Square roots (N, concepts, h, w) of each cell's ImageNet probabilities; None unused."""

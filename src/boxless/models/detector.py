@@ -250,12 +250,7 @@ class Detector(RegionTeacher[DetectorOutput]):
         """See `RegionTeacher.read`."""
         return self.describe(self.pooled(maps, boxes, scores, view_size=view_size), mask, heads)
 
-    def evidence(self, maps: Tensor, head: int = 0) -> Tensor:
-        """Class maps (N, K, h, w): class logits M^c of single cells, without bins (pooled_linear).
-
-        Args:
-            maps: (N, C, h, w) map of `level`.
-            head: Which head.
-        """
-        by_class: Tensor = self.heads[head](maps.permute(0, 2, 3, 1))[0]
+    def evidence(self, maps: Tensor) -> Tensor:
+        """Class maps (N, K, h, w), of maps (N, C, h, w): M^c of single cells (pooled_linear)."""
+        by_class: Tensor = self.heads[0](maps.permute(0, 2, 3, 1))[0]
         return by_class.permute(0, 3, 1, 2)

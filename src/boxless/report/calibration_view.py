@@ -46,9 +46,6 @@ _FIGURES: Final[tuple[tuple[Figure, bool], ...]] = (
 def calibration_rows(results: Results) -> list[TableRow]:
     """One row per variant with one text for each of `CALIBRATION_COLUMNS`.
 
-    Args:
-        results: The run.
-
     Returns:
         Means over seeds on test images, with their spread, in percent (log loss in nats); empty
         where nothing was fitted.
@@ -88,11 +85,7 @@ def _nats(values: list[float]) -> str:
 
 
 def localization_rows(results: Results) -> list[TableRow]:
-    """One row per variant with one text for each of `LOCALIZATION_COLUMNS`; empty if not measured.
-
-    Args:
-        results: The run.
-    """
+    """One row per variant, a text for each of `LOCALIZATION_COLUMNS`; empty if not measured."""
     if results.localization is None:
         return []
     rows = []
@@ -113,9 +106,6 @@ def localization_rows(results: Results) -> list[TableRow]:
 
 def reliability_plot(results: Results) -> str | None:
     """Reliability of both students and the teacher, before and after calibration.
-
-    Args:
-        results: The run.
 
     Returns:
         SVG: share of positives against mean probability, one panel per variant, first seed;

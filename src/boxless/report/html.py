@@ -101,9 +101,6 @@ def render_page(template: str, **values: Any) -> str:
 def interval_strip(gain: Interval) -> dict[str, float]:
     """Where zero, the mean and the ends of an interval lie on a strip.
 
-    Args:
-        gain: The interval.
-
     Returns:
         ``zero``, ``low``, ``high`` and ``mean`` in percent of the strip's width, in (0, 100).
     """
@@ -116,10 +113,6 @@ def interval_strip(gain: Interval) -> dict[str, float]:
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings as dotted names and texts, in their own order.
-
-    Args:
-        value: A mapping of mappings, lists and plain values.
-        prefix: Name of the mapping itself.
 
     Yields:
         Name and text of every plain value.

@@ -110,7 +110,7 @@ class Recall(Part):
     Attributes:
         images: Images measured.
         objects: True boxes in them.
-        counts: Numbers of best boxes an image that were considered.
+        counts: Numbers of best boxes per image that were considered.
         rows: One row for each set of boxes and overlap.
     """
 
@@ -263,9 +263,6 @@ def _fault(item: Any) -> str:
 def read_results(path: Path) -> Results:
     """Read and validate ``results.json``.
 
-    Args:
-        path: The file.
-
     Returns:
         The validated results.
 
@@ -291,10 +288,6 @@ def read_results(path: Path) -> Results:
 
 def write_results(path: Path, results: Results) -> None:
     """Write ``results.json`` atomically; `read_results` gives an equal value back.
-
-    Args:
-        path: The file; its folder exists.
-        results: What to write.
 
     Raises:
         RunError: The file cannot be written.

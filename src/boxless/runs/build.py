@@ -47,7 +47,7 @@ TrainedTeacher = Detector | ClassMaps
 
 
 def teacher(recipe: Recipe, classes: int) -> TrainedTeacher:
-    """A teacher with pretrained backbone and new heads (one, plus one a fold)."""
+    """A teacher with pretrained backbone and new heads (one, plus one per fold)."""
     config = recipe.teacher
     return detector(recipe, classes) if config.kind == "wsddn" else class_maps(config, classes)
 
@@ -65,7 +65,7 @@ def class_maps(config: TeacherConfig, classes: int) -> ClassMaps:
 
 
 def detector(recipe: Recipe, classes: int) -> Detector:
-    """The paper's detector with pretrained backbone and new heads (one, plus one a fold)."""
+    """The paper's detector with pretrained backbone and new heads (one, plus one per fold)."""
     config = recipe.teacher
     trunk = backbone(config)
     channels = trunk.channels(config.level)

@@ -19,7 +19,7 @@ from boxless.types import Float32Array, Float64Array
 
 
 def calibrate(run: Run, folder: Path) -> dict[str, Any]:
-    """Write ``calibration.json``: variant -> one entry a seed.
+    """Write ``calibration.json``: variant -> one entry per seed.
 
     Everything is fitted on the held-out images; test images are only measured. Without held-out
     images temperatures are 1, thresholds 0.5 and ``fitted`` is false.

@@ -185,12 +185,7 @@ class _Judge:
 
 
 def file_probabilities(path: Path, part: Manifest) -> Float32Array:
-    """Probabilities (M, K) that a file gives to the images of a part of the data.
-
-    Args:
-        path: Exported student.
-        part: Images.
-    """
+    """Probabilities (M, K) that a file gives to the images of a part of the data."""
     predictor = Predictor.load(path)
     rows = []
     with StepProgress(f"judge {path.stem}", len(part)) as bar:
@@ -250,7 +245,7 @@ def _calibration_batches(run: Run, exact: Path) -> Iterator[Float32Array]:
 
 
 def _speeds(run: Run, paths: list[Path]) -> list[float]:
-    """Images a second of each file; the files take turns, so that other work hits them alike."""
+    """Images per second of each file; the files take turns, so that other work hits them alike."""
     predictors = [Predictor.load(path) for path in paths]
     records = run.test.records[:SPEED_IMAGES]
     pixels = np.stack([predictors[0].prepare(record.path).pixels for record in records])

@@ -1,4 +1,4 @@
-"""Predict the test and held-out images with every arm and measure them."""
+"""Predict the test and held-out images with every variant and measure them."""
 
 import json
 from collections.abc import Callable

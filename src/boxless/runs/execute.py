@@ -104,9 +104,6 @@ class Outlook:
 def outlook(run: Run) -> list[Outlook]:
     """All steps of a run and which are done; nothing is written.
 
-    Args:
-        run: The run.
-
     Raises:
         RunError: Settings or data changed since a step was done; each difference is listed.
     """
@@ -147,7 +144,7 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
         with _missing_packages():
             if step.trains and run.processes is not None:
                 word = {"step": step.name, "fingerprint": record.fingerprint}
-                run.processes.tell(json.dumps(word))
+                run.processes.broadcast(json.dumps(word))
             record.facts = step.action(run, folder)
     except NumericsError as error:
         hint = f"{error.hint}; the command then names the --force that a changed setting needs"

@@ -172,12 +172,7 @@ def load_location(folder: Path, key: str, seed: int) -> LocationSettings:
 
 
 def map_shift(model: Classifier | TrainedTeacher, size: int) -> float:
-    """How far a model's class maps are displaced, see `LocationSettings.shift`.
-
-    Args:
-        model: The student, or the teacher.
-        size: Side of its input.
-    """
+    """How far a model's class maps are displaced, see `LocationSettings.shift`."""
     if isinstance(model, Classifier):
         return model.displacement("final") / model.input_size
     return model.displacement(model.level) / size

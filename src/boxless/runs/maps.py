@@ -43,11 +43,6 @@ MOMENT_BATCH = 32
 def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]:
     """Compute the teacher's feature maps of all training images once, tagged or not.
 
-    Args:
-        run: The run.
-        folder: Where they go.
-        levels: Levels to keep.
-
     Returns:
         How many shards were damaged and made again.
 
@@ -83,13 +78,7 @@ def runtime_of(run: Run, engine: Engine | None) -> RuntimeOf:
 
 
 def match_statistics(run: Run, student: Classifier, step: str) -> None:
-    """Give a student's last convolution the teacher's mean and deviation per channel.
-
-    Args:
-        run: The run.
-        student: The student, placed.
-        step: The step that kept the teacher's maps.
-    """
+    """Give a student's last convolution the teacher's mean and deviation per channel."""
     wanted = read_safetensors(run.folder / step / MOMENTS)
     trunk = student.backbone
     own = _moments(run, trunk.eval(), student.input_size)
@@ -112,12 +101,7 @@ def own_maps(run: Run) -> MapStore | None:
 
 
 def maps_for(run: Run, levels: tuple[str, ...]) -> LevelMaps | None:
-    """Kept maps of some levels; None = the teacher runs along.
-
-    Args:
-        run: The run.
-        levels: Levels that are looked at.
-    """
+    """Kept maps of some levels; None = the teacher runs along."""
     stores: dict[str, MapStore] = {}
     for step in map_steps(run.recipe, levels):
         store, kept = _store(run, step), kept_levels(run.recipe, step)

@@ -28,13 +28,7 @@ license_name: see-section-licence
 
 
 def model_card(run: Run, facts: StudentMetadata, *, whole: bool) -> str:
-    """Write the card.
-
-    Args:
-        run: The run.
-        facts: What the student says about itself.
-        whole: Whether timm alone can use the whole model.
-    """
+    """Write the card."""
     source = facts.provenance or Provenance(backbone="")
     sections = (
         _HEAD,

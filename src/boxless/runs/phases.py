@@ -44,12 +44,7 @@ class Phase:
 
 
 def phases_of(recipe: Recipe, variant: Variant) -> list[Phase]:
-    """The phases of a student, in order.
-
-    Args:
-        recipe: All settings.
-        variant: The student.
-    """
+    """The phases of a student, in order."""
     planned = METHODS[variant.method].phases
     phases: list[Phase] = []
     path: list[str] = []

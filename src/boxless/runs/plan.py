@@ -25,11 +25,7 @@ VERBS: Final = tuple(
 
 
 def plan(run: Run) -> list[Step]:
-    """All steps of a run, in order.
-
-    Args:
-        run: The run; only its recipe is looked at.
-    """
+    """All steps of a run, in order."""
     phases = _phases(run.recipe)
     steps = [*_shared_steps(run), *(_phase_step(run.recipe, phase) for phase in phases)]
     trained = tuple(dict.fromkeys(phase.folder for phase in phases if phase.last))

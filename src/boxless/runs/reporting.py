@@ -36,12 +36,7 @@ SHOWN_LABELS = 5
 
 
 def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
-    """Write ``results.json`` and ``report.html`` into the run folder.
-
-    Args:
-        run: The run; its steps are done.
-        steps: Their names, in order.
-    """
+    """Write ``results.json`` and ``report.html`` into the run folder."""
     found = load_summaries(run.folder / "evaluate")
     predictions = load_predictions(run.folder / "evaluate")
     gain = _gain(run, run.recipe.method, found, predictions)

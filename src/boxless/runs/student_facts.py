@@ -17,13 +17,7 @@ from boxless.runs.variant import Variant
 
 
 def student_metadata(run: Run, model: Classifier, variant: Variant) -> StudentMetadata:
-    """Metadata of the exported file.
-
-    Args:
-        run: The run, evaluated.
-        model: Its student.
-        variant: Which student it is.
-    """
+    """Metadata of the exported file."""
     scheme = model.backbone.scheme
     size = variant.view_size
     fitted = fitted_calibration(run, variant)
@@ -45,13 +39,7 @@ def student_metadata(run: Run, model: Classifier, variant: Variant) -> StudentMe
 
 
 def student_location(run: Run, model: Classifier, variant: Variant) -> LocationSettings:
-    """How boxes are made of the student's maps; without a background for a run of before that step.
-
-    Args:
-        run: The run.
-        model: Its student.
-        variant: Which student it is.
-    """
+    """How boxes are made of the student's maps; without background for a run before that step."""
     folder = run.folder / "locate"
     if folder.exists():
         return load_location(folder, variant.key, variant.seed)
@@ -59,12 +47,7 @@ def student_location(run: Run, model: Classifier, variant: Variant) -> LocationS
 
 
 def fitted_calibration(run: Run, variant: Variant) -> Calibration | None:
-    """Temperatures and thresholds of a student; None where none could be fitted.
-
-    Args:
-        run: The run.
-        variant: Which student.
-    """
+    """Temperatures and thresholds of a student; None where none could be fitted."""
     entry = _calibration_entry(run, variant)
     if not entry.get("fitted"):
         return None

@@ -52,11 +52,6 @@ def check_teacher(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
     Looks once a run: before the first seed is distilled by the run's own method, and not again when
     that goes on.
 
-    Args:
-        run: The run; its teacher is cached.
-        folder: Of the step that distils.
-        phase: The phase that is about to be trained.
-
     Returns:
         ``teacher_check`` with what was measured and ``warnings``; nothing for other phases.
     """
@@ -154,12 +149,6 @@ def suspicious_loss(task: StudentTask, dataset: ViewDataset, size: int, run: Run
 
     The loss of the first images is set beside that of a student whose maps are all zero, so the
     scale of the features does not matter.
-
-    Args:
-        task: Of a phase with maps behind Psi.
-        dataset: Its images.
-        size: Their side.
-        run: The run.
     """
     rows = list(range(min(BATCH, len(dataset))))
     (batch,) = whole_batches(dataset, size=size, batch_size=BATCH, rows=rows)

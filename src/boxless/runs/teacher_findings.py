@@ -36,7 +36,7 @@ class TeacherFindings:
         probabilities: (M, K), p^T.
         top_boxes: (M, 10, 4) best regions by s', pixels of the original image.
         top_scores: (M, 10), s'.
-        detections: Detections an image, after NMS.
+        detections: Detections per image, after NMS.
         best_boxes: (M, K, 4) best box of each class.
         covering: Best regions by s' of each image, at most 10, without those of the whole image.
         frames: The whole images, as boxes.
@@ -87,13 +87,7 @@ class TeacherFindings:
 
 
 def findings(run: Run, part: Manifest, bar: StepProgress) -> TeacherFindings:
-    """What the teacher says of a part of the data.
-
-    Args:
-        run: The run; its teacher is trained.
-        part: Test or held-out images.
-        bar: Is told of every image.
-    """
+    """What the teacher says of a part of the data."""
     found = TeacherFindings(len(part), len(run.classes))
     if run.recipe.teacher.kind == "file":
         found.probabilities = filed_probabilities(run, part)

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ class StepProgress(ProgressBar):
         title: Name of the step.
         total: Units of work.
         done: Units done before.
-        per: How many images a unit stands for; the rate is shown in images a second.
+        per: How many images a unit stands for; the rate is shown in images per second.
     """
 
     def __init__(self, title: str, total: int, *, done: int = 0, per: int = 1) -> None:
@@ -115,13 +115,3 @@ class StepProgress(ProgressBar):
             self._console.print(
                 f"{self._title}: {self._done}/{self._total} {note()}", highlight=False
             )
-
-
-def smoothed(entries: list[dict[str, float]], key: str, factor: float = 0.9) -> Iterator[float]:
-    """Exponentially smoothed values of a key, for plots and notes."""
-    value: float | None = None
-    for entry in entries:
-        found = entry.get(key)
-        if found is not None:
-            value = found if value is None else factor * value + (1 - factor) * found
-            yield value

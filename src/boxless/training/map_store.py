@@ -22,7 +22,7 @@ from boxless.training.sharded import SHARD, RuntimeOf, Shard
 
 FEW = 2
 """Images that a CPU computes at a time: what they take stays in its caches. Measured at 320 px with
-EfficientNet-Lite0, ms an image: 55 at 32, 39 at 8, 38 at 4, 30 at 2."""
+EfficientNet-Lite0, ms per image: 55 at 32, 39 at 8, 38 at 4, 30 at 2."""
 
 SPREAD_FLOOR = 0.25
 """Part of the mean spread added to every channel's own, so that dead channels do not explode."""
@@ -175,10 +175,6 @@ class LevelMaps:
 def require_finite(tensors: dict[str, Tensor], what: str) -> None:
     """Refuse values that would spoil everything computed from them.
 
-    Args:
-        tensors: By name.
-        what: What they are, for the message.
-
     Raises:
         NumericsError: One of them holds NaN or infinity.
     """
@@ -195,10 +191,6 @@ def remove_damaged(folder: Path, pattern: str) -> list[Path]:
     """Delete shards that cannot be read, so that they are built again.
 
     All of each shard is read, as its checksum asks; memory does not grow with it.
-
-    Args:
-        folder: Where the shards lie.
-        pattern: Their file names.
 
     Returns:
         The files deleted.

@@ -32,11 +32,7 @@ class Shard:
     images: ViewDataset
 
     def batch(self, size: int) -> Batch:
-        """All of them as one batch, whole, numbered by their rows.
-
-        Args:
-            size: Input side.
-        """
+        """All of them as one batch, whole, numbered by their rows."""
         (batch,) = whole_batches(self.images, size=size, batch_size=len(self.rows))
         return replace(batch, index=torch.tensor(self.rows, dtype=torch.int64))
 
@@ -86,7 +82,7 @@ def runtime_for(engine: Engine | None, here: Runtime, *, precision: str, threads
         engine: The engine; None for this process.
         here: The runtime of this process.
         precision: Mixed precision.
-        threads: CPU threads of torch; 0 = one a worker.
+        threads: CPU threads of torch; 0 = one per worker.
     """
     if engine is None or not engine.elsewhere:
         return lambda: here
