@@ -89,3 +89,8 @@ def check_classes(classes: Sequence[str], count: int) -> tuple[str, ...]:
     if len(classes) != count:
         raise ShapeError(f"expected one class name for each of {count} columns, got {len(classes)}")
     return tuple(classes)
+
+
+def known(value: float | None) -> float | None:
+    """A figure; None where nothing could be computed (NaN)."""
+    return None if value is None or np.isnan(value) else float(value)

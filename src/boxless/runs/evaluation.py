@@ -28,12 +28,6 @@ from boxless.training.events import StepProgress
 from boxless.training.teacher_cache import TeacherCache
 from boxless.types import Float32Array
 
-DETECTION_IOU = 0.4
-"""NMS of detections (WSDDN core/wsddn_test.m)."""
-DETECTION_FLOOR = 1e-3
-TOP_REGIONS = 10
-"""Regions by s' kept for the gallery, as in the authors' qualitative figure."""
-
 PREDICTIONS = "predictions.safetensors"
 REGIONS = "teacher-regions.safetensors"
 METRICS = "metrics.json"
@@ -115,7 +109,7 @@ def _measure(run: Run, predictions: dict[str, Float32Array], key: str, seed: int
     held_out = predictions.get(prediction_key(key, seed, "held_out"))
     held_out_map = None
     if held_out is not None and run.held_out is not None:
-        held_out_map = _map(held_out, run.held_out, run.classes)
+        held_out_map = map_of(held_out, run.held_out)
     return {
         "seed": seed,
         "metrics": classification_summary(test, run.test.labels, run.classes),
@@ -126,13 +120,15 @@ def _measure(run: Run, predictions: dict[str, Float32Array], key: str, seed: int
 def _teacher_fit(run: Run) -> dict[str, float]:
     """How much of the tags the teacher has memorised: mAP on images seen and unseen in training."""
     cache, tagged = TeacherCache(run.folder / "cache", len(run.pool)), len(run.train)
-    seen = _map(cache.seen.numpy()[:tagged], run.train, run.classes)
-    described = _map(cache.probabilities.numpy()[:tagged], run.train, run.classes)
+    seen = map_of(cache.seen.numpy()[:tagged], run.train)
+    described = map_of(cache.probabilities.numpy()[:tagged], run.train)
     return {"train_map": seen, "cross_fitted_train_map": described}
 
 
-def _map(probabilities: Float32Array, manifest: Manifest, classes: tuple[str, ...]) -> float:
-    return float(mean_average_precision(probabilities, manifest.labels, classes=classes).value)
+def map_of(probabilities: Float32Array, part: Manifest) -> float:
+    """MAP of probabilities (M, K) of a part of the data; NaN where no class has a positive."""
+    found = mean_average_precision(probabilities, part.labels, classes=part.classes)
+    return float(found.value)
 
 
 def load_predictions(folder: Path) -> dict[str, Float32Array]:

@@ -1,6 +1,5 @@
 """Class maps against the true boxes of the test images, which training never saw."""
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -113,6 +112,5 @@ def size_of(run: Run, path: str) -> tuple[int, int]:
 
 def mean(values: Float64Array) -> float | None:
     """Mean of the values that are not NaN; None where all are."""
-    known = values[~np.isnan(values)]
-    result = float(known.mean()) if known.size else math.nan
-    return None if math.isnan(result) else result
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if there.size else None

@@ -18,7 +18,7 @@ from boxless.methods.student_task import StudentTask
 from boxless.methods.table import PLAIN
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.runs.context import Run
-from boxless.runs.evaluation import predict, student_of
+from boxless.runs.evaluation import map_of, predict, student_of
 from boxless.runs.phases import Phase
 from boxless.runs.record import NAME, read_record
 from boxless.runs.teacher_findings import teacher_probabilities
@@ -116,7 +116,7 @@ def _beside_whole_images(run: Run) -> dict[str, Any]:
     if layer is None or run.folds is None:
         return {}
     cache = TeacherCache(run.folder / "cache", len(run.pool))
-    own = _map(cache.probabilities.numpy()[: len(run.train)], run.train)
+    own = map_of(cache.probabilities.numpy()[: len(run.train)], run.train)
     return {"teacher_unseen_map": own, "whole_image_unseen_map": layer}
 
 
@@ -181,9 +181,4 @@ def _held_out_maps(run: Run, part: Manifest, plain: Variant) -> tuple[float, flo
         found = teacher_probabilities(run, part, bar)
         size = plain.view_size
         own = predict(run, student_of(run, plain), part, size, bar)
-    return _map(found, part), _map(own, part)
-
-
-def _map(probabilities: Float32Array, part: Manifest) -> float:
-    found = mean_average_precision(probabilities, part.labels, classes=part.classes)
-    return float(found.value)
+    return map_of(found, part), map_of(own, part)

@@ -10,10 +10,12 @@ from torchvision.ops import nms
 
 from boxless.data.manifest import Manifest
 from boxless.metrics.coverage import object_coverage
+from boxless.metrics.inputs import known
 from boxless.metrics.localization import correct_localization, detection_average_precision
 from boxless.models.protocols import Answer
 from boxless.runs import build
 from boxless.runs.context import Run
+from boxless.runs.localization import mean
 from boxless.runs.teacher_fit import filed_probabilities
 from boxless.training.batches import PREDICT_BATCH, Batch, whole_batches
 from boxless.training.events import StepProgress
@@ -77,12 +79,12 @@ class TeacherFindings:
         )
         covered = object_coverage(self.covering, truths)
         return {
-            "detection_map": _mean(precision),
-            "corloc": _mean(corloc),
-            "coverage": None if np.isnan(covered) else covered,
+            "detection_map": mean(precision),
+            "corloc": mean(corloc),
+            "coverage": known(covered),
             "covered_area": object_coverage(self.covering, self.frames),
-            "per_class_detection_ap": _plain(precision),
-            "per_class_corloc": _plain(corloc),
+            "per_class_detection_ap": list(map(known, precision)),
+            "per_class_corloc": list(map(known, corloc)),
         }
 
 
@@ -149,11 +151,3 @@ def _detections(scores: Tensor, boxes: Tensor) -> Detections:
         np.concatenate(kept_scores),
         np.concatenate(kept_labels),
     )
-
-
-def _mean(values: np.ndarray) -> float | None:
-    return None if np.isnan(values).all() else float(np.nanmean(values))
-
-
-def _plain(values: np.ndarray) -> list[float | None]:
-    return [None if np.isnan(v) else float(v) for v in values]
