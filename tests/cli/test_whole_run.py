@@ -13,10 +13,10 @@ from safetensors.numpy import load_file
 
 from boxless.data.images import load_image
 from boxless.data.sources import load_manifest
-from boxless.metrics.calibration import load_entries
 from boxless.metrics.temperature import apply_temperatures
 from boxless.report import wording
 from boxless.report.results import read_results
+from boxless.runs.calibration_step import load_calibration
 
 STEPS = (
     "proposals", "teacher", "maps", "cache", "students/plain/32px/seed-0",
@@ -118,7 +118,7 @@ def test_predict_needs_no_torch(finished_run, shipped, no_torch, tmp_path):
     row = json.loads(done.out)
     results = read_results(finished_run / "results.json")
     found = load_file(finished_run / "evaluate" / "predictions.safetensors")
-    (fitted,) = load_entries(finished_run / "calibrate")[shipped]
+    (fitted,) = load_calibration(finished_run / "calibrate")[shipped]
     wanted = apply_temperatures(found[f"{shipped}.0.test"], fitted["temperatures"])
     told = {entry["name"]: entry["probability"] for entry in row["labels"]}
     assert [told[c] for c in results.data.classes] == pytest.approx(list(wanted[3]), abs=1e-4)

@@ -3,20 +3,31 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from boxless.data.manifest import Manifest
 from boxless.files.seals import write_sealed
-from boxless.metrics.calibration import FILE_NAME, Calibration, Fit, fit_calibration
+from boxless.metrics.calibration import Calibration, Fit, fit_calibration
 from boxless.metrics.calibration_error import BINS, Reliability, reliability
 from boxless.metrics.f1 import F1Report, f1_report
 from boxless.metrics.inputs import known
 from boxless.metrics.temperature import negative_log_likelihood
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, models, prediction_key
+from boxless.runs.record import read_entries
 from boxless.types import Float32Array, Float64Array
+
+FILE_NAME: Final = "calibration.json"
+
+
+def load_calibration(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """All that a finished step found: variant -> one entry per seed."""
+    found: dict[str, list[dict[str, Any]]] = read_entries(
+        folder / FILE_NAME, "temperatures", "thresholds"
+    )["variants"]
+    return found
 
 
 def calibrate(run: Run, folder: Path) -> dict[str, Any]:

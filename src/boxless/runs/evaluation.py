@@ -1,18 +1,15 @@
 """Predict the test and held-out images with every variant and measure them."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from boxless.data.manifest import Manifest
-from boxless.errors import StoreError
-from boxless.files.seals import KEY, repair_hint, require_whole, write_sealed
+from boxless.files.seals import KEY, write_sealed
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.metrics.summary import classification_summary
 from boxless.models.classifier import Classifier
@@ -20,7 +17,7 @@ from boxless.recipe.schema import Recipe
 from boxless.report.results import TEACHER
 from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.record import read_record
+from boxless.runs.record import read_record, read_step_file
 from boxless.runs.teacher_findings import findings
 from boxless.runs.variant import Variant, by_key, variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
@@ -133,13 +130,12 @@ def map_of(probabilities: Float32Array, part: Manifest) -> float:
 
 def load_predictions(folder: Path) -> dict[str, Float32Array]:
     """Predictions of a finished evaluation, by `prediction_key`: (M, K)."""
-    found: dict[str, Float32Array] = _read(folder / PREDICTIONS, load_file)
-    return found
+    return read_step_file(folder / PREDICTIONS, load_file)
 
 
 def load_summaries(folder: Path) -> dict[str, Any]:
     """Metrics of a finished evaluation, as `evaluate` wrote them."""
-    found: dict[str, Any] = _read(
+    found: dict[str, Any] = read_step_file(
         folder / METRICS, lambda path: json.loads(path.read_text("utf-8"))
     )
     found.pop(KEY, None)
@@ -148,19 +144,7 @@ def load_summaries(folder: Path) -> dict[str, Any]:
 
 def load_regions(folder: Path) -> dict[str, np.ndarray]:
     """Best regions of the test images: ``boxes`` (M, 10, 4) and ``scores`` (M, 10)."""
-    found: dict[str, np.ndarray] = _read(folder / REGIONS, load_file)
-    return found
-
-
-def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
-    try:
-        require_whole(path)
-        return reader(path)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise StoreError(
-            f"{path} is missing or damaged: {str(error)[:200]}",
-            hint=f"{repair_hint(path)}; or give --force evaluate",
-        ) from error
+    return read_step_file(folder / REGIONS, load_file)
 
 
 def seconds_of(folder: Path) -> float:

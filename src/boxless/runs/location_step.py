@@ -8,12 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from boxless.data.manifest import Manifest
 from boxless.errors import StoreError
-from boxless.files.seals import require_whole, write_sealed
+from boxless.files.seals import write_sealed
 from boxless.inference.location import LocationSettings
 from boxless.methods.table import PLAIN
 from boxless.metrics.answer_bootstrap import paired_answer_bootstrap
@@ -25,6 +24,7 @@ from boxless.runs.build import TrainedTeacher
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, prediction_key, student_of
 from boxless.runs.localization import Answers, compare_with_boxes, references
+from boxless.runs.record import read_entries, read_step_file
 from boxless.runs.variant import variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
@@ -179,37 +179,10 @@ def map_shift(model: Classifier | TrainedTeacher, size: int) -> float:
 
 
 def load_examples(folder: Path) -> dict[str, np.ndarray]:
-    """`MAPS` of a finished step.
-
-    Raises:
-        StoreError: The file is missing or damaged.
-    """
-    try:
-        require_whole(folder / MAPS)
-        found: dict[str, np.ndarray] = load_file(folder / MAPS)
-    except (OSError, SafetensorError) as error:
-        raise StoreError(
-            f"{folder / MAPS} is missing or damaged: {str(error)[:200]}",
-            hint="run the same command again with --force locate",
-        ) from error
-    return found
+    """`MAPS` of a finished step."""
+    return read_step_file(folder / MAPS, load_file)
 
 
 def load_localization(folder: Path) -> dict[str, Any]:
-    """All that the step ``locate`` found: ``variants`` and ``summary``.
-
-    Raises:
-        StoreError: The file is missing or damaged.
-    """
-    path = folder / FILE_NAME
-    try:
-        require_whole(path)
-        value: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        for entry in (entry for entries in value["variants"].values() for entry in entries):
-            _ = entry["seed"], entry["settings"]["background"], value["summary"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"{path} is missing or damaged: {str(error)[:200]}",
-            hint="run the same command again with --force locate",
-        ) from error
-    return value
+    """All that the step ``locate`` found: ``variants`` and ``summary``."""
+    return read_entries(folder / FILE_NAME, "settings")

@@ -8,11 +8,11 @@ import numpy as np
 from boxless import __version__
 from boxless.methods.table import ORACLE, PLAIN
 from boxless.metrics.bootstrap import Interval, paired_bootstrap
-from boxless.metrics.calibration import load_entries
 from boxless.report.gallery import GalleryItem
 from boxless.report.html import write_report
 from boxless.report.results import SCHEMA, TEACHER, parse_results
 from boxless.report.results import write_results as write_json
+from boxless.runs.calibration_step import load_calibration
 from boxless.runs.context import Run
 from boxless.runs.environment import environment, torch_environment
 from boxless.runs.evaluation import (
@@ -91,7 +91,7 @@ def _data(run: Run) -> dict[str, Any]:
 def _variants(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     """Teacher and students with all their seeds, in the order of tables."""
     recipe = run.recipe
-    fitted = load_entries(run.folder / "calibrate")
+    fitted = load_calibration(run.folder / "calibrate")
     located = load_localization(run.folder / "locate")["variants"]
 
     def entry(key: str, place: int, folders: list[str]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from boxless import __version__
 from boxless.inference.location import LocationSettings
 from boxless.inference.student_metadata import Provenance, StudentMetadata, StudentMetrics
 from boxless.methods.table import PLAIN
-from boxless.metrics.calibration import Calibration, load_entries
+from boxless.metrics.calibration import Calibration
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.weights import WHEELS
+from boxless.runs.calibration_step import load_calibration
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_summaries
 from boxless.runs.location_step import load_location, map_shift
@@ -59,7 +60,7 @@ def _calibration_entry(run: Run, variant: Variant) -> dict[str, Any]:
     folder = run.folder / "calibrate"
     if not folder.exists():
         return {}
-    return _entry(load_entries(folder), variant.key, variant.seed)
+    return _entry(load_calibration(folder), variant.key, variant.seed)
 
 
 def _provenance(run: Run, backbone: Backbone, variant: Variant) -> Provenance:
