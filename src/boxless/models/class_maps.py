@@ -28,7 +28,7 @@ from torch.nn import functional
 from boxless.errors import ConfigError
 from boxless.models.backbone import Backbone, displacements
 from boxless.models.cell_pooling import pool_cells
-from boxless.models.network import RegionTeacher
+from boxless.models.network import RegionTeacher, over_regions
 
 Part = Literal["means", "peaks", "concepts", "cells"]
 PARTS: Final[tuple[Part, ...]] = ("means", "peaks", "concepts", "cells")
@@ -75,11 +75,9 @@ class ClassMapOutput:
         self, *, class_temperature: float = 1, region_temperature: float = 1
     ) -> Tensor:
         """(N, R, K) in [0, 1]: an image's probabilities, dealt out to its regions."""
-        missing = ~self.mask[..., None]
-        least = torch.finfo(self.region_logits.dtype).min
-        shares = (self.region_logits / region_temperature).masked_fill(missing, least).softmax(1)
+        shares = over_regions(self.region_logits, self.mask, temperature=region_temperature)
         whole = self.image_probabilities(class_temperature=class_temperature)
-        return (whole[:, None] * shares).masked_fill(missing, 0)
+        return (whole[:, None] * shares).masked_fill(~self.mask[..., None], 0)
 
 
 class ClassMaps(RegionTeacher[ClassMapOutput]):

@@ -9,14 +9,13 @@ its column. Bilen & Vedaldi, "Weakly Supervised Deep Detection Networks", CVPR 2
 from dataclasses import dataclass
 from typing import Literal, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from boxless.losses.region_operators import region_means
 from boxless.losses.region_pooling import Pooling, pool_regions, score_weights
 from boxless.models.backbone import Backbone, displacements
-from boxless.models.network import RegionTeacher
+from boxless.models.network import RegionTeacher, over_regions
 
 RegionHead = Literal["pooled_linear", "fc6_fc7"]
 
@@ -56,11 +55,8 @@ class DetectorOutput:
             (N, R, K) values in [0, 1]; 0 for padding.
         """
         by_class = (self.class_logits / class_temperature).softmax(-1)
-        missing = ~self.mask[..., None]
-        # The least number, not -inf: an image without any region must not turn gradients into NaN.
-        least = torch.finfo(self.region_logits.dtype).min
-        by_region = (self.region_logits / region_temperature).masked_fill(missing, least)
-        return (by_class * by_region.softmax(1)).masked_fill(missing, 0)
+        by_region = over_regions(self.region_logits, self.mask, temperature=region_temperature)
+        return (by_class * by_region).masked_fill(~self.mask[..., None], 0)
 
     def image_probabilities(
         self, *, class_temperature: float = 1, region_temperature: float = 1

@@ -2,12 +2,20 @@
 
 from typing import Generic, TypeVar, cast
 
+import torch
 from torch import Tensor, nn
 
 from boxless.models.backbone import Backbone
 from boxless.models.protocols import Answer, Images
 
 Output = TypeVar("Output", bound=Answer)
+
+
+def over_regions(logits: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
+    """Softmax (N, R, K) over an image's regions; padding (`mask` (N, R) False) counts nothing."""
+    # The least number, not -inf: an image without any region must not turn gradients into NaN.
+    least = torch.finfo(logits.dtype).min
+    return (logits / temperature).masked_fill(~mask[..., None], least).softmax(1)
 
 
 class OnBackbone(nn.Module):

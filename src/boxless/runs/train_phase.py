@@ -122,8 +122,7 @@ def view_size(run: Run, phase: Phase) -> int:
     """Side of the views: the teacher's where it sees them too, else the student's."""
     if phase.needs.along:
         return run.recipe.teacher.input_size
-    variant = phase.variant
-    return variant.view_size if phase.last else variant.input_size
+    return phase.variant.views(last=phase.last)
 
 
 def _start(

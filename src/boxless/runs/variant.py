@@ -29,6 +29,10 @@ class Variant:
         """Side of the images that it is given once it is trained."""
         return self.resize_from or self.input_size
 
+    def views(self, *, last: bool) -> int:
+        """Side of the images of a phase: where it learns tags those of `view_size`."""
+        return self.view_size if last else self.input_size
+
     @property
     def folder(self) -> str:
         """Step that trains it, below the run's folder."""
