@@ -50,7 +50,7 @@ def check_teacher(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
     """Warn of a teacher that is dead, or worse than the plain student on held-out images.
 
     Looks once a run: before the first seed is distilled by the run's own method, and not again when
-    that goes on.
+    that is resumed.
 
     Returns:
         ``teacher_check`` with what was measured and ``warnings``; nothing for other phases.
