@@ -12,6 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,10 +33,12 @@ from boxless.proposals.store import ProposalStore
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs import build
 from boxless.runs.onnx_graph import onnx_bytes
+from boxless.training import map_store, teacher_cache
 from boxless.training.batches import ViewDataset
-from boxless.training.map_store import MapShards, MapStore, build_map_store
+from boxless.training.map_store import MapShards, MapStore
 from boxless.training.runtime import Runtime
-from boxless.training.teacher_cache import KnowledgeShards, build_teacher_cache
+from boxless.training.sharded import write_shards
+from boxless.training.teacher_cache import KnowledgeShards
 from boxless.types import ImageRecord, Proposals
 
 CLASSES, WORKERS = 80, 2
@@ -90,7 +93,8 @@ class Costs:
         """The backbone's maps at the recipe's level."""
         size, level = self.recipe.teacher.input_size, self.recipe.teacher.level
         work = MapShards(self.teacher.backbone, size, (level,), lambda: self.runtime)
-        build_map_store(ViewDataset(self.records, load_image), self.folder / "maps", work)
+        path_of = partial(map_store.shard_path, self.folder / "maps")
+        write_shards(ViewDataset(self.records, load_image), path_of, work)
 
     def cache(self) -> None:
         """What the teacher knows, from kept maps."""
@@ -101,7 +105,7 @@ class Costs:
         maps = MapStore(self.folder / "maps", len(self.records))
         size, knowledge = recipe.teacher.input_size, build.knowledge(recipe)
         work = KnowledgeShards(self.teacher, size, maps, None, knowledge, lambda: self.runtime)
-        build_teacher_cache(dataset, self.folder / "cache", work)
+        write_shards(dataset, partial(teacher_cache.shard_path, self.folder / "cache"), work)
 
 
 def cpu_ms(call: Callable[[], None], images: int) -> float:

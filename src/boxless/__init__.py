@@ -44,7 +44,7 @@ def train(
 ) -> "Run":
     """From tags to a distilled, evaluated, exported classifier; what ``boxless train`` does.
 
-    Stopped at any time, the same call goes on where it stopped; finished steps are skipped.
+    Stopped at any time, the same call resumes where it stopped; finished steps are skipped.
 
     Args:
         spec: The data set, such as ``"csv:tags.csv"`` or ``"voc:VOCdevkit/VOC2007"``.

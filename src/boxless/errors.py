@@ -70,7 +70,7 @@ class PeerError(BoxlessError):
     def __init__(self, message: str) -> None:
         super().__init__(
             message,
-            hint="its own message tells why; started again, the same command goes on from the last"
+            hint="its own message tells why; started again, the same command resumes from the last"
             " checkpoint (torchrun --max-restarts does that by itself)",
         )
 

@@ -16,11 +16,11 @@ def results(folder: Path) -> dict[str, bytes]:
 def metrics(folder: Path) -> dict[str, object]:
     """What the run's results say, without what took how long."""
     found = json.loads((folder / "results.json").read_text("utf-8"))
-    arms = {
-        name: [(seed["metrics"], seed["updates"]) for seed in arm["seeds"]]
-        for name, arm in found["variants"].items()
+    variants = {
+        name: [(seed["metrics"], seed["updates"]) for seed in variant["seeds"]]
+        for name, variant in found["variants"].items()
     }
-    return {"gain": found["gain"], "arms": arms}
+    return {"gain": found["gain"], "variants": variants}
 
 
 def differences(folder: Path, undisturbed: Path) -> list[str]:

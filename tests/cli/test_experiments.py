@@ -43,8 +43,8 @@ def test_finished_steps_are_taken_from_another_run(table4, finished_run):
 def test_table_4_stands_beside_the_paper(table4):
     outcome = Outcome.model_validate_json((table4 / "table4.json").read_text())
     results = read_results(table4 / "runs" / "main" / "results.json")
-    arms = [row.method for row in outcome.rows]
-    assert arms == ["plain", "hinton", "class-aware", "regions-nms", "regions"]
+    methods = [row.method for row in outcome.rows]
+    assert methods == ["plain", "hinton", "class-aware", "regions-nms", "regions"]
     for row in outcome.rows:
         assert row.ours["map"] == results.variants[row.method].spread("map")
         found = results.gain_of(row.method)

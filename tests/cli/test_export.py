@@ -74,11 +74,11 @@ def test_what_the_file_knows(finished_run, shipped):
     assert (source.backbone, source.weights, source.recipe) == ("test_resnet", "random", "tiny")
     assert (source.data, source.training_images, source.seed) == ("scenes", 64, 0)
     results = json.loads((finished_run / "results.json").read_text())
-    for arm, value in (
+    for key, value in (
         (shipped, metadata.metrics.test_map),
         ("plain", metadata.metrics.baseline_test_map),
     ):
-        assert value == pytest.approx(results["variants"][arm]["seeds"][0]["metrics"]["map"])
+        assert value == pytest.approx(results["variants"][key]["seeds"][0]["metrics"]["map"])
 
 
 @pytest.mark.parametrize(
@@ -146,13 +146,13 @@ def test_model_card(finished_run, preloaded, tmp_path, variant):
     card = (hub / "README.md").read_text("utf-8")
     head, _, body = card.removeprefix("---\n").partition("---\n")
     assert "library_name: timm" in head
-    arms = json.loads((finished_run / "results.json").read_text())["variants"]
+    variants = json.loads((finished_run / "results.json").read_text())["variants"]
     own = {"plain": "the distilled student", "regions": "plain student"}[variant]
-    assert ("taught it and was thrown away" in body) is (variant == "regions")
+    assert ("taught it, in training only" in body) is (variant == "regions")
     other = {"plain": "regions", "regions": "plain"}[variant]
-    for label, arm in ((own, other), ("this student", variant)):
+    for label, key in ((own, other), ("this student", variant)):
         row = next(line for line in body.splitlines() if label in line)
-        assert f"| {100 * arms[arm]['seeds'][0]['metrics']['map']:.1f} |" in row
+        assert f"| {100 * variants[key]['seeds'][0]['metrics']['map']:.1f} |" in row
     for part in ("## Use", "## Limits", "## Licence", "local-dir", "`scenes:`", "random"):
         assert part in body
     classes = load_manifest(SPEC).classes

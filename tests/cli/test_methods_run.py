@@ -75,16 +75,16 @@ def test_every_method_is_a_variant_with_its_gain(compared_run, finished_run):
     results = read_results(compared_run / "results.json")
     assert list(results.variants) == ["teacher", "plain", *NAMES, "regions"]
     assert list(results.gains) == list(NAMES)
-    assert {arm.seeds[0].updates for key, arm in results.variants.items() if key != "teacher"} == {
-        16
-    }
+    assert {
+        variant.seeds[0].updates for key, variant in results.variants.items() if key != "teacher"
+    } == {16}
     for name in NAMES:
-        arm, gain = results.variants[name], results.gain_of(name)
+        variant, gain = results.variants[name], results.gain_of(name)
         assert gain.per_seed[0] == pytest.approx(
-            arm.spread("map").mean - results.variants["plain"].spread("map").mean
+            variant.spread("map").mean - results.variants["plain"].spread("map").mean
         )
         assert gain.map.low <= gain.map.mean <= gain.map.high
-        assert arm.parameters == results.variants["plain"].parameters
+        assert variant.parameters == results.variants["plain"].parameters
     plain = read_results(finished_run / "results.json")
     assert results.gain == plain.gain
     assert (

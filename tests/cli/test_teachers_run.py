@@ -57,7 +57,7 @@ def test_class_maps_teach_a_run(tmp_path):
         facts["unseen_map"],
         facts["whole_image_map"],
     )
-    assert seed.looking is not None
+    assert seed.localization is not None
     assert 'id="suspects"' in (run.folder / "report.html").read_text("utf-8")
     steps = [json.loads(path.read_text()) for path in run.folder.rglob("step.json")]
     checks = [step["facts"].get("teacher_check") for step in steps]

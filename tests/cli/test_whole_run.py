@@ -13,10 +13,10 @@ from safetensors.numpy import load_file
 
 from boxless.data.images import load_image
 from boxless.data.sources import load_manifest
-from boxless.metrics.calibration import load_entries
 from boxless.metrics.temperature import apply_temperatures
 from boxless.report import wording
 from boxless.report.results import read_results
+from boxless.runs.calibration_step import load_calibration
 
 STEPS = (
     "proposals", "teacher", "maps", "cache", "students/plain/32px/seed-0",
@@ -53,8 +53,8 @@ def test_results_are_valid_and_agree_with_predictions(finished_run):
     assert baseline.input_size == distilled.input_size == 32
     found = load_file(finished_run / "evaluate" / "predictions.safetensors")
     assert set(found) == {
-        f"{arm}.0.{part}"
-        for arm in ("teacher", "plain", "regions")
+        f"{variant}.0.{part}"
+        for variant in ("teacher", "plain", "regions")
         for part in ("test", "held_out")
     }
     values = np.concatenate([v.ravel() for v in found.values()])
@@ -118,7 +118,7 @@ def test_predict_needs_no_torch(finished_run, shipped, no_torch, tmp_path):
     row = json.loads(done.out)
     results = read_results(finished_run / "results.json")
     found = load_file(finished_run / "evaluate" / "predictions.safetensors")
-    (fitted,) = load_entries(finished_run / "calibrate")[shipped]
+    (fitted,) = load_calibration(finished_run / "calibrate")[shipped]
     wanted = apply_temperatures(found[f"{shipped}.0.test"], fitted["temperatures"])
     told = {entry["name"]: entry["probability"] for entry in row["labels"]}
     assert [told[c] for c in results.data.classes] == pytest.approx(list(wanted[3]), abs=1e-4)
@@ -205,9 +205,9 @@ def test_more_seeds_add_only_themselves(run_copy, preloaded):
     results = read_results(run_copy / "results.json")
     assert [seed.seed for seed in results.variants["regions"].seeds] == [0, 1]
     assert len(results.gain.per_seed) == 2
-    for arm in ("plain", "regions"):
-        for name in ("calibration", "looking"):
-            assert all(getattr(seed, name) for seed in results.variants[arm].seeds)
+    for variant in ("plain", "regions"):
+        for name in ("calibration", "localization"):
+            assert all(getattr(seed, name) for seed in results.variants[variant].seeds)
     first = before["students/regions/32px/seed-0/weights.safetensors"][1]
     assert after["students/regions/32px/seed-1/weights.safetensors"][1] != first
 

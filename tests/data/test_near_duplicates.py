@@ -67,13 +67,6 @@ def test_nothing_is_a_copy_of_flat_or_unreadable_images(tmp_path):
     assert near_duplicates([], two) == near_duplicates(one, []) == []
 
 
-def test_counts_images_looked_at(tmp_path):
-    records = save(tmp_path, [picture(1), picture(2)])
-    done = []
-    near_duplicates(records, records[:1], on_done=lambda: done.append(1))
-    assert len(done) == 3
-
-
 def test_refused_with_the_first_five_pairs(tmp_path):
     images = [picture(seed) for seed in range(7)]
     pool, test = save(tmp_path / "a", images), save(tmp_path / "b", images, "test")

@@ -10,12 +10,11 @@ from boxless.losses import region_energy as energy
 from boxless.losses.region_operators import (
     axis_matrices,
     build_region_form,
-    region_constant,
     region_form_value,
     region_means,
 )
 from boxless.losses.region_pooling import pool_regions
-from boxless.losses.region_transfer import form_loss, region_loss, region_weights, teacher_energy
+from boxless.losses.region_transfer import form_loss, region_loss, region_weights
 
 SIDES = st.integers(1, 9)
 DRAWN = settings(deadline=None, max_examples=40)
@@ -109,11 +108,9 @@ def test_both_ways_to_the_constant_agree_with_pooling(case):
     pooled = pool_regions(teacher, boxes, bins=bins, pooling="align", view_size=224)
     norms = pooled.square().flatten(1).sum(1).view_as(weights)
     expected = (weights * norms).sum(1)
-    found = region_constant(teacher, boxes, weights, bins=bins)
+    size = (int(teacher.shape[-2]), int(teacher.shape[-1]))
+    found = build_region_form(teacher, size, boxes, boxes, weights, bins=bins).constant
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(
-        teacher_energy(teacher, boxes, objectness, mask, bins=bins), expected, rtol=1e-9, atol=1e-12
-    )
 
 
 @pytest.mark.parametrize(("grid", "bins"), [((12, 9), 5), ((6, 20), 3), ((4, 4), 1)])
@@ -149,17 +146,6 @@ def test_the_reach_of_a_bin_is_wide_enough_and_not_a_cell_wider():
         last = torch.where(seen, cells, -1).amax(1)
         first = torch.where(seen, cells, size).amin(1)
         assert int((last - first).max()) == energy.reach(extent, size=size, bins=bins)
-
-
-@DRAWN
-@given(cases())
-def test_a_known_constant_gives_the_same_loss(case):
-    student, teacher, student_boxes, teacher_boxes, objectness, mask, bins = case
-    known = teacher_energy(teacher, teacher_boxes, objectness, mask, bins=bins)
-    found = region_loss(
-        student, teacher, student_boxes, teacher_boxes, objectness, mask, bins=bins, constant=known
-    )
-    assert torch.equal(found, exact(*case))
 
 
 @DRAWN

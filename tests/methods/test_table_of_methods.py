@@ -58,7 +58,7 @@ def test_the_recipes_own_method_comes_first_and_once(own):
 def test_variants_of_a_run_in_the_order_of_work_and_of_tables():
     found = recipe('["hinton"]', run__seeds="2", run__seed="5", baseline__input_sizes="[96]")
     size = found.student.input_size
-    seed = [Variant("plain", size, 5), Variant("plain", 96, 5)]
+    seed = [Variant("plain", size, 5), Variant("plain", 96, 5, usual=False)]
     seed += [Variant("regions", size, 5), Variant("hinton", size, 5)]
     assert variants(found)[:4] == seed
     assert [one.seed for one in variants(found)] == [5] * 4 + [6] * 4
@@ -66,7 +66,7 @@ def test_variants_of_a_run_in_the_order_of_work_and_of_tables():
     assert list(keys) == ["plain", "plain@96", "hinton", "regions"]
     assert [one.seed for one in keys["plain@96"]] == [5, 6]
     assert seed[1].folder == "students/plain/96px/seed-5"
-    assert seed[1].label(found) == "student without distillation at 96 px"
+    assert seed[1].label == "student without distillation at 96 px"
 
 
 def test_first_phases_are_shared_by_what_they_transfer():

@@ -20,7 +20,7 @@ TAGGED = 3
 
 def loss_of(batch, logits, *, tagged, kind=Tags):
     lessons = Lessons(SIDE, Knowledge(1, 1, knowledge_of), tagged=tagged)
-    term = kind(TagSettings()).build(student(), SIDE, lessons)
+    term = kind(TagSettings()).build(student(), lessons)
     return term.loss(View(batch, logits, {}, lessons))[0]
 
 

@@ -7,8 +7,6 @@ from boxless.errors import DataError, ShapeError
 from boxless.metrics.answer_bootstrap import paired_answer_bootstrap
 from boxless.metrics.localization import (
     correct_localization,
-    localization_answers,
-    pointing_answers,
     pointing_game,
     share_of_yes,
 )
@@ -83,13 +81,12 @@ def test_answers_are_what_the_shares_are_made_of():
     truths = [[TrueBox(0, (0, 0, 10, 10))], [TrueBox(0, (0, 0, 4, 4), difficult=True)]]
     labels = np.array([[1, 0], [1, 1]])
     boxes = [np.array([[0, 0, 10, 9], [0, 0, 1, 1]]), np.array([[0, 0, 10, 10], [0, 0, 1, 1]])]
-    found = localization_answers(boxes, truths, labels, num_classes=2)
+    found = correct_localization(boxes, truths, labels, num_classes=2, per_image=True)
     np.testing.assert_array_equal(found, [[1, np.nan], [0, np.nan]])
     shares = correct_localization(boxes, truths, labels, num_classes=2)
     np.testing.assert_array_equal(shares, [0.5, np.nan])
     points = [np.array([[5.0, 5], [0, 0]]), np.array([[5.0, 5], [0, 0]])]
     asked = {"labels": labels, "num_classes": 2, "tolerance": 0.5}
-    np.testing.assert_array_equal(
-        pointing_answers(points, truths, **asked), [[1, np.nan], [0, np.nan]]
-    )
+    answers = pointing_game(points, truths, **asked, per_image=True)
+    np.testing.assert_array_equal(answers, [[1, np.nan], [0, np.nan]])
     np.testing.assert_array_equal(pointing_game(points, truths, **asked), [0.5, np.nan])

@@ -1,14 +1,10 @@
-import json
-
 import numpy as np
 import pytest
 
-from boxless.errors import NumericsError, StoreError
+from boxless.errors import NumericsError
 from boxless.metrics.calibration import (
-    FILE_NAME,
     Calibration,
     fit_calibration,
-    load_entries,
     random_folds,
 )
 from boxless.metrics.calibration_error import expected_calibration_error
@@ -65,17 +61,3 @@ def test_a_diverged_student_is_named():
     values[3, 1] = np.nan
     with pytest.raises(NumericsError, match="row 3, class 1"):
         fit_calibration(values, labels)
-
-
-def test_it_is_read_back(tmp_path):
-    entry = {"seed": 2, "temperatures": [1.5, 2.0], "thresholds": [0.3, 0.4]}
-    (tmp_path / FILE_NAME).write_text(json.dumps({"variants": {"distilled": [entry]}}))
-    assert load_entries(tmp_path) == {"distilled": [entry]}
-
-
-@pytest.mark.parametrize("text", [None, "{", "[]", '{"variants": {"distilled": [{"seed": 1}]}}'])
-def test_a_missing_or_damaged_file_is_named(tmp_path, text):
-    if text is not None:
-        (tmp_path / FILE_NAME).write_text(text)
-    with pytest.raises(StoreError, match=r"calibration\.json.*missing or damaged"):
-        load_entries(tmp_path)

@@ -36,7 +36,7 @@ def test_parameters_of_the_papers_student():
 
 def test_student_resizes_its_input_with_aligned_corners(resnet):
     """Method 1.3: one tensor for teacher and student; also of normalised inputs, as exported."""
-    model = Classifier(resnet, 7, head="gap", dropout=0.0, resize_to=64).eval()
+    model = Classifier(resnet, 7, head="gap", dropout=0.0, input_size=64).eval()
     plain = Classifier(resnet, 7, head="gap", dropout=0.0).eval()
     plain.load_state_dict(model.state_dict())
     pixels = torch.randint(0, 256, (2, 3, 96, 96)).float()

@@ -69,7 +69,7 @@ def test_round_trip_and_plain_timm(tmp_path, name, fold):
 
 
 def test_heads_that_timm_does_not_know(tmp_path):
-    model = student("test_resnet", head="fc6_fc7", hidden=16, scheme=CAFFE, resize_to=32)
+    model = student("test_resnet", head="fc6_fc7", hidden=16, scheme=CAFFE, input_size=32)
     whole, again = saved(model, tmp_path)
     assert not whole
     close(logits(model), logits(again))

@@ -1,13 +1,20 @@
 """Recipes on disk: reading, overriding, saving, and what is said about faults."""
 
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxless.errors import ConfigError
-from boxless.recipe.recipe_files import builtin_recipes, dotted, load_recipe, recipe_text
+from boxless.recipe.recipe_files import (
+    builtin_recipes,
+    dotted,
+    load_recipe,
+    recipe_text,
+    toml_value,
+)
 
 
 def test_demo_is_built_in():
@@ -130,3 +137,26 @@ def save(folder, recipe):
     path = folder / "recipe.toml"
     assert tomllib.loads(path.read_text("utf-8"))["name"] == dotted(recipe)["name"]
     return path
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "".join(map(chr, range(128))),
+        "\x7f",
+        "caf\u00e9 \U0001f600",
+        ["a\n", "\x00"],
+        [],
+        True,
+        -3,
+        1e-05,
+        2e16,
+    ],
+)
+def test_what_is_written_as_toml_is_read_again(value):
+    assert tomllib.loads(f"value = {toml_value(value)}") == {"value": value}
+
+
+def test_paths_and_tuples_are_written_as_texts_and_arrays():
+    assert toml_value(Path("a") / "b") == '"a/b"'
+    assert toml_value(("a", 1)) == '["a", 1]'

@@ -67,7 +67,7 @@ def make() -> Callable[..., dict[str, Any]]:
             del variants["plain"]
         interval = {"mean": 0.05, "low": 0.021, "high": 0.079, "level": 0.95}
         return {
-            "schema": 2,
+            "schema": 3,
             "boxless": "0.1.0",
             "created": "2025-03-04T09:26:11+00:00",
             "recipe": {"name": "demo", "student": {"input": 128, "levels": [8, 16]}, "seed": None},

@@ -1,4 +1,4 @@
-"""Calibration and looking in results, tables, plot and page."""
+"""Calibration and localization in results, tables, plot and page."""
 
 import copy
 
@@ -32,8 +32,8 @@ def calibrated(value: dict, *, fitted: bool = True) -> dict:
     value = copy.deepcopy(value)
     K = len(value["data"]["classes"])
     interval = {"mean": 0.1, "low": 0.05, "high": 0.15, "level": 0.95, "draws": 100}
-    for arm in value["variants"].values():
-        for place, seed in enumerate(arm["seeds"]):
+    for variant in value["variants"].values():
+        for place, seed in enumerate(variant["seeds"]):
             seed["calibration"] = {
                 "fitted": fitted,
                 "temperatures": [1.5] * K,
@@ -43,13 +43,13 @@ def calibrated(value: dict, *, fitted: bool = True) -> dict:
                 "test": figures(0.6 + 0.02 * place),
                 "held_out": figures(0.7),
             }
-            seed["looking"] = {
+            seed["localization"] = {
                 "pointing": 0.5 + 0.1 * place,
                 "pointing_tolerant": 0.6,
                 "corloc": 0.25,
                 "detection_map": None,
             }
-    value["looking"] = {
+    value["localization"] = {
         "images": 749,
         "pairs": 1200,
         "tolerance": 15,
@@ -59,6 +59,19 @@ def calibrated(value: dict, *, fitted: bool = True) -> dict:
         "gain_corloc": interval | {"mean": 0.02, "low": -0.01, "probability_positive": 0.9},
     }
     return value
+
+
+def test_results_of_schema_2_are_read_under_todays_names(make):
+    value = calibrated(make())
+    old = copy.deepcopy(value) | {"schema": 2, "looking": value["localization"]}
+    del old["localization"]
+    for variant in old["variants"].values():
+        for seed in variant["seeds"]:
+            seed["looking"] = seed.pop("localization")
+    assert parse_results(old) == parse_results(value)
+    assert parse_results(old).variants["plain"].seeds[0].localization is not None
+    with pytest.raises(RunError, match="unknown"):
+        parse_results(old | {"unknown": 1})
 
 
 def test_they_are_written_and_read_back(make, tmp_path):
@@ -72,10 +85,10 @@ def test_rows_are_means_over_seeds(make):
     rows = {row.key: row.cells for row in calibration_rows(results)}
     assert rows["regions"][1:3] == ("61.0 ± 1.4", "64.0 ± 1.4")
     assert rows["regions"][5:] == ("3.0 ± 0.0", "1.0 ± 0.0", "0.030", "0.010")
-    looking = {row.key: row.cells for row in localization_rows(results)}
-    assert looking["plain"][1:4] == ("55.0 ± 7.1", "60.0 ± 0.0", "25.0 ± 0.0")
-    assert looking["plain"][4] == looking[""][4]  # nothing measured: a dash
-    assert looking[""][1] == "58.0"
+    localization = {row.key: row.cells for row in localization_rows(results)}
+    assert localization["plain"][1:4] == ("55.0 ± 7.1", "60.0 ± 0.0", "25.0 ± 0.0")
+    assert localization["plain"][4] == localization[""][4]  # nothing measured: a dash
+    assert localization[""][1] == "58.0"
 
 
 def test_without_held_out_images_there_is_nothing_to_show(make):
@@ -121,13 +134,13 @@ def test_a_picture_is_bright_where_the_map_is_and_carries_the_frames():
 
 def test_the_page_shows_all_of_it(make, tmp_path):
     results = parse_results(calibrated(make()))
-    path = write_report(tmp_path, results, curves={}, gallery=[], looks=[item()])
+    path = write_report(tmp_path, results, curves={}, gallery=[], localized=[item()])
     page = path.read_text("utf-8")
     assert 'id="thresholds"' in page
     assert 'href="#thresholds"' in page
-    assert "Localisation by class maps" in page
+    assert "Localization by class maps" in page
     assert "pointing game +10.0 points (95 % interval +5.0 to +15.0)" in page
     assert page.count("data:image/jpeg") == 1
     plain = write_report(tmp_path, parse_results(make()), curves={}, gallery=[]).read_text("utf-8")
     assert 'id="thresholds"' not in plain
-    assert "Localisation by class maps" not in plain
+    assert "Localization by class maps" not in plain

@@ -146,8 +146,8 @@ def test_a_single_seed_without_gain_curves_or_gallery(make, tmp_path):
 
 def test_a_class_without_positives_is_a_dash(make, tmp_path):
     value = make()
-    for arm in value["variants"].values():
-        for seed in arm["seeds"]:
+    for variant in value["variants"].values():
+        for seed in variant["seeds"]:
             seed["metrics"]["per_class_ap"][2] = None
     value["gain"]["per_class"][2] = None
     _, page = write(tmp_path, value)

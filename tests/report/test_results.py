@@ -19,7 +19,7 @@ def test_written_results_come_back_equal(make, tmp_path):
 def test_the_file_holds_the_documented_keys(make, tmp_path):
     write_results(tmp_path / "results.json", parse_results(make()))
     value = json.loads((tmp_path / "results.json").read_text())
-    assert value["schema"] == 2
+    assert value["schema"] == 3
     assert value["variants"]["plain"]["seeds"][0]["metrics"]["f1"]["all"]["or"] == 0.5
     summary = value["variants"]["plain"]["summary"]
     assert summary["map"]["n"] == 2
@@ -47,7 +47,7 @@ def test_per_class_mean_skips_missing_values(make):
 
 @pytest.mark.parametrize("schema", [1, None, "2"])
 def test_another_schema_is_refused_with_both_numbers(make, schema):
-    with pytest.raises(RunError, match="schema 2") as caught:
+    with pytest.raises(RunError, match="schema 3") as caught:
         parse_results(make() | {"schema": schema}, source="old.json")
     assert repr(schema) in caught.value.message
     assert caught.value.message.startswith("old.json")
@@ -91,7 +91,7 @@ def test_a_gain_needs_both_students(make):
 def test_an_absent_and_a_broken_file_are_told_apart(tmp_path):
     with pytest.raises(RunError, match="cannot read"):
         read_results(tmp_path / "none.json")
-    (tmp_path / "half.json").write_text('{"schema": 2,\n "boxless"')
+    (tmp_path / "half.json").write_text('{"schema": 3,\n "boxless"')
     with pytest.raises(RunError, match=r"half\.json:2: expected JSON"):
         read_results(tmp_path / "half.json")
     (tmp_path / "list.json").write_text("[]")

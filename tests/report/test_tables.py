@@ -1,4 +1,4 @@
-"""The table shows the numbers of the results, as text and as Markdown."""
+"""The table shows the numbers of the results."""
 
 import io
 
@@ -7,13 +7,7 @@ from rich.console import Console
 
 from boxless.report import wording
 from boxless.report.results import parse_results
-from boxless.report.tables import (
-    COLUMNS,
-    methods_table,
-    results_markdown,
-    results_table,
-    table_rows,
-)
+from boxless.report.tables import methods_table, results_table, table_notes, table_rows
 
 
 def printed(results, width=100):
@@ -43,23 +37,13 @@ def test_rows_hold_mean_and_spread_over_seeds(make):
 def test_one_seed_shows_no_spread(make):
     results = parse_results(make(seeds=1))
     assert "±" not in table_rows(results)[1].cells[1]
-    assert "one seed, no spread" in results_markdown(results)
+    assert "one seed, no spread" in table_notes(results)
 
 
 def test_without_gain_there_is_no_gain_row(make):
     results = parse_results(make(gain=False))
     assert [row.key for row in table_rows(results)] == ["teacher", "regions"]
-    assert "interval" not in results_markdown(results)
-
-
-def test_markdown_is_a_table_of_equal_rows(make):
-    value = make()
-    value["variants"]["teacher"]["label"] = "a | b"
-    lines = results_markdown(parse_results(value)).splitlines()
-    table = [line for line in lines if line.startswith("|")]
-    assert len(table) == 6
-    assert {line.replace("\\|", "").count("|") for line in table} == {len(COLUMNS) + 1}
-    assert "**66.0 ± 1.4**" in table[4]
+    assert "interval" not in table_notes(results)
 
 
 def test_the_terminal_table_fits_eighty_columns_and_keeps_its_numbers(make):

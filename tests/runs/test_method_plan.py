@@ -1,5 +1,6 @@
 """The plan of a run that compares methods."""
 
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ from boxless.recipe.recipe_files import dotted, load_recipe
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.phases import phases_of, updates
-from boxless.runs.plan import VERBS, plan
+from boxless.runs.plan import ACTIONS, VERBS, plan
 from boxless.runs.variant import variants
 from boxless.training.batches import whole_batches
 from boxless.types import Proposals
@@ -33,6 +34,13 @@ def make(tmp_path, methods=ALL, recipe="voc-lite0", **changes):
 
 def by_name(run):
     return {step.name: step for step in plan(run)}
+
+
+@pytest.mark.parametrize("verb", ACTIONS)
+def test_every_verb_names_a_function_that_exists(verb):
+    module, function = ACTIONS[verb]
+    assert verb in VERBS
+    assert callable(getattr(import_module(f"boxless.runs.{module}"), function))
 
 
 VARIANTS = (

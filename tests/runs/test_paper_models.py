@@ -30,14 +30,14 @@ def task_of(recipe, student, teacher, *kinds):
     lessons = Lessons(
         672, build.knowledge(recipe), teacher=teacher, dropout=recipe.teaching.dropout
     )
-    terms = {kind.name: kind.of(recipe).build(student, 224, lessons) for kind in kinds}
-    return StudentTask(student, 224, terms, lessons)
+    terms = {kind.name: kind.of(recipe).build(student, lessons) for kind in kinds}
+    return StudentTask(student, terms, lessons)
 
 
 def view_of_stage_1(recipe):
     """The teacher sees the views of the first phase, so they have its input size."""
     first, _ = phases_of(recipe, variants(recipe)[1])
-    assert first.along
+    assert first.needs.along
     return recipe.teacher.input_size
 
 
@@ -60,7 +60,7 @@ def test_parameter_counts_are_those_of_the_paper(models):
 def test_all_recipes_of_the_paper_share_models_and_views(name):
     recipe, first = load_recipe(name), load_recipe("coco-vgg16")
     assert build.teacher_sizes(recipe) == (480, 576, 672, 736, 832)
-    assert build.student_view(recipe) == view_of_stage_1(recipe) == 672
+    assert variants(recipe)[0].view_size == view_of_stage_1(recipe) == 672
     assert recipe.student == first.student
     assert recipe.teacher == first.teacher
     assert (recipe.teacher.score_scale, recipe.teacher.score_bias) == (10.0, 1.0)

@@ -86,8 +86,8 @@ def lessons(chosen, teacher, kept=None):
 
 
 def task(chosen, model, found, *kinds):
-    terms = {kind.name: kind.of(chosen).build(model, 64, found) for kind in kinds}
-    return StudentTask(model, 64, terms, found)
+    terms = {kind.name: kind.of(chosen).build(model, found) for kind in kinds}
+    return StudentTask(model, terms, found)
 
 
 def test_online_targets_are_the_teachers_predictions(trained):

@@ -56,7 +56,8 @@ def teacher(heads=1, dropout=0.3, seed=1, region_temperature=1.0):
 
 def student(dropout=0.3, seed=2):
     torch.manual_seed(seed)
-    return Classifier(Backbone("test_efficientnet"), CLASSES, head="gap", dropout=dropout)
+    backbone = Backbone("test_efficientnet")
+    return Classifier(backbone, CLASSES, head="gap", dropout=dropout, input_size=SIDE)
 
 
 def teacher_task(*, heads=1, frozen=False, folds=None, detector=None):
@@ -110,8 +111,8 @@ def task(*kinds, detector=None, model=None, maps=None, statistics=True, **change
         labels=torch.tensor([record.labels for record in dataset(0).records]),
     )
     torch.manual_seed(3)
-    terms = {one.name: one.build(model, SIDE, lessons) for one in found}
-    return StudentTask(model, SIDE, terms, lessons, train_norm_statistics=statistics)
+    terms = {one.name: one.build(model, lessons) for one in found}
+    return StudentTask(model, terms, lessons, train_norm_statistics=statistics)
 
 
 def classifier_task(*, soft=None, weight=1.0, model=None, learn=False, **options):

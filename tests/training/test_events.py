@@ -2,9 +2,7 @@
 
 import math
 
-import pytest
-
-from boxless.training.events import NAME, EventLog, StepProgress, read_events, smoothed
+from boxless.training.events import NAME, EventLog, StepProgress, read_events
 
 
 def test_entries_after_the_checkpoint_are_dropped(tmp_path):
@@ -35,11 +33,6 @@ def test_values_that_are_not_finite_become_null(tmp_path):
     log.write({"update": 0, "loss": math.nan, "soft": math.inf})
     log.close()
     assert read_events(tmp_path) == [{"update": 0, "loss": None, "soft": None}]
-
-
-def test_smoothing():
-    entries = [{"a": 1.0}, {"b": 5.0}, {"a": None}, {"a": 2.0}]
-    assert list(smoothed(entries, "a", 0.5)) == pytest.approx([1.0, 1.5])
 
 
 def test_plain_lines_off_a_terminal(capsys):

@@ -1,5 +1,7 @@
 """What is kept of the teacher: right values, the unseen head, shards that survive being killed."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,20 +11,16 @@ from training_case import CLASSES, IMAGES, REGIONS, SIDE, dataset
 
 from boxless.errors import StoreError
 from boxless.losses.objectness import objectness
-from boxless.training import map_store, teacher_cache
+from boxless.training import map_store, sharded, teacher_cache
 from boxless.training.batches import whole_batches
-from boxless.training.map_store import MapShards, MapStore, build_map_store, remove_damaged
-from boxless.training.teacher_cache import (
-    Knowledge,
-    KnowledgeShards,
-    TeacherCache,
-    build_teacher_cache,
-)
+from boxless.training.map_store import MapShards, MapStore, remove_damaged
+from boxless.training.sharded import write_shards
+from boxless.training.teacher_cache import Knowledge, KnowledgeShards, TeacherCache
 
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch):
-    for module in (map_store, teacher_cache):
+    for module in (map_store, sharded, teacher_cache):
         monkeypatch.setattr(module, "SHARD", 4)
 
 
@@ -31,13 +29,14 @@ KNOWLEDGE = Knowledge(0.5, 0.5, lambda scores, batch: objectness(scores, batch.s
 
 def build(folder, runtime, detector, *, folds=None, maps=None, advance=lambda _: None):
     work = KnowledgeShards(detector.eval(), SIDE, maps, folds, KNOWLEDGE, lambda: runtime)
-    build_teacher_cache(dataset(REGIONS), folder, work, advance=advance)
+    path_of = partial(teacher_cache.shard_path, folder)
+    write_shards(dataset(REGIONS), path_of, work, advance=advance)
     return TeacherCache(folder, IMAGES)
 
 
 def maps_of(folder, runtime, detector, levels=(LEVEL, "final")):
     work = MapShards(detector.eval().backbone, SIDE, levels, lambda: runtime)
-    build_map_store(dataset(), folder, work)
+    write_shards(dataset(), partial(map_store.shard_path, folder), work)
     return MapStore(folder, IMAGES)
 
 

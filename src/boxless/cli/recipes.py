@@ -26,8 +26,8 @@ def list_recipes() -> None:
         table.add_row(
             name,
             found.description,
-            f"{found.teacher.backbone} at {found.teacher.input_size} px",
-            f"{found.student.backbone} at {found.student.input_size} px",
+            found.teacher.title,
+            found.student.title,
         )
     plain_console().print(table)
 

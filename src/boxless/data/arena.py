@@ -49,12 +49,7 @@ class Arena:
         return sum(capacities) + _HEADER.itemsize * len(capacities)
 
     def get(self, row: int, stamp: int) -> UInt8Array | None:
-        """The image of a slot, read-only; None if the slot is empty.
-
-        Args:
-            row: Number of the slot.
-            stamp: Stamp of the image file as it is now.
-        """
+        """The image of a slot, read-only; None if the slot is empty."""
         if self._pixels is None:
             return None
         found = self._headers[row]

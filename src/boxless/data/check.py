@@ -56,7 +56,7 @@ class CheckReport:
         images: Images by split.
         tags_per_image: Mean number of present tags by split.
         histogram: Number of images by number of present tags, all splits together.
-        classes: One entry a class, in manifest order.
+        classes: One entry per class, in manifest order.
         imbalance: Most frequent over least frequent class in the first split; None where a class
             never occurs there.
         without_tags: Images without any present tag (they are kept).

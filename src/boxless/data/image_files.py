@@ -1,10 +1,9 @@
 """Which image files of a data set are there, and what to do about those that are not."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from boxless.data.manifest import missing_files
-from boxless.errors import DataError
 from boxless.types import ImageRecord
 
 
@@ -24,25 +23,6 @@ class FolderListings:
                 names = frozenset()
             self._names[folder] = names
         return name in names
-
-
-def require_inside(records: Iterable[tuple[str, str]], *, spec: str, allow: bool) -> None:
-    """Refuse listed names that lead out of the folder of the images: lists come from strangers.
-
-    Args:
-        records: Name of an image as listed, and where it is listed.
-        spec: The data set as the user would write it to allow that, for the message.
-        allow: Let them pass.
-
-    Raises:
-        DataError: A name is absolute or climbs out by ``..``; the first is named.
-    """
-    for name, source in records:
-        if not allow and not stays_inside(name):
-            raise DataError(
-                f"{source}: expected an image inside the folder of the images, found {name!r}",
-                hint=f"if you trust the list, allow it: {spec}",
-            )
 
 
 def stays_inside(name: str) -> bool:

@@ -41,10 +41,6 @@ class ImagePlaces:
     def locate(self, name: str, source: str) -> str:
         """Path of an image.
 
-        Args:
-            name: As listed.
-            source: Where it is listed, for the message.
-
         Raises:
             DataError: It lies outside of the folder and that is not allowed.
         """

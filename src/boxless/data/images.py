@@ -118,11 +118,6 @@ def decode_image(
 ) -> UInt8Array:
     """Decode the content of an image file, as `load_image` would.
 
-    Args:
-        data: All bytes of the file.
-        name: What messages call it.
-        limits: What is accepted.
-
     Returns:
         (H, W, 3) RGB image; a new array.
 

@@ -25,9 +25,6 @@ def _simplejpeg() -> ModuleType | None:
 def decode_plain_jpeg(image: Image.Image) -> UInt8Array | None:
     """Pixels of an opened image whose content was not read yet, without turning it upright.
 
-    Args:
-        image: As Pillow opened it.
-
     Returns:
         (H, W, 3); None where it is not a plain RGB JPEG, is damaged in any way, or simplejpeg is
         not installed: then Pillow decides what it is worth.

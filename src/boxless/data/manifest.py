@@ -244,13 +244,7 @@ def missing_files(
     *,
     hint: str = "'boxless data check' lists them all",
 ) -> DataError:
-    """The error for image files that are not there; names the first five.
-
-    Args:
-        missing: Their records.
-        count: Number of images that were looked for.
-        hint: What to do about it.
-    """
+    """The error for image files that are not there; names the first five."""
     shown = "".join(f"\n  {record.source}: {record.path}" for record in missing[:5])
     more = f"\n  … and {len(missing) - 5:,} more" if len(missing) > 5 else ""
     return DataError(

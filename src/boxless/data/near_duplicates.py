@@ -12,7 +12,7 @@ photographs of one scene taken seconds apart have 0.70.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -30,20 +30,12 @@ _SIDE = 16
 _ROWS = 4096
 
 
-def near_duplicates(
-    one: Sequence[ImageRecord],
-    other: Sequence[ImageRecord],
-    *,
-    workers: int | None = None,
-    on_done: Callable[[], None] | None = None,
-) -> list[Pair]:
+def near_duplicates(one: Sequence[ImageRecord], other: Sequence[ImageRecord]) -> list[Pair]:
     """Find images of one part that show the same picture as an image of another.
 
     Args:
         one: Images, such as untagged ones.
         other: Images of another part, such as test.
-        workers: Threads for decoding; the number of cores by default.
-        on_done: Called once for each decoded image, in this thread.
 
     Returns:
         An image of `one` with the closest of `other`, in the order of `one`. Files that cannot be
@@ -54,13 +46,8 @@ def near_duplicates(
     """
     if not one or not other:
         return []
-    grey = []
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        for square in pool.map(_grey, (*one, *other)):
-            grey.append(square)
-            if on_done is not None:
-                on_done()
-    squares = np.stack(grey)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        squares = np.stack(list(pool.map(_grey, (*one, *other))))
     left, right = squares[: len(one)], squares[len(one) :]
     apart = np.concatenate((_gradients(right), _gradients(right[:, :, ::-1])))
     pairs: list[Pair] = []
@@ -77,7 +64,6 @@ def refuse_near_duplicates(
     apart: Sequence[ImageRecord],
     *,
     drop: bool,
-    on_done: Callable[[], None] | None = None,
 ) -> tuple[tuple[ImageRecord, ...], str]:
     """Keep test and held-out images out of the untagged ones.
 
@@ -85,7 +71,6 @@ def refuse_near_duplicates(
         untagged: Untagged images.
         apart: Images that nothing may be learned from: test, held-out.
         drop: Leave such images out instead of refusing.
-        on_done: Called once for each decoded image.
 
     Returns:
         The untagged images without them, and a note that tells of those left out; empty where
@@ -95,7 +80,7 @@ def refuse_near_duplicates(
         DataError: There are some and ``drop`` is off; the first five are named.
         RunError: A store of objects refuses, or cannot be reached.
     """
-    pairs = near_duplicates(untagged, apart, on_done=on_done)
+    pairs = near_duplicates(untagged, apart)
     if not pairs:
         return tuple(untagged), ""
     told = (

@@ -11,7 +11,8 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from boxless.data.image_files import FolderListings, keep_existing, require_inside
+from boxless.data.image_files import keep_existing
+from boxless.data.image_places import ImagePlaces
 from boxless.data.manifest import Manifest
 from boxless.data.nus_wide_lists import ListedImage, read_flat, read_official
 from boxless.data.options import Options, split_options
@@ -61,17 +62,17 @@ def read(location: str) -> Manifest:
     root, options = split_options("nus-wide", location, OPTIONS)
     drop_missing = options.one_of("missing", "error", "drop") == "drop"
     keep_unlabelled = options.one_of("unlabelled", "drop", "keep") == "keep"
-    allow_outside = options.one_of("outside", "refuse", "allow") == "allow"
     seed = options.number("seed", 0)
     concepts = _concepts(root if root.is_dir() else root.parent)
     entries, seeded = _entries(root, concepts, options)
     records, notes = _labelled(entries, keep_unlabelled=keep_unlabelled)
-    require_inside(
-        ((record.image_id, record.source) for record in records),
+    folder = root if root.is_dir() else root.parent
+    places = ImagePlaces(
+        [folder, *(folder / name for name in _IMAGE_FOLDERS if (folder / name).is_dir()), folder],
+        options.changed(root=options.text("images")),
         spec=f"nus-wide:{location},outside=allow",
-        allow=allow_outside,
     )
-    records = _located(records, _image_folders(root, options))
+    records = [replace(r, path=places.locate(r.image_id, r.source)) for r in records]
     existing, missing_note = keep_existing(
         records, drop=drop_missing, spec=f"nus-wide:{location},missing=drop"
     )
@@ -137,26 +138,6 @@ def _labelled(
     if unknown:
         notes.append(f"{unknown} labels are known to be wrong in the official files: unknown here")
     return records, notes
-
-
-def _image_folders(root: Path, options: Options) -> list[Path]:
-    folder = root if root.is_dir() else root.parent
-    asked = options.text("images")
-    if asked is not None:
-        return [folder / Path(asked).expanduser()]
-    return [*(folder / name for name in _IMAGE_FOLDERS if (folder / name).is_dir()), folder]
-
-
-def _located(records: Iterable[ImageRecord], folders: Sequence[Path]) -> list[ImageRecord]:
-    """Give each record the first path at which its image lies (or might have lain)."""
-    listings = FolderListings()
-    located = []
-    for record in records:
-        flat = record.image_id.rpartition("/")[2]
-        places = [f"{folder}/{name}" for folder in folders for name in (record.image_id, flat)]
-        path = next((place for place in places if place in listings), places[0])
-        located.append(replace(record, path=path))
-    return located
 
 
 def _draw(records: Sequence[ImageRecord], seed: int) -> tuple[list[ImageRecord], str]:

@@ -74,11 +74,6 @@ def read_official(root: Path, concepts: tuple[str, ...], split: str) -> Iterator
 def read_flat(path: Path, concepts: tuple[str, ...], split: str) -> Iterator[ListedImage]:
     """Read a list of paths, each followed by zeros and ones.
 
-    Args:
-        path: The list.
-        concepts: K concept names.
-        split: The split that its images are in.
-
     Yields:
         Its images, in order.
 

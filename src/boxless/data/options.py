@@ -26,10 +26,6 @@ class Options:
     def one_of(self, name: str, *allowed: str) -> str:
         """The value of an option that has named values; the first is the default.
 
-        Args:
-            name: The option.
-            allowed: Its values.
-
         Raises:
             DataError: It was given another value.
         """
@@ -41,11 +37,6 @@ class Options:
 
     def number(self, name: str, default: int, *, low: int = 0) -> int:
         """The value of an option that is a whole number.
-
-        Args:
-            name: The option.
-            default: Its value where it was not given.
-            low: Least value.
 
         Raises:
             DataError: It was given something else.
@@ -107,10 +98,6 @@ class Options:
 
     def names(self, name: str, known: Iterable[str] = ()) -> list[str]:
         """The value of an option that lists names, parted by commas or ``+``.
-
-        Args:
-            name: The option.
-            known: Names that may hold such marks themselves.
 
         Returns:
             The names; none where the option was not given.

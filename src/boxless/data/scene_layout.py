@@ -200,9 +200,6 @@ def _labels(draws: Draws) -> list[int]:
 def layout(recipe: Recipe) -> Scene:
     """Decide what stands where in a scene.
 
-    Args:
-        recipe: The scene.
-
     Returns:
         The scene; what is farther away comes first, each thing at most partly covered.
     """

@@ -34,9 +34,6 @@ _LIGHTS = (
 def paint(scene: Scene) -> UInt8Array:
     """Draw a scene.
 
-    Args:
-        scene: What stands where.
-
     Returns:
         (H, W, 3) RGB image.
     """

@@ -44,10 +44,6 @@ class TeacherTable:
     def of(self, records: Sequence[ImageRecord], classes: Sequence[str]) -> Float32Array:
         """The rows of some images, found by id, path or file name, and the columns of classes.
 
-        Args:
-            records: M images.
-            classes: K names.
-
         Returns:
             (M, K).
 

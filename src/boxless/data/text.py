@@ -32,9 +32,6 @@ def numbered_lines(path: AnyPath) -> Iterator[tuple[int, str]]:
 def read_class_names(path: AnyPath) -> tuple[str, ...]:
     """Read a list of classes.
 
-    Args:
-        path: Text file with one class name a line.
-
     Returns:
         K names in file order.
 

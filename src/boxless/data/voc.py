@@ -90,10 +90,6 @@ def read(location: str) -> Manifest:
 def labels_from_boxes(objects: Iterable[VocObject], classes: Sequence[str]) -> tuple[int, ...]:
     """Tags that follow from objects by VOC's rule.
 
-    Args:
-        objects: Objects of one image.
-        classes: K class names.
-
     Returns:
         K labels: present where an object is not difficult, unknown where all are, else absent.
     """

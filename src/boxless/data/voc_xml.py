@@ -39,9 +39,6 @@ def read_objects(path: Path) -> tuple[VocObject, ...]:
     labelling tools write it, starts at the image's edge. A polygon without a box gives the box
     around it.
 
-    Args:
-        path: XML file.
-
     Returns:
         Its objects, in file order.
 

@@ -71,12 +71,7 @@ class Timings:
         self._rates = {kind: rate for _, kind, rate in sorted(found, key=lambda item: item[0])}
 
     def estimate(self, run: Run, items: Iterable[Outlook]) -> Estimate:
-        """Time that steps of a run will take.
-
-        Args:
-            run: The run.
-            items: Its steps to come.
-        """
+        """Time that steps of a run will take."""
         seconds, unknown = {}, []
         for item in items:
             rate = self._rates.get(_kind(item.record))

@@ -16,9 +16,6 @@ _LONGEST: Final = 38
 def order_plot(orders: Sequence[Order]) -> str | None:
     """Draw every ordering as a line, in the table's order.
 
-    Args:
-        orders: The paper's orderings and what was found.
-
     Returns:
         SVG: the interval and mean of our difference, coloured by verdict, the paper's difference
         as a hollow diamond; None where there is no ordering.

@@ -9,34 +9,20 @@ from boxless.report.results import Results
 
 
 def as_pair(results: Results, key: str) -> Results:
-    """The results with a variant in the place of the distilled student.
-
-    Args:
-        results: A run with the plain student and the variant.
-        key: Key of the variant.
-    """
+    """The results with a variant in the place of the distilled student."""
     chosen = {PLAIN: results.variants[PLAIN], key: results.variants[key]}
     changes = {"method": key, "variants": chosen, "gain": results.gain_of(key), "gains": {}}
     return results.model_copy(update=changes)
 
 
 def drawing(results: Results, key: str) -> str:
-    """A bar a class, as an SVG file of its own.
-
-    Args:
-        results: A run with the plain student and the variant.
-        key: Key of the variant whose gain is drawn.
-    """
+    """A bar a class, as an SVG file of its own."""
     svg = gain_per_class(as_pair(results, key)) or "<svg/>"
     return svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
 
 
 def class_rows(results: Results, key: str) -> str:
     """One line of CSV a class, most frequent first: AP without and with, gain, seeds' range.
-
-    Args:
-        results: A run with the plain student and the variant.
-        key: Key of the variant.
 
     Returns:
         Fractions; empty cells for a class without positives.

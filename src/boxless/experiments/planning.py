@@ -62,10 +62,6 @@ def make_runs(table: PaperTable, request: Request) -> dict[str, Run]:
     Rows that differ in their method alone share a run; so do runs whose settings turn out equal. A
     run keeps the methods that another table asked for before.
 
-    Args:
-        table: The table.
-        request: Data, recipe and folder.
-
     Raises:
         ConfigError: A setting or recipe is wrong.
         DataError: The data set cannot be read.

@@ -17,12 +17,7 @@ from boxless.runs.record import NAME, StepRecord, read_record
 
 
 def find_finished(record: StepRecord, sources: Iterable[Path]) -> Path | None:
-    """The folder of a finished step with a record's fingerprint.
-
-    Args:
-        record: What the step's record must say.
-        sources: Run folders, looked at in their order.
-    """
+    """The folder of a finished step with a record's fingerprint."""
     for source in sources:
         found = read_record(source / record.name)
         if found is not None and found.status == "done" and found.fingerprint == record.fingerprint:

@@ -6,13 +6,13 @@ The paper's numbers are in percent, by data set and metric; none where the sourc
 """
 
 import tomllib
-from importlib import resources
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from boxless.errors import ConfigError, unknown_name
+from boxless.errors import unknown_name
 from boxless.methods.table import METHODS
+from boxless.recipe.recipe_files import bundled, bundled_text
 from boxless.report.results import TEACHER
 from boxless.report.variants import METRICS
 
@@ -128,23 +128,15 @@ class PaperTable(Part):
 
 def table_names() -> list[str]:
     """Names of all tables and figures."""
-    folder = resources.files("boxless.experiments").joinpath("data")
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name[-5:] == ".toml")
+    return list(bundled("experiments.data"))
 
 
 def load_table(name: str) -> PaperTable:
     """Read one table.
 
-    Args:
-        name: One of `table_names`.
-
     Raises:
         ConfigError: There is no such table.
     """
-    if name not in table_names():
-        raise ConfigError(
-            unknown_name("experiment", name, table_names()),
-            hint="`boxless experiments list` shows what each holds",
-        )
-    text = resources.files("boxless.experiments").joinpath("data", f"{name}.toml")
-    return PaperTable.model_validate({"name": name, **tomllib.loads(text.read_text("utf-8"))})
+    hint = "`boxless experiments list` shows what each holds"
+    text = bundled_text("experiment", "experiments.data", name, hint=hint)
+    return PaperTable.model_validate({"name": name, **tomllib.loads(text)})

@@ -53,7 +53,7 @@ def held(folder: AnyPath, *, patience: float = 0) -> Iterator[None]:
         except BlockingIOError as error:
             raise RunError(
                 f"{folder} is being worked on by another process",
-                hint="wait until that has ended, or stop it; the same command then goes on",
+                hint="wait until that has ended, or stop it; the same command then resumes",
             ) from error
         except OSError:  # a file system without locks
             pass

@@ -4,40 +4,32 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from boxless.files.console import plain_console
 
 SECONDS_BETWEEN_LINES = 30.0
 
 
-class ImageProgress:
-    """A bar on a terminal, else a line every half minute; both on stderr.
-
-    Use as a context manager, and call it with the images done so far and in all, or `advance`.
+class ProgressBar:
+    """The frame of progress bars: shown within a block, on stderr, on a terminal alone.
 
     Args:
-        title: Text in front.
-        total: Images in all, where they are known before the first call.
+        *columns: Of the bar.
         show: Whether to show anything.
     """
 
-    def __init__(self, title: str, total: int = 0, *, show: bool = True) -> None:
-        self._title, self._total, self._show = title, total, show
+    def __init__(self, *columns: ProgressColumn, show: bool = True) -> None:
         self._console = plain_console(stderr=True)
-        self._bar = Progress(
-            TextColumn(title, markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not (show and self._console.is_terminal),
-        )
-        self._task = self._bar.add_task(title, total=total or None, rate="")
-        self._before: int | None = None
-        self._done = 0
-        self._start = self._line = time.monotonic()
+        hidden = not (show and self._console.is_terminal)
+        self._bar = Progress(*columns, console=self._console, disable=hidden)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -50,6 +42,28 @@ class ImageProgress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+
+
+class ImageProgress(ProgressBar):
+    """A bar on a terminal, else a line every half minute; both on stderr.
+
+    Use as a context manager, and call it with the images done so far and in all, or `advance`.
+
+    Args:
+        title: Text in front.
+        total: Images in all, where they are known before the first call.
+        show: Whether to show anything.
+    """
+
+    def __init__(self, title: str, total: int = 0, *, show: bool = True) -> None:
+        rate = TextColumn("{task.fields[rate]}")
+        columns = (TextColumn(title, markup=False), BarColumn(), MofNCompleteColumn(), rate)
+        super().__init__(*columns, TimeRemainingColumn(), show=show)
+        self._title, self._total, self._show = title, total, show
+        self._task = self._bar.add_task(title, total=total or None, rate="")
+        self._before: int | None = None
+        self._done = 0
+        self._start = self._line = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
         """Show how many images are done, including those of earlier runs."""

@@ -60,9 +60,6 @@ class Prediction:
     def heat_map(self, name: str) -> Float32Array:
         """Where a class is seen in the image, and how strongly.
 
-        Args:
-            name: A class.
-
         Returns:
             (H, W) in [0, 1], as large as the image.
 

@@ -8,12 +8,11 @@ divided by its L2 norm. Their paper (Eq. 2) and their code
 from typing import Final, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from boxless.errors import ConfigError, ShapeError, unknown_name
-from boxless.losses.checks import check_maps
-from boxless.losses.view_pooling import on_cells
+from boxless.losses.map_loss import MapLoss
 
 AttentionForm = Literal["released", "paper"]
 
@@ -21,7 +20,7 @@ TINY: Final = 1e-24
 """Added under the root of the norm, whose gradient is not defined at 0."""
 
 
-class AttentionTransferLoss(nn.Module):
+class AttentionTransferLoss(MapLoss):
     """Make a student's map strong where a teacher's is; has nothing to train.
 
     ``beta * mean((Q^S - Q^T)^2)`` with Q the sum of squares over channels, flattened and normalised
@@ -51,25 +50,9 @@ class AttentionTransferLoss(nn.Module):
             raise ConfigError(unknown_name("form of attention", form, get_args(AttentionForm)))
         self.beta, self.form = beta, form
 
-    def forward(
-        self, student_map: Tensor, teacher_map: Tensor, teacher_view: Tensor | None = None
-    ) -> Tensor:
-        """Loss of a batch.
-
-        Args:
-            student_map: (N, C_S, h, w), differentiable.
-            teacher_map: (N, C_T, H, W); no gradient reaches it.
-            teacher_view: (N, 4) unit box of the student's view in the teacher's; None = the same.
-
-        Returns:
-            Scalar.
-
-        Raises:
-            ShapeError: A shape does not fit.
-        """
-        check_maps(student_map, teacher_map, None, loss="AttentionTransferLoss")
-        teacher = on_cells(teacher_map, student_map, teacher_view)
-        return attention_loss(student_map, teacher, beta=self.beta, form=self.form)
+    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Loss of maps (N, C_S, h, w) and (N, C_T, h, w)."""
+        return attention_loss(student, teacher, beta=self.beta, form=self.form)
 
 
 def attention_map(features: Tensor) -> Tensor:

@@ -5,15 +5,14 @@ it is averaged over images and over the h w cells, as the region loss is over re
 learning rate suits both.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from boxless.errors import ShapeError
-from boxless.losses.checks import check_maps
+from boxless.losses.map_loss import MapLoss
 from boxless.losses.region_transfer import Adapter
-from boxless.losses.view_pooling import on_cells
 
 
-class HintLoss(nn.Module):
+class HintLoss(MapLoss):
     """Make a student's whole feature map agree with a teacher's; owns the regressor.
 
     ``1/(2 N h w) || T - r(S) ||^2``, the teacher's map T averaged over the student's cells. Romero
@@ -45,25 +44,9 @@ class HintLoss(nn.Module):
         self.channels = student_channels, teacher_channels
         self.regressor = Adapter(student_channels, teacher_channels, kind=adapter)
 
-    def forward(
-        self, student_map: Tensor, teacher_map: Tensor, teacher_view: Tensor | None = None
-    ) -> Tensor:
-        """Loss of a batch.
-
-        Args:
-            student_map: (N, C_S, h, w), differentiable.
-            teacher_map: (N, C_T, H, W); no gradient reaches it.
-            teacher_view: (N, 4) unit box of the student's view in the teacher's; None = the same.
-
-        Returns:
-            Scalar.
-
-        Raises:
-            ShapeError: A shape does not fit.
-        """
-        check_maps(student_map, teacher_map, self.channels, loss="HintLoss")
-        teacher = on_cells(teacher_map, student_map, teacher_view)
-        return hint_loss(self.regressor(student_map), teacher)
+    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Loss of maps (N, C_S, h, w) and (N, C_T, h, w)."""
+        return hint_loss(self.regressor(student), teacher)
 
 
 def hint_loss(student: Tensor, teacher: Tensor) -> Tensor:

@@ -78,7 +78,6 @@ def build_region_form(
     weights: Tensor,
     *,
     bins: int,
-    constant: Tensor | None = None,
 ) -> RegionForm:
     """Build G, H and c of ``sum_r w_r || . ||^2`` (without 1/2 or 1/R).
 
@@ -89,26 +88,16 @@ def build_region_form(
         teacher_boxes: (N, R, 4) unit boxes in the teacher's view.
         weights: (N, R) weights w_r >= 0 of the squared distances (s'^2).
         bins: Bins per side of a region.
-        constant: (N,), c where it is known already: see `region_constant`.
     """
     size = (int(teacher.shape[-2]), int(teacher.shape[-1]))
     with _full_precision(teacher):
         teacher = _at_least_single(teacher)
         ys, xs = _both_axes(student_boxes, student_size, bins)
         yt, xt = _both_axes(teacher_boxes, size, bins)
-        if constant is None:
-            constant = pooled_energy(teacher, yt, xt, teacher_boxes, weights)
+        constant = pooled_energy(teacher, yt, xt, teacher_boxes, weights)
         cross = _kernel((ys, yt), (xs, xt), weights)
         target = torch.bmm(cross, teacher.flatten(2).transpose(1, 2))
         return RegionForm(_kernel((ys, ys), (xs, xs), weights), target, constant)
-
-
-def region_constant(teacher: Tensor, boxes: Tensor, weights: Tensor, *, bins: int) -> Tensor:
-    """The constant c (N,) of a form: it knows the teacher's map and boxes alone."""
-    size = (int(teacher.shape[-2]), int(teacher.shape[-1]))
-    with _full_precision(teacher):
-        rows, columns = _both_axes(boxes, size, bins)
-        return pooled_energy(_at_least_single(teacher), rows, columns, boxes, weights)
 
 
 def region_form_value(student: Tensor, form: RegionForm) -> Tensor:

@@ -17,7 +17,6 @@ from boxless.errors import ConfigError, unknown_name
 from boxless.losses.region_operators import (
     RegionForm,
     build_region_form,
-    region_constant,
     region_form_value,
 )
 from boxless.losses.region_pooling import pool_regions
@@ -38,7 +37,6 @@ def region_loss(  # noqa: PLR0913  (all but two have a name that cannot be mista
     form: Form = "exact",
     student_size: int = 224,
     teacher_size: int = 672,
-    constant: Tensor | None = None,
 ) -> Tensor:
     """Region loss of one level, a scalar.
 
@@ -53,13 +51,12 @@ def region_loss(  # noqa: PLR0913  (all but two have a name that cannot be mista
         form: Which computation.
         student_size: Input side of the student in pixels (``max`` only).
         teacher_size: Input side of the teacher in pixels (``max`` only).
-        constant: (N,), `teacher_energy` where it is known (``exact`` only).
     """
     weights = region_weights(objectness, mask)
     if form == "exact":
         size = (int(student.shape[-2]), int(student.shape[-1]))
         quadratic = build_region_form(
-            teacher, size, student_boxes, teacher_boxes, weights, bins=bins, constant=constant
+            teacher, size, student_boxes, teacher_boxes, weights, bins=bins
         )
         return form_loss(student, quadratic, mask)
     pooled_teacher = pool_regions(
@@ -75,13 +72,6 @@ def region_loss(  # noqa: PLR0913  (all but two have a name that cannot be mista
 def region_weights(objectness: Tensor, mask: Tensor) -> Tensor:
     """Weights (N, R) of the squared distances: s'^2, 0 for padding."""
     return objectness.masked_fill(~mask, 0).square()
-
-
-def teacher_energy(
-    teacher: Tensor, boxes: Tensor, objectness: Tensor, mask: Tensor, *, bins: int
-) -> Tensor:
-    """(N,) parts of the exact loss that know the teacher alone, equal for all views of an image."""
-    return region_constant(teacher, boxes, region_weights(objectness, mask), bins=bins)
 
 
 def form_loss(student: Tensor, quadratic: RegionForm, mask: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from boxless.methods.regions import RegionSettings
+from boxless.methods.regions import WholeMaps
 from boxless.methods.section import NonNegative, Read, Section
-from boxless.methods.transfer import Needs, Term, Transfer
+from boxless.methods.transfer import Needs, Term, sum_of
 
 if TYPE_CHECKING:
     from boxless.methods.lessons import Lessons
@@ -27,43 +27,35 @@ class AttentionSettings(Section):
 
 
 @dataclass(frozen=True)
-class Attention(Transfer):
+class Attention(WholeMaps):
     """Spatial attention maps of whole feature maps."""
 
     name: ClassVar[str] = "attention"
     attention: AttentionSettings
-    stage1: RegionSettings
-
-    @property
-    def levels(self) -> tuple[str, ...]:
-        """Its own, or those of the regions."""
-        return self.attention.levels or self.stage1.levels
 
     @property
     def reads(self) -> tuple[Read, ...]:
         """Of the regions' settings those that it shares."""
-        return (self.attention, self.stage1.shared(self.attention.levels))
+        return (self.attention, self.stage1.shared(self.own_levels))
 
     @property
     def needs(self) -> Needs:
         """Maps."""
         return Needs(levels=self.levels, along=self.stage1.along)
 
-    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
+    def build(self, student: "Student", lessons: "Lessons") -> Term:
         """The sum over levels."""
-        import torch
-
         from boxless.losses.attention import attention_loss
 
         config = self.attention
 
         def loss(view: "View") -> "Loss":
             own = {level: view.maps[level].float() for level in self.levels}
-            teacher = view.lessons.on_cells(view.batch, own, student, size)
+            teacher = view.lessons.on_cells(view.batch, own, student)
             parts = {
                 lv: attention_loss(own[lv], teacher[lv], beta=config.beta, form=config.form)
                 for lv in self.levels
             }
-            return torch.stack(list(parts.values())).sum(), parts
+            return sum_of(parts), parts
 
         return Term(loss, levels=self.levels)

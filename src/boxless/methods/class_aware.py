@@ -44,7 +44,7 @@ class ClassAware(Transfer):
         start = self.stage2.start == "teacher"
         return Needs(predictions=True, along=self.teaching.along, start=start)
 
-    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
+    def build(self, student: "Student", lessons: "Lessons") -> Term:
         """L_p' times its weight."""
         from boxless.losses.prediction_transfer import ClassAwareLoss
         from boxless.training.clock import timed

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from boxless.methods.regions import RegionSettings
+from boxless.methods.regions import WholeMaps
 from boxless.methods.section import Read, Section
-from boxless.methods.transfer import Needs, Term, Transfer
+from boxless.methods.transfer import Needs, Term, sum_of
 
 if TYPE_CHECKING:
     from boxless.losses.ridge_start import RidgeStart
@@ -38,17 +38,11 @@ class HintSettings(Section):
 
 
 @dataclass(frozen=True)
-class Hint(Transfer):
+class Hint(WholeMaps):
     """Whole maps, cell by cell."""
 
     name: ClassVar[str] = "hint"
     hint: HintSettings
-    stage1: RegionSettings
-
-    @property
-    def levels(self) -> tuple[str, ...]:
-        """Its own, or those of the regions."""
-        return self.hint.levels or self.stage1.levels
 
     @property
     def ridge(self) -> float | None:
@@ -64,7 +58,7 @@ class Hint(Transfer):
         fit = ["adapter_ridge"] if self.ridge is not None else []
         fit += ["adapter_start"] if self.hint.adapter_start == "stage1" else []
         more = ("channel_scale", "match_statistics", *fit)
-        return (self.hint, self.stage1.shared(self.hint.levels, *more))
+        return (self.hint, self.stage1.shared(self.own_levels, *more))
 
     @property
     def needs(self) -> Needs:
@@ -75,10 +69,8 @@ class Hint(Transfer):
             statistics=self.stage1.match_statistics,
         )
 
-    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
+    def build(self, student: "Student", lessons: "Lessons") -> Term:
         """The sum over levels."""
-        import torch
-
         from boxless.losses.hint import hint_loss
         from boxless.losses.region_transfer import inverse_scale
 
@@ -86,17 +78,17 @@ class Hint(Transfer):
         spreads = lessons.spreads(self.levels, self.stage1.channel_scale)
 
         def loss(view: "View") -> "Loss":
-            teacher = view.lessons.on_cells(view.batch, view.maps, student, size)
+            teacher = view.lessons.on_cells(view.batch, view.maps, student)
             parts = {}
             for level in self.levels:
                 factor = inverse_scale(spreads.get(level), teacher[level])
                 adapted = adapters[level](view.maps[level]).float()
                 parts[level] = hint_loss(adapted * factor, teacher[level] * factor)
-            return torch.stack(list(parts.values())).sum(), parts
+            return sum_of(parts), parts
 
         def gather(view: "View", fits: "dict[str, RidgeStart]") -> None:
             # Every cell of the student's map is a row; all weigh the same.
-            teacher = view.lessons.on_cells(view.batch, view.maps, student, size)
+            teacher = view.lessons.on_cells(view.batch, view.maps, student)
             for level, fit in fits.items():
                 fit.add_cells(view.maps[level], teacher[level])
 

@@ -40,7 +40,7 @@ class Hinton(Transfer):
         """p^T."""
         return Needs(predictions=True, along=self.teaching.along)
 
-    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
+    def build(self, student: "Student", lessons: "Lessons") -> Term:
         """The softened cross-entropy."""
         from boxless.losses.hinton import SigmoidDistillationLoss
         from boxless.training.clock import timed

@@ -94,12 +94,7 @@ class Lessons:
             )
 
     def selected(self, *, iou: float, keep: int) -> Tensor:
-        """Hard selection (M, R) of the training images' regions by NMS on s': 0 or 1.
-
-        Args:
-            iou: Threshold of NMS.
-            keep: Regions kept at most.
-        """
+        """Hard selection (M, R) of the training images' regions by NMS on s': 0 or 1."""
         if self.kept is None or self.images is None:
             return torch.zeros(0, 0)
         weights = self.kept.objectness
@@ -128,7 +123,7 @@ class Lessons:
 
     @torch.no_grad()
     def on_cells(
-        self, batch: Batch, student: dict[str, Tensor], pupil: Student, size: int
+        self, batch: Batch, student: dict[str, Tensor], pupil: Student
     ) -> dict[str, Tensor]:
         """Maps (N, C_T, h, w) that look where the student's cells look.
 
@@ -136,24 +131,23 @@ class Lessons:
             batch: The views.
             student: The student's maps (N, C_S, h, w) by level.
             pupil: The student.
-            size: Side of its input in pixels.
         """
         found = self.maps_of(batch, tuple(student))
         pooled = {}
         for level, maps in student.items():
             cells = (int(maps.shape[-2]), int(maps.shape[-1]))
-            views = self._cells(batch, level, pupil, size)
+            views = self._cells(batch, level, pupil)
             pooled[level] = pool_view(found[level].float(), views, cells)
         return pooled
 
-    def _cells(self, batch: Batch, level: str, pupil: Student, size: int) -> Tensor:
+    def _cells(self, batch: Batch, level: str, pupil: Student) -> Tensor:
         """Unit box (N, 4) of the student's map in the teacher's, both displaced."""
         whole = torch.tensor([0.0, 0.0, 1.0, 1.0], device=batch.windows.device)
         kept = self.maps is not None
         windows = batch.windows if kept else whole.expand(len(batch.windows), 4)
         extent = (windows[:, 2:] - windows[:, :2]).repeat(1, 2)
         flipped = batch.mirrored if kept else None
-        ours = displacements(pupil, level, size, like=windows)[:, 0]
+        ours = displacements(pupil, level, pupil.input_size, like=windows)[:, 0]
         theirs = displacements(self._asked, level, self.size, like=windows, flipped=flipped)[:, 0]
         return windows + extent * ours - theirs
 

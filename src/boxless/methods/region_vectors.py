@@ -11,7 +11,6 @@ from boxless.methods.transfer import Term
 from boxless.models.backbone import displacements
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead
-from boxless.models.pixels import resize_aligned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,19 +20,18 @@ if TYPE_CHECKING:
     from boxless.models.protocols import Student
 
 
-def vector_term(student: "Student", size: int, lessons: "Lessons") -> Term:
+def vector_term(student: "Student", lessons: "Lessons") -> Term:
     """Squared distance of region vectors; boxes are whole pixels, as in the released code.
 
     Args:
         student: With an ``fc6_fc7`` head, which is trained too.
-        size: Side of its input in pixels.
         lessons: Of a detector with an ``fc6_fc7`` head of the same width.
 
     Raises:
         ConfigError: One of them has no such head.
     """
     detector = _require_heads(student, lessons)
-    pupil, level = cast("Classifier", student), detector.level
+    pupil, level, size = cast("Classifier", student), detector.level, student.input_size
 
     def loss(view: "View") -> "Loss":
         batch, side = view.batch, int(view.batch.pixels.shape[-1])
@@ -45,7 +43,7 @@ def vector_term(student: "Student", size: int, lessons: "Lessons") -> Term:
                 detector.maps(pixels, (level,))[level], whole, batch.scores, view_size=side
             )
             target = cast("DetectorHead", detector.heads[0]).vectors(pooled)
-        features = pupil.maps(resize_aligned(pixels, size), (level,))[level]
+        features = pupil.maps(pixels, (level,))[level]
         boxes = floor_boxes(whole, view_size=side, size=size)
         moved = boxes - displacements(pupil, level, size, like=boxes)
         regions = pool_regions(

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from boxless.methods.section import Count, Excerpt, NonNegative, Positive, Section
 from boxless.methods.teaching import Teaching
-from boxless.methods.transfer import Needs, Term, Transfer
+from boxless.methods.transfer import Needs, Term, Transfer, sum_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,13 +104,13 @@ class Regions(Transfer):
             statistics=config.match_statistics,
         )
 
-    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
+    def build(self, student: "Student", lessons: "Lessons") -> Term:
         """The region loss summed over levels."""
         if self.stage1.target == "fc7":
             from boxless.methods.region_vectors import vector_term
 
-            return vector_term(student, size, lessons)
-        terms = _RegionLoss(self.stage1, student, size, lessons, self.weights(lessons))
+            return vector_term(student, lessons)
+        terms = _RegionLoss(self.stage1, student, lessons, self.weights(lessons))
         return Term(
             terms.loss,
             levels=self.stage1.levels,
@@ -147,6 +147,27 @@ class RegionsByNms(Regions):
         return chosen
 
 
+@dataclass(frozen=True)
+class WholeMaps(Transfer):
+    """Base of transfers of whole maps, of levels of their own or of the regions'.
+
+    The section of such a transfer has its name.
+    """
+
+    stage1: RegionSettings
+
+    @property
+    def own_levels(self) -> tuple[str, ...]:
+        """Those that its section names."""
+        levels: tuple[str, ...] = getattr(self, self.name).levels
+        return levels
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Its own, or those of the regions."""
+        return self.own_levels or self.stage1.levels
+
+
 class _RegionLoss:
     """The region loss of one student; see `boxless.losses.region_transfer`."""
 
@@ -154,18 +175,15 @@ class _RegionLoss:
         self,
         config: RegionSettings,
         student: "Student",
-        size: int,
         lessons: "Lessons",
         weights: "Weights",
     ) -> None:
-        self.config, self.student, self.size, self.weights = config, student, size, weights
+        self.config, self.student, self.weights = config, student, weights
         self.adapters = lessons.adapters(student, config.levels, config.adapter)
         self.spreads = lessons.spreads(config.levels, config.channel_scale)
 
     def loss(self, view: "View") -> "Loss":
         """Summed over levels."""
-        import torch
-
         from boxless.training.clock import timed
 
         teacher = view.lessons.maps_of(view.batch, self.config.levels)
@@ -176,7 +194,7 @@ class _RegionLoss:
                 for level in self.config.levels
             }
         spread = weights.square().sum() / mask.sum().clamp(min=1)
-        return torch.stack(list(parts.values())).sum(), {**parts, "weight": spread}
+        return sum_of(parts), {**parts, "weight": spread}
 
     def _level_loss(
         self, view: "View", level: str, teacher: "Tensor", weights: "Tensor"
@@ -192,7 +210,7 @@ class _RegionLoss:
             view.batch.mask,
             bins=self.config.bins,
             form=self.config.form,
-            student_size=self.size,
+            student_size=self.student.input_size,
             teacher_size=view.lessons.size,
         )
 
@@ -210,7 +228,8 @@ class _RegionLoss:
         from boxless.models.backbone import displacements
 
         boxes = view.batch.boxes
-        own = boxes - displacements(self.student, level, self.size, like=boxes)
+        student = self.student
+        own = boxes - displacements(student, level, student.input_size, like=boxes)
         return own, view.lessons.boxes(view.batch, level)
 
 

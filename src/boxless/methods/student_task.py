@@ -12,7 +12,6 @@ from boxless.losses.tag_loss import tag_loss
 from boxless.methods.lessons import Lessons
 from boxless.methods.transfer import Term, View
 from boxless.models.backbone import train_mode
-from boxless.models.pixels import resize_aligned
 from boxless.models.protocols import Student
 from boxless.training.batches import Batch
 
@@ -25,8 +24,6 @@ class StudentTask:
 
     Args:
         student: The student.
-        size: Side of its input in pixels; larger views are resized in the network where maps are
-            looked at.
         terms: By the name of their transfer.
         lessons: The teacher's side.
         train_norm_statistics: Let BatchNorm update its statistics.
@@ -35,13 +32,12 @@ class StudentTask:
     def __init__(
         self,
         student: Student,
-        size: int,
         terms: Mapping[str, Term],
         lessons: Lessons,
         *,
         train_norm_statistics: bool = True,
     ) -> None:
-        self.student, self.size, self.lessons = student, size, lessons
+        self.student, self.lessons = student, lessons
         self.terms, self.train_statistics = tuple(terms.values()), train_norm_statistics
         self.logits = any(term.logits for term in self.terms)
         self.levels = tuple(dict.fromkeys(lv for term in self.terms for lv in term.levels))
@@ -82,8 +78,7 @@ class StudentTask:
         logits, maps = pixels.new_empty(0), dict[str, Tensor]()
         if self.levels:
             wanted = (*self.levels, "final") if self.logits else self.levels
-            small = resize_aligned(pixels, self.size)
-            found = self.student.maps(small, tuple(dict.fromkeys(wanted)))
+            found = self.student.maps(pixels, tuple(dict.fromkeys(wanted)))
             maps = {level: found[level] for level in self.levels}
             if self.logits:
                 logits = self.student.classify(found["final"]).float()
@@ -104,11 +99,7 @@ class StudentTask:
 
     @torch.no_grad()
     def start_adapters(self, batches: Iterable[Batch]) -> None:
-        """Set every Psi (a 1x1 convolution) to the minimizer of the loss, the student as it is.
-
-        Args:
-            batches: Images to fit it on.
-        """
+        """Set every Psi (a 1x1 convolution) to the minimizer of the loss, the student as it is."""
         fits: list[dict[str, RidgeStart]] = []
         for term in self.fitted:
             convs = _convolutions(term)

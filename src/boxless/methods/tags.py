@@ -35,7 +35,7 @@ class Tags(Transfer):
         """How far a teacher is believed that doubts an absent tag."""
         return 0.0
 
-    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
+    def build(self, student: "Student", lessons: "Lessons") -> Term:
         """L_p, a mean over the images that have tags."""
         from boxless.losses.class_weights import trusted_weights
         from boxless.methods.tag_loss_state import TagLossState

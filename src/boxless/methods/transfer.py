@@ -5,9 +5,9 @@ one line in `boxless.methods.table`. This module and the settings import no torc
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from boxless.methods.section import Read
 
@@ -50,6 +50,15 @@ class Needs:
         return bool(self.predictions or self.regions or self.levels or self.along)
 
 
+def merged(needs: Iterable[Needs]) -> Needs:
+    """What several transfers need together."""
+    found = list(needs)
+    flags = {f.name: any(getattr(one, f.name) for one in found) for f in fields(Needs)}
+    levels = tuple(dict.fromkeys(level for one in found for level in one.levels))
+    values: dict[str, Any] = {**flags, "regions": max(n.regions for n in found), "levels": levels}
+    return Needs(**values)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What a term sees of a batch.
@@ -69,6 +78,13 @@ class View:
 
 Loss: TypeAlias = "tuple[Tensor, dict[str, Tensor]]"
 """A term's weighted value, and its parts for the log."""
+
+
+def sum_of(parts: "dict[str, Tensor]") -> "Tensor":
+    """The sum of losses by level."""
+    import torch
+
+    return torch.stack(list(parts.values())).sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +133,5 @@ class Transfer(ABC):
         return Needs()
 
     @abstractmethod
-    def build(self, student: "Student", size: int, lessons: "Lessons") -> Term:
-        """The term for one student.
-
-        Args:
-            student: The student, placed.
-            size: Side of its input in pixels.
-            lessons: The teacher's side.
-        """
+    def build(self, student: "Student", lessons: "Lessons") -> Term:
+        """The term for one student."""

@@ -274,7 +274,7 @@ def _check_arrays(
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]], Int8Array]:
     """Bring both models' scores to (S, M, K) and check them."""
     tags = as_labels(labels)
-    arms = []
+    models = []
     for name, values in (("scores_a", scores_a), ("scores_b", scores_b)):
         scores = as_scores(values, name=name)
         scores = scores[None] if scores.ndim == 2 else scores
@@ -284,10 +284,10 @@ def _check_arrays(
                 f"{tags.shape}, found {np.shape(values)}"
             )
         check_finite(scores, name=name)
-        arms.append(scores)
-    if arms[0].shape != arms[1].shape:
+        models.append(scores)
+    if models[0].shape != models[1].shape:
         raise ShapeError(
             "both models need the same number of seeds, "
-            f"found {len(arms[0])} and {len(arms[1])}: the pairs are seed by seed"
+            f"found {len(models[0])} and {len(models[1])}: the pairs are seed by seed"
         )
-    return arms[0], arms[1], tags
+    return models[0], models[1], tags

@@ -1,22 +1,17 @@
-"""Temperatures and thresholds of one model, fitted on held-out images, and the file they lie in."""
+"""Temperatures and thresholds of one model, fitted on held-out images."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from boxless.errors import StoreError
-from boxless.files.seals import require_whole
 from boxless.metrics import temperature, thresholds
 from boxless.metrics.inputs import check_pair
 from boxless.metrics.temperature import apply_temperatures, fit_temperatures
 from boxless.metrics.thresholds import shrunk_thresholds
 from boxless.types import Float64Array
 
-FILE_NAME: Final = "calibration.json"
 FOLDS: Final = 5
 MOST_REPETITIONS: Final = 5
 _IMAGES_IN_ALL: Final = 10_000  # repetitions times images: many images need no repetition
@@ -107,24 +102,3 @@ def random_folds(images: int, *, seed: int) -> NDArray[np.int64]:
     row = np.arange(images) % FOLDS
     repetitions = min(MOST_REPETITIONS, max(1, _IMAGES_IN_ALL // max(images, 1)))
     return np.stack([generator.permutation(row) for _ in range(repetitions)])
-
-
-def load_entries(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """All that the step ``calibrate`` (its `folder`) found: variant -> one entry a seed.
-
-    Raises:
-        StoreError: If the file is missing or damaged.
-    """
-    path = folder / FILE_NAME
-    try:
-        require_whole(path)
-        value = json.loads(path.read_text("utf-8"))
-        variants: dict[str, list[dict[str, Any]]] = value["variants"]
-        for entry in (entry for entries in variants.values() for entry in entries):
-            _ = entry["seed"], entry["temperatures"], entry["thresholds"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"{path} is missing or damaged: {str(error)[:200]}",
-            hint="run the same command again with --force calibrate",
-        ) from error
-    return variants

@@ -83,8 +83,8 @@ def f1_report(
     Args:
         probabilities: (M, K) values in [0, 1].
         labels: (M, K) values of {1, 0, -1}.
-        threshold: One number, or (K,) one a class.
-        top_k: Keep at most this many labels an image.
+        threshold: One number, or (K,) one per class.
+        top_k: Keep at most this many labels per image.
         forced: Predict exactly `top_k` labels, ignoring `threshold`.
         precision_of_empty: Precision of a class that is never predicted.
 
@@ -119,7 +119,7 @@ def predicted_labels(
     """Labels (M, K) that a threshold, a top k or both select; see `f1_report`.
 
     Raises:
-        ShapeError: If `threshold` is neither one number nor one a class.
+        ShapeError: If `threshold` is neither one number nor one per class.
     """
     limits = np.asarray(threshold, np.float64)
     K = probabilities.shape[1]

@@ -76,9 +76,9 @@ def check_finite(scores: NDArray[np.floating[Any]], *, name: str = "scores") -> 
         return
     place = tuple(int(i) for i in np.argwhere(~finite)[0])
     row, column = place[-2:] if len(place) > 1 else (place[0], 0)
-    arm = f", seed {place[0]}" if len(place) > 2 else ""
+    seed = f", seed {place[0]}" if len(place) > 2 else ""
     raise NumericsError(
-        f"{name} must be finite, found {scores[place]} at image row {row}, class {column}{arm} "
+        f"{name} must be finite, found {scores[place]} at image row {row}, class {column}{seed} "
         f"({np.count_nonzero(~finite)} such values in all)",
         hint="the model diverged or its outputs overflowed; compute the sigmoid in float32",
     )
@@ -89,3 +89,8 @@ def check_classes(classes: Sequence[str], count: int) -> tuple[str, ...]:
     if len(classes) != count:
         raise ShapeError(f"expected one class name for each of {count} columns, got {len(classes)}")
     return tuple(classes)
+
+
+def known(value: float | None) -> float | None:
+    """A figure; None where nothing could be computed (NaN)."""
+    return None if value is None or np.isnan(value) else float(value)

@@ -114,6 +114,7 @@ def correct_localization(
     *,
     num_classes: int,
     iou: float = 0.5,
+    per_image: bool = False,
 ) -> Float64Array:
     """CorLoc: share of a class's images in which its best box overlaps a true one.
 
@@ -124,9 +125,11 @@ def correct_localization(
             box; default: wherever it has a true box that is not difficult.
         num_classes: K.
         iou: Smallest overlap of a hit.
+        per_image: Give the answers instead of their shares.
 
     Returns:
-        (K,) shares in [0, 1]; NaN for a class that no image has.
+        (K,) shares in [0, 1], NaN for a class that no image has; of `per_image` (M, K) of 1, 0, and
+        NaN where nothing is asked.
 
     Raises:
         ShapeError: If shapes do not fit.
@@ -140,19 +143,6 @@ def correct_localization(
         >>> correct_localization(top_boxes, truths, num_classes=1)
         array([0.5])
     """
-    answers = localization_answers(top_boxes, truths, labels, num_classes=num_classes, iou=iou)
-    return share_of_yes(answers)
-
-
-def localization_answers(
-    top_boxes: Sequence[ArrayLike],
-    truths: Sequence[Sequence[TrueBox]],
-    labels: ArrayLike | None = None,
-    *,
-    num_classes: int,
-    iou: float = 0.5,
-) -> Float64Array:
-    """`correct_localization` image by image: (M, K) of 1, 0, and NaN where nothing is asked."""
     _check_overlap(iou)
     _check_images(truths, top_boxes, "top_boxes")
     asked = _asked(truths, labels, num_classes)
@@ -161,7 +151,8 @@ def localization_answers(
         best = _row(top_boxes, image, k, (num_classes, 4), "top_boxes")
         return not np.isnan(best).any() and bool((box_iou(best[None], target) >= iou).any())
 
-    return _answers(truths, asked, hits)
+    answers = _answers(truths, asked, hits)
+    return answers if per_image else share_of_yes(answers)
 
 
 def pointing_game(
@@ -171,6 +162,7 @@ def pointing_game(
     *,
     num_classes: int,
     tolerance: float = 0.0,
+    per_image: bool = False,
 ) -> Float64Array:
     """Share of a class's images in which its strongest point lies in a true box.
 
@@ -181,6 +173,7 @@ def pointing_game(
         labels: As for `correct_localization`.
         num_classes: K.
         tolerance: Pixels that a point may lie outside (Zhang et al. use 15).
+        per_image: Give the answers instead of their shares, as `correct_localization` does.
 
     Returns:
         (K,) shares in [0, 1]; NaN for a class that no image has.
@@ -196,19 +189,6 @@ def pointing_game(
         >>> pointing_game([[[30, 30]], [[50, 50]]], truths, num_classes=1)
         array([0.5])
     """
-    answers = pointing_answers(points, truths, labels, num_classes=num_classes, tolerance=tolerance)
-    return share_of_yes(answers)
-
-
-def pointing_answers(
-    points: Sequence[ArrayLike],
-    truths: Sequence[Sequence[TrueBox]],
-    labels: ArrayLike | None = None,
-    *,
-    num_classes: int,
-    tolerance: float = 0.0,
-) -> Float64Array:
-    """`pointing_game` image by image: (M, K) of 1, 0, and NaN where nothing is asked."""
     if tolerance < 0:
         raise ConfigError(f"tolerance must be at least 0 pixels, found {tolerance}")
     _check_images(truths, points, "points")
@@ -219,7 +199,8 @@ def pointing_answers(
         low, high = target[:, :2] - tolerance, target[:, 2:] + tolerance
         return bool(((point >= low) & (point <= high)).all(axis=1).any())
 
-    return _answers(truths, asked, hits)
+    answers = _answers(truths, asked, hits)
+    return answers if per_image else share_of_yes(answers)
 
 
 def share_of_yes(answers: Float64Array) -> Float64Array:

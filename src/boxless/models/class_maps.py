@@ -28,7 +28,7 @@ from torch.nn import functional
 from boxless.errors import ConfigError
 from boxless.models.backbone import Backbone, displacements
 from boxless.models.cell_pooling import pool_cells
-from boxless.models.protocols import Images
+from boxless.models.network import RegionTeacher, over_regions
 
 Part = Literal["means", "peaks", "concepts", "cells"]
 PARTS: Final[tuple[Part, ...]] = ("means", "peaks", "concepts", "cells")
@@ -75,14 +75,12 @@ class ClassMapOutput:
         self, *, class_temperature: float = 1, region_temperature: float = 1
     ) -> Tensor:
         """(N, R, K) in [0, 1]: an image's probabilities, dealt out to its regions."""
-        missing = ~self.mask[..., None]
-        least = torch.finfo(self.region_logits.dtype).min
-        shares = (self.region_logits / region_temperature).masked_fill(missing, least).softmax(1)
+        shares = over_regions(self.region_logits, self.mask, temperature=region_temperature)
         whole = self.image_probabilities(class_temperature=class_temperature)
-        return (whole[:, None] * shares).masked_fill(missing, 0)
+        return (whole[:, None] * shares).masked_fill(~self.mask[..., None], 0)
 
 
-class ClassMaps(nn.Module):
+class ClassMaps(RegionTeacher[ClassMapOutput]):
     """Linear class maps on a frozen backbone.
 
     Args:
@@ -136,41 +134,6 @@ class ClassMaps(nn.Module):
         width = sum(self.widths.values())
         self.heads = nn.ModuleList(nn.Linear(width, classes) for _ in range(heads))
 
-    def channels(self, level: str) -> int:
-        """See `Backbone.channels`."""
-        return self.backbone.channels(level)
-
-    def displacement(self, level: str) -> float:
-        """See `Backbone.displacement`."""
-        return self.backbone.displacement(level)
-
-    def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
-        """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255."""
-        found: dict[str, Tensor] = self.backbone(self.backbone.normalize(pixels), levels)
-        return found
-
-    def noisy(self, *, on: bool) -> None:
-        """Evaluation mode; there is no dropout."""
-        del on
-        self.eval()
-
-    def answer(self, images: Images) -> ClassMapOutput:
-        """What head 0 says of a batch of images."""
-        (output,) = self(images.pixels.float(), images.boxes, images.scores, images.mask)
-        return cast("ClassMapOutput", output)
-
-    def forward(
-        self,
-        pixels: Tensor,
-        boxes: Tensor,
-        scores: Tensor,
-        mask: Tensor,
-        heads: tuple[int, ...] = (0,),
-    ) -> list[ClassMapOutput]:
-        """What some heads say of a batch; arguments as those of `Detector.forward`."""
-        maps = self.maps(pixels, (self.level,))[self.level]
-        return self.read(maps, boxes, scores, mask, view_size=int(pixels.shape[-1]), heads=heads)
-
     def read(
         self,
         maps: Tensor,
@@ -181,7 +144,7 @@ class ClassMaps(nn.Module):
         view_size: int,
         heads: tuple[int, ...] = (0,),
     ) -> list[ClassMapOutput]:
-        """What some heads say of maps (N, C, h, w); see `Detector.read`."""
+        """See `RegionTeacher.read`."""
         maps = maps.float()
         concepts = self.concepts(maps)
         vectors = self._vectors(maps, concepts)
@@ -205,10 +168,10 @@ class ClassMaps(nn.Module):
         maps = maps.float()
         return self._vectors(maps, self.concepts(maps))
 
-    def evidence(self, maps: Tensor, head: int = 0) -> Tensor:
+    def evidence(self, maps: Tensor) -> Tensor:
         """Class maps (N, K, h, w), of maps (N, C, h, w)."""
         maps = maps.float()
-        return self._evidence(maps, self.concepts(maps), head)
+        return self._evidence(maps, self.concepts(maps), 0)
 
     def concepts(self, maps: Tensor) -> Tensor | None:
         """Square roots (N, concepts, h, w) of each cell's ImageNet probabilities; None unused."""

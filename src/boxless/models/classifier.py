@@ -26,8 +26,8 @@ class Classifier(PretrainedModel):
             on a 7 x 7 map (the released code's student).
         dropout: Dropout before the last layer (gap), or behind fc6 and fc7.
         hidden: Width of fc6 and fc7.
-        resize_to: Side to which larger inputs are resized inside the network, corners aligned
-            (the released code's ``Interp`` layer); 0 = inputs are taken as they come.
+        input_size: Side of its input in pixels; others are resized inside the network, corners
+            aligned (the released code's ``Interp`` layer). 0 = all are taken as they come.
         boost: Factor of positive evidence in the class maps of a ``gap`` head, whose mean the logit
             is (`boxless.losses.BoostLU`); 1 = none.
 
@@ -54,7 +54,7 @@ class Classifier(PretrainedModel):
         head: Head = "gap",
         dropout: float = 0.0,
         hidden: int = FC_WIDTH,
-        resize_to: int = 0,
+        input_size: int = 0,
         boost: float = 1.0,
     ) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Classifier(PretrainedModel):
                 hint="a head of fully connected layers pools no class maps",
             )
         backbone = as_backbone(backbone)
-        self.backbone, self.resize_to, self.boost = backbone, resize_to, BoostLU(boost)
+        self.backbone, self.input_size, self.boost = backbone, input_size, BoostLU(boost)
         self.head_kind, self.class_names = head, tuple[str, ...]()
         channels = backbone.channels("final")
         self.neck = nn.Sequential()
@@ -82,18 +82,9 @@ class Classifier(PretrainedModel):
         """K."""
         return self.fc.out_features
 
-    def channels(self, level: str) -> int:
-        """See `Backbone.channels`."""
-        return self.backbone.channels(level)
-
-    def displacement(self, level: str) -> float:
-        """See `Backbone.displacement`."""
-        return self.backbone.displacement(level)
-
     def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
-        """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255, not resized."""
-        found: dict[str, Tensor] = self.backbone(self.backbone.normalize(pixels), levels)
-        return found
+        """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255, at its own input size."""
+        return super().maps(self._resized(pixels), levels)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (N, K) of RGB pixels (N, 3, S, S) in 0-255."""
@@ -105,9 +96,11 @@ class Classifier(PretrainedModel):
 
     def final_maps(self, inputs: Tensor) -> Tensor:
         """Final maps (N, C, h, w) of already normalised inputs (N, 3, S, S)."""
-        if self.resize_to:
-            inputs = resize_aligned(inputs, self.resize_to)  # linear, so normalising may come first
+        inputs = self._resized(inputs)  # linear, so normalizing may come first
         return cast("Tensor", self.backbone(inputs)["final"])
+
+    def _resized(self, inputs: Tensor) -> Tensor:
+        return resize_aligned(inputs, self.input_size) if self.input_size else inputs
 
     def classify(self, maps: Tensor) -> Tensor:
         """Logits (N, K) of final maps (N, C, h, w)."""

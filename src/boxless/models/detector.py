@@ -9,14 +9,13 @@ its column. Bilen & Vedaldi, "Weakly Supervised Deep Detection Networks", CVPR 2
 from dataclasses import dataclass
 from typing import Literal, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from boxless.losses.region_operators import region_means
 from boxless.losses.region_pooling import Pooling, pool_regions, score_weights
 from boxless.models.backbone import Backbone, displacements
-from boxless.models.protocols import Images
+from boxless.models.network import RegionTeacher, over_regions
 
 RegionHead = Literal["pooled_linear", "fc6_fc7"]
 
@@ -56,11 +55,8 @@ class DetectorOutput:
             (N, R, K) values in [0, 1]; 0 for padding.
         """
         by_class = (self.class_logits / class_temperature).softmax(-1)
-        missing = ~self.mask[..., None]
-        # The least number, not -inf: an image without any region must not turn gradients into NaN.
-        least = torch.finfo(self.region_logits.dtype).min
-        by_region = (self.region_logits / region_temperature).masked_fill(missing, least)
-        return (by_class * by_region.softmax(1)).masked_fill(missing, 0)
+        by_region = over_regions(self.region_logits, self.mask, temperature=region_temperature)
+        return (by_class * by_region).masked_fill(~self.mask[..., None], 0)
 
     def image_probabilities(
         self, *, class_temperature: float = 1, region_temperature: float = 1
@@ -160,7 +156,7 @@ class SharedDropout(nn.Module):
         return vectors * functional.dropout(ones, self.probability)
 
 
-class Detector(nn.Module):
+class Detector(RegionTeacher[DetectorOutput]):
     """Backbone, region pooling and one or several heads (several for cross-fitting).
 
     Args:
@@ -193,29 +189,6 @@ class Detector(nn.Module):
         self.backbone, self.level, self.bins, self.pooling = backbone, level, bins, pooling
         self.heads = nn.ModuleList(heads)
         self.score_scale, self.score_bias = score_scale, score_bias
-
-    def channels(self, level: str) -> int:
-        """See `Backbone.channels`."""
-        return self.backbone.channels(level)
-
-    def displacement(self, level: str) -> float:
-        """See `Backbone.displacement`."""
-        return self.backbone.displacement(level)
-
-    def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
-        """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255."""
-        found: dict[str, Tensor] = self.backbone(self.backbone.normalize(pixels), levels)
-        return found
-
-    def answer(self, images: Images) -> DetectorOutput:
-        """What head 0 says of a batch of images."""
-        (output,) = self(images.pixels.float(), images.boxes, images.scores, images.mask)
-        return cast("DetectorOutput", output)
-
-    def noisy(self, *, on: bool) -> None:
-        """Evaluation mode, with dropout in the heads or without."""
-        self.eval()
-        self.heads.train(on)
 
     def pooled(
         self,
@@ -260,29 +233,6 @@ class Detector(nn.Module):
             for by_class, by_region in scores
         ]
 
-    def forward(
-        self,
-        pixels: Tensor,
-        boxes: Tensor,
-        scores: Tensor,
-        mask: Tensor,
-        heads: tuple[int, ...] = (0,),
-    ) -> list[DetectorOutput]:
-        """Score the regions of a batch.
-
-        Args:
-            pixels: (N, 3, S, S) RGB in 0-255.
-            boxes: (N, R, 4) unit boxes.
-            scores: (N, R) proposal scores.
-            mask: (N, R) bool, False for padding.
-            heads: Which heads to run.
-
-        Returns:
-            One output a head.
-        """
-        maps = self.maps(pixels, (self.level,))[self.level]
-        return self.read(maps, boxes, scores, mask, view_size=int(pixels.shape[-1]), heads=heads)
-
     def read(
         self,
         maps: Tensor,
@@ -293,24 +243,10 @@ class Detector(nn.Module):
         view_size: int,
         heads: tuple[int, ...] = (0,),
     ) -> list[DetectorOutput]:
-        """Score regions of maps that are there already.
-
-        Args:
-            maps: (N, C, h, w) map of `level`.
-            boxes: (N, R, 4) unit boxes.
-            scores: (N, R) proposal scores.
-            mask: (N, R) bool, False for padding.
-            view_size: Side of the input in pixels.
-            heads: Which heads to run.
-        """
+        """See `RegionTeacher.read`."""
         return self.describe(self.pooled(maps, boxes, scores, view_size=view_size), mask, heads)
 
-    def evidence(self, maps: Tensor, head: int = 0) -> Tensor:
-        """Class maps (N, K, h, w): class logits M^c of single cells, without bins (pooled_linear).
-
-        Args:
-            maps: (N, C, h, w) map of `level`.
-            head: Which head.
-        """
-        by_class: Tensor = self.heads[head](maps.permute(0, 2, 3, 1))[0]
+    def evidence(self, maps: Tensor) -> Tensor:
+        """Class maps (N, K, h, w), of maps (N, C, h, w): M^c of single cells (pooled_linear)."""
+        by_class: Tensor = self.heads[0](maps.permute(0, 2, 3, 1))[0]
         return by_class.permute(0, 3, 1, 2)

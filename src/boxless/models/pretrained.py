@@ -23,6 +23,7 @@ from boxless.files.atomic import write_atomically
 from boxless.losses.boost import BoostLU
 from boxless.models.backbone import Backbone
 from boxless.models.folding import unfolded_state
+from boxless.models.network import OnBackbone
 from boxless.models.pixels import PixelScheme
 from boxless.models.vgg_weights import take_fc, to_timm_fc
 from boxless.models.weight_files import read_safetensors
@@ -64,24 +65,22 @@ class _Config(BaseModel):
     boxless: _Section
 
 
-class PretrainedModel(nn.Module):
+class PretrainedModel(OnBackbone):
     """Base of a network that can be written to such a folder and read again.
 
     Attributes:
-        backbone: Feature extractor.
         neck: fc6 and fc7 (``fc6_fc7``), or nothing (``gap``).
         fc: The last layer.
         head_kind: ``gap`` or ``fc6_fc7``.
-        resize_to: Side to which inputs are resized inside the network; 0 = they are not.
+        input_size: Side to which inputs are resized inside the network; 0 = they are not.
         boost: Boosts the class maps; its ``alpha`` is 1 where they are as they are.
         class_names: K names, where they are known (`from_pretrained`), else ().
     """
 
-    backbone: Backbone
     neck: nn.Sequential
     fc: nn.Linear
     head_kind: Head
-    resize_to: int
+    input_size: int
     boost: BoostLU
     class_names: tuple[str, ...]
 
@@ -115,7 +114,7 @@ class PretrainedModel(nn.Module):
         plain = timm.create_model(self.backbone.name, num_classes=len(classes))
         state = unfolded_state(self.backbone.net, plain)
         head = self._timm_head(plain)
-        whole = _same(self, plain, state | head, self.resize_to or input_size)
+        whole = _same(self, plain, state | head, self.input_size or input_size)
         if not whole:
             own = {**_prefixed(self.neck, "neck."), **_prefixed(self.fc, "fc.")}
             head = {OWN + name: tensor for name, tensor in own.items()}
@@ -146,7 +145,7 @@ class PretrainedModel(nn.Module):
             head=own.head,
             dropout=0.0,
             hidden=own.hidden,
-            resize_to=own.resize_to,
+            input_size=own.resize_to,
             boost=own.boost,
         )
         backbone.vgg_fc = None  # half a gigabyte that is no longer needed
@@ -230,7 +229,7 @@ def _config(
     own = {
         "head": model.head_kind,
         "hidden": cast("nn.Linear", model.neck[2]).out_features if len(model.neck) else 1,
-        "resize_to": model.resize_to,
+        "resize_to": model.input_size,
         "boost": model.boost.alpha,
         "input_size": input_size,
         "mean": list(scheme.mean),

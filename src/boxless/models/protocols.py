@@ -1,12 +1,8 @@
 """What training asks of a student and of a teacher; any network that answers it will do."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from boxless.models.backbone import Backbone
+from torch import Tensor
 
 
 class Network(Protocol):
@@ -24,6 +20,9 @@ class Network(Protocol):
 
 class Student(Network, Protocol):
     """Logits and maps by level; `boxless.models.classifier.Classifier` is one."""
+
+    input_size: int
+    """Side in pixels at which its maps are made; larger views are resized."""
 
     @property
     def classes(self) -> int:
@@ -84,31 +83,3 @@ class Teacher(Network, Protocol):
 
     def noisy(self, *, on: bool) -> None:
         """Evaluation mode, with dropout in the head or without."""
-
-
-class CrossFitted(Teacher, Protocol):
-    """A teacher with several heads on one backbone, all but the first blind to a fold."""
-
-    backbone: "Backbone"
-    level: str
-    heads: nn.ModuleList
-
-    def __call__(
-        self, pixels: Tensor, boxes: Tensor, scores: Tensor, mask: Tensor, heads: tuple[int, ...]
-    ) -> Sequence[Answer]:
-        """What each of some heads says of a batch."""
-
-    def read(
-        self,
-        maps: Tensor,
-        boxes: Tensor,
-        scores: Tensor,
-        mask: Tensor,
-        *,
-        view_size: int,
-        heads: tuple[int, ...],
-    ) -> Sequence[Answer]:
-        """The same of maps (N, C, h, w) of `level`."""
-
-    def evidence(self, maps: Tensor, head: int = 0) -> Tensor:
-        """Class maps (N, K, h, w) of one head, of maps (N, C, h, w) of `level`."""

@@ -2,7 +2,9 @@
 
 import json
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -22,27 +24,41 @@ REMOVED: Final = {
 
 def builtin_recipes() -> list[str]:
     """Names of the recipes that come with boxless."""
-    folder = resources.files("boxless.recipe.recipes")
-    return sorted(
-        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
-    )
+    return list(bundled("recipe.recipes"))
 
 
 def recipe_text(name: str) -> str:
     """The commented TOML of a built-in recipe.
 
-    Args:
-        name: One of `builtin_recipes`.
-
     Raises:
         ConfigError: There is no such recipe.
     """
-    if name not in builtin_recipes():
-        raise ConfigError(
-            unknown_name("recipe", name, builtin_recipes()),
-            hint="`boxless recipes list` shows them; a path ending in .toml is read as a file",
-        )
-    return resources.files("boxless.recipe.recipes").joinpath(f"{name}.toml").read_text("utf-8")
+    hint = "`boxless recipes list` shows them; a path ending in .toml is read as a file"
+    return bundled_text("recipe", "recipe.recipes", name, hint=hint)
+
+
+def bundled(folder: str) -> dict[str, Traversable]:
+    """The TOML files of a folder of the package (dotted), by name."""
+    place = resources.files("boxless").joinpath(*folder.split("."))
+    files = sorted(place.iterdir(), key=lambda file: file.name)
+    return {f.name.removesuffix(".toml"): f for f in files if f.name.endswith(".toml")}
+
+
+def bundled_text(what: str, folder: str, name: str, *, hint: str) -> str:
+    """One of `bundled`; raises `ConfigError` with what it is called and a hint if it is none."""
+    known = bundled(folder)
+    if name not in known:
+        raise ConfigError(unknown_name(what, name, known), hint=hint)
+    return known[name].read_text("utf-8")
+
+
+def toml_value(value: object) -> str:
+    """A setting as TOML writes it, such as ``["a", "b"]``; JSON's notation but for DEL."""
+    if isinstance(value, str | Path):
+        return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Sequence):
+        return f"[{', '.join(map(toml_value, value))}]"
+    return json.dumps(value, default=str)
 
 
 def load_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:

@@ -126,6 +126,11 @@ class ModelConfig(Section):
         " the model's mean and deviation, caffe = BGR minus the mean",
     )
 
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        return f"{self.backbone} at {self.input_size} px"
+
 
 class TeacherConfig(ModelConfig):
     """Who teaches: the paper's weakly supervised detector (T-WDet), or another."""

@@ -13,11 +13,6 @@ PROBABILITIES = ("class-aware", "hinton")
 def check_teacher_file(teacher: TeacherConfig, methods: tuple[str, ...], recipe: object) -> None:
     """A teacher that is a file knows probabilities of whole images, and nothing else.
 
-    Args:
-        teacher: Its section.
-        methods: All methods that distil.
-        recipe: All settings.
-
     Raises:
         ValueError: A method asks for regions, maps or predictions of views.
     """

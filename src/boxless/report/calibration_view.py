@@ -46,9 +46,6 @@ _FIGURES: Final[tuple[tuple[Figure, bool], ...]] = (
 def calibration_rows(results: Results) -> list[TableRow]:
     """One row per variant with one text for each of `CALIBRATION_COLUMNS`.
 
-    Args:
-        results: The run.
-
     Returns:
         Means over seeds on test images, with their spread, in percent (log loss in nats); empty
         where nothing was fitted.
@@ -88,16 +85,12 @@ def _nats(values: list[float]) -> str:
 
 
 def localization_rows(results: Results) -> list[TableRow]:
-    """One row per variant with one text for each of `LOCALIZATION_COLUMNS`; empty if not measured.
-
-    Args:
-        results: The run.
-    """
-    if results.looking is None:
+    """One row per variant, a text for each of `LOCALIZATION_COLUMNS`; empty if not measured."""
+    if results.localization is None:
         return []
     rows = []
     for key, variant in results.variants.items():
-        found = [seed.looking for seed in variant.seeds if seed.looking is not None]
+        found = [seed.localization for seed in variant.seeds if seed.localization is not None]
         if not found:
             continue
         cells = []
@@ -105,7 +98,7 @@ def localization_rows(results: Results) -> list[TableRow]:
             values = [getattr(one, name) for one in found]
             cells.append(spread(_spread([value for value in values if value is not None])))
         rows.append(TableRow(key, (variant.label, *cells)))
-    centre, whole = results.looking.centre_pointing, results.looking.whole_image_corloc
+    centre, whole = results.localization.centre_pointing, results.localization.whole_image_corloc
     cells = [percent(centre), NOTHING, percent(whole), NOTHING]
     rows.append(TableRow("", ("middle of the image, or all of it", *cells)))
     return rows
@@ -113,9 +106,6 @@ def localization_rows(results: Results) -> list[TableRow]:
 
 def reliability_plot(results: Results) -> str | None:
     """Reliability of both students and the teacher, before and after calibration.
-
-    Args:
-        results: The run.
 
     Returns:
         SVG: share of positives against mean probability, one panel per variant, first seed;

@@ -23,9 +23,6 @@ def by_frequency(results: Results) -> list[int]:
 def seed_gains(results: Results) -> list[list[float]]:
     """Per-class AP differences of every seed that both students have.
 
-    Args:
-        results: The run; both students exist.
-
     Returns:
         K lists of fractions, distilled minus baseline; empty for a class without positives.
     """
@@ -41,9 +38,6 @@ def seed_gains(results: Results) -> list[list[float]]:
 
 def gain_per_class(results: Results) -> str | None:
     """Gain of AP of every class, classes sorted by training frequency (the paper's figure 4).
-
-    Args:
-        results: The run.
 
     Returns:
         SVG: a bar per class with the seeds' range, the training frequency as a line on the second
@@ -101,9 +95,6 @@ def _frequency_line(axes: Any, at: Any, counts: Sequence[int]) -> None:
 
 def dumbbell(results: Results) -> str | None:
     """AP of every class without and with distillation.
-
-    Args:
-        results: The run.
 
     Returns:
         SVG, one row per class, best distilled AP first, in two columns from 30 classes on; None

@@ -71,9 +71,6 @@ class LabelRow:
 def label_rows(item: GalleryItem) -> list[LabelRow]:
     """The classes of a picture: true ones first, then by the distilled student's probability.
 
-    Args:
-        item: The picture.
-
     Returns:
         One row for each class that is true or that a student named.
     """
@@ -97,9 +94,6 @@ def _answer(probability: float | None, threshold: float, *, true: bool) -> Answe
 
 def draw_regions(item: GalleryItem) -> Image.Image:
     """The picture with the teacher's best regions over it.
-
-    Args:
-        item: The picture; without boxes it is only resized.
 
     Returns:
         An RGB image whose longer side is at most 560 pixels; strong boxes are bright, opaque and on
@@ -169,9 +163,6 @@ def _colour(strength: float) -> tuple[int, int, int]:
 
 def picture_url(item: GalleryItem) -> str:
     """The drawn picture as a ``data:`` address, so that a page needs no second file.
-
-    Args:
-        item: The picture.
 
     Returns:
         JPEG in base64.

@@ -28,7 +28,7 @@ def write_report(
     *,
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
     gallery: Sequence[GalleryItem],
-    looks: Sequence[LocalizedImage] = (),
+    localized: Sequence[LocalizedImage] = (),
     suspects: Sequence[Card] = (),
 ) -> Path:
     """Write the report of a run, atomically.
@@ -38,7 +38,7 @@ def write_report(
         results: What the run found out.
         curves: Training events by name, see `plots.learning_curves`; may be empty.
         gallery: Pictures to show; may be empty.
-        looks: Pictures with class maps; may be empty.
+        localized: Pictures with class maps; may be empty.
         suspects: Pictures of suspicious tags; may be empty.
 
     Returns:
@@ -70,7 +70,7 @@ def write_report(
         calibration=calibration_view.calibration_rows(results),
         localization_columns=calibration_view.LOCALIZATION_COLUMNS,
         localized=calibration_view.localization_rows(results),
-        looks=[(item, localization_urls(item)) for item in looks],
+        pictured=[(item, localization_urls(item)) for item in localized],
         located={key: variant for key, variant in results.variants.items() if variant.localization},
         gallery=[(item, picture_url(item), label_rows(item)) for item in gallery],
         suspects=suspects,
@@ -105,9 +105,6 @@ def render_page(template: str, **values: Any) -> str:
 def interval_strip(gain: Interval) -> dict[str, float]:
     """Where zero, the mean and the ends of an interval lie on a strip.
 
-    Args:
-        gain: The interval.
-
     Returns:
         ``zero``, ``low``, ``high`` and ``mean`` in percent of the strip's width, in (0, 100).
     """
@@ -120,10 +117,6 @@ def interval_strip(gain: Interval) -> dict[str, float]:
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings as dotted names and texts, in their own order.
-
-    Args:
-        value: A mapping of mappings, lists and plain values.
-        prefix: Name of the mapping itself.
 
     Yields:
         Name and text of every plain value.

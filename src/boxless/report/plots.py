@@ -22,9 +22,6 @@ def colour_of(results: Results, key: str) -> str:
 def map_per_variant(results: Results) -> str:
     """MAP of every variant, a dot a seed and a bar for the mean.
 
-    Args:
-        results: The run.
-
     Returns:
         SVG, one row a variant.
     """
@@ -116,9 +113,6 @@ def _curve_colour(name: str) -> str:
 
 def moving_mean(values: Float64Array) -> Float64Array:
     """Centred moving mean over about a fifteenth of the values; the ends use what is there.
-
-    Args:
-        values: One-dimensional values.
 
     Returns:
         As many values.

@@ -18,7 +18,7 @@ from boxless.report.part import Count, Fraction, Interval, Part, Points, Seconds
 from boxless.report.shipped import Shipped
 from boxless.report.variants import VariantResult
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 TEACHER: Final = "teacher"
 
 
@@ -110,7 +110,7 @@ class Recall(Part):
     Attributes:
         images: Images measured.
         objects: True boxes in them.
-        counts: Numbers of best boxes an image that were considered.
+        counts: Numbers of best boxes per image that were considered.
         rows: One row for each set of boxes and overlap.
     """
 
@@ -146,10 +146,10 @@ class Results(Part):
         steps: Steps in the order they ran.
         environment: Versions and machine.
         recall: Recall of the proposals, or None where the data set has no boxes.
-        looking: What distillation changes in where students look, or None likewise.
+        localization: What distillation changes in localization by class maps, or None likewise.
     """
 
-    schema_: Literal[2] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[3] = Field(default=SCHEMA, alias="schema")
     boxless: str
     created: str
     recipe: dict[str, Any]
@@ -163,7 +163,7 @@ class Results(Part):
     steps: tuple[Step, ...] = ()
     environment: dict[str, Any] = Field(default_factory=dict)
     recall: Recall | None = None
-    looking: MapLocalization | None = None
+    localization: MapLocalization | None = None
 
     @model_validator(mode="after")
     def _everything_has_k_values(self) -> Self:
@@ -215,7 +215,7 @@ def parse_results(value: Any, *, source: str = "results") -> Results:
     """Validate a results dictionary.
 
     Args:
-        value: Decoded JSON.
+        value: Decoded JSON; of schema 2 too, which called localization by class maps ``looking``.
         source: Where it came from, for the message.
 
     Returns:
@@ -225,6 +225,8 @@ def parse_results(value: Any, *, source: str = "results") -> Results:
         RunError: The schema is another one, or a field is missing, unknown or out of range.
     """
     found = value.get("schema") if isinstance(value, dict) else None
+    if found == 2:
+        value, found = _from_schema_2(value) | {"schema": SCHEMA}, SCHEMA
     if found != SCHEMA:
         raise RunError(
             f"{source}: expected results of schema {SCHEMA}, found schema {found!r}",
@@ -241,6 +243,16 @@ def parse_results(value: Any, *, source: str = "results") -> Results:
         ) from error
 
 
+def _from_schema_2(value: Any) -> Any:
+    """The same value with the names of today."""
+    if isinstance(value, list):
+        return [_from_schema_2(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    names = {"looking": "localization"}
+    return {names.get(key, key): _from_schema_2(item) for key, item in value.items()}
+
+
 def _fault(item: Any) -> str:
     where = ".".join(str(part) for part in item["loc"]) or "results"
     found = item["input"]
@@ -250,9 +262,6 @@ def _fault(item: Any) -> str:
 
 def read_results(path: Path) -> Results:
     """Read and validate ``results.json``.
-
-    Args:
-        path: The file.
 
     Returns:
         The validated results.
@@ -279,10 +288,6 @@ def read_results(path: Path) -> Results:
 
 def write_results(path: Path, results: Results) -> None:
     """Write ``results.json`` atomically; `read_results` gives an equal value back.
-
-    Args:
-        path: The file; its folder exists.
-        results: What to write.
 
     Raises:
         RunError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""The results table, for the terminal and as Markdown."""
+"""The results table: its rows, and how the terminal shows it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -38,9 +38,6 @@ class TableRow:
 
 def table_rows(results: Results) -> list[TableRow]:
     """The lines of the table: one for each variant and, where there is one, the gain.
-
-    Args:
-        results: The run.
 
     Returns:
         Rows in the order of the variants; metrics in percent as mean ± standard deviation over
@@ -88,9 +85,6 @@ METHOD_COLUMNS: Final = ("method", "mAP", "gain in points", "interval", "seeds b
 
 def method_rows(results: Results) -> list[TableRow]:
     """Every student against the plain one, in the order of the variants.
-
-    Args:
-        results: The run.
 
     Returns:
         One row a student with one text for each of `METHOD_COLUMNS`, the plain one first; empty
@@ -154,9 +148,6 @@ def table_notes(results: Results) -> str:
 def results_table(results: Results) -> Table:
     """The table for the terminal: metrics down, students across, so that it fits 80 columns.
 
-    Args:
-        results: The run.
-
     Returns:
         A table to print with rich: teacher, plain student, the run's own method and the gain; all
         else is in `methods_table`.
@@ -183,32 +174,3 @@ def results_table(results: Results) -> Table:
     for index, name in enumerate(COLUMNS[1:], start=1):
         table.add_row(name, *(row.cells[index] for row in rows))
     return table
-
-
-def results_markdown(results: Results) -> str:
-    """The same table as Markdown, with its notes below, and the methods' if there are any.
-
-    Args:
-        results: The run.
-
-    Returns:
-        Text that ends with a line feed.
-    """
-    own = results.method
-    lines = [*_markdown(COLUMNS, table_rows(results), own), "", table_notes(results), ""]
-    methods = method_rows(results)
-    if methods:
-        lines += [*_markdown(METHOD_COLUMNS, methods, own), ""]
-    return "\n".join(lines)
-
-
-def _markdown(columns: tuple[str, ...], rows: list[TableRow], own: str) -> list[str]:
-    lines = [
-        "| " + " | ".join(columns) + " |",
-        "| " + " | ".join(["---"] + ["---:"] * (len(columns) - 1)) + " |",
-    ]
-    for row in rows:
-        mark = "**" if row.key in {_GAIN, own} else ""
-        cells = [cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row.cells]
-        lines.append("| " + " | ".join(f"{mark}{c}{mark}" if c else "" for c in cells) + " |")
-    return lines

@@ -95,7 +95,7 @@ class SeedResult(Part):
             map, cross-validated.
         held_out_map: mAP on the held-out part of the training images, where it was measured.
         calibration: Temperatures, thresholds and what they change, where they were fitted.
-        looking: Where its class maps look, where that was measured.
+        localization: Localization by its class maps, where that was measured.
     """
 
     seed: int
@@ -107,11 +107,11 @@ class SeedResult(Part):
     whole_image_map: Fraction | None = None
     held_out_map: Fraction | None = None
     calibration: SeedCalibration | None = None
-    looking: SeedMapLocalization | None = None
+    localization: SeedMapLocalization | None = None
 
 
 class Localization(Part):
-    """Where the variant looks, against true boxes that training never saw.
+    """Localization by the teacher's regions, against true boxes that training never saw.
 
     Attributes:
         detection_map: Mean detection AP at IoU 0.5 over test images.
@@ -154,7 +154,7 @@ class VariantResult(Part):
         input_size: Side of the model's input in pixels.
         parameters: Number of parameters.
         seeds: At least one training run.
-        localization: Localisation metrics, or None where they were not measured.
+        localization: Of the teacher; None where it was not measured.
     """
 
     label: str

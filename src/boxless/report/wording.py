@@ -57,9 +57,6 @@ def interval(gain: Interval) -> str:
 def headline(results: Results) -> str:
     """The result in a sentence.
 
-    Args:
-        results: The run.
-
     Returns:
         One sentence; says so where the run compares nothing.
     """
@@ -78,9 +75,6 @@ def headline(results: Results) -> str:
 
 def certainty(results: Results) -> str:
     """How far the headline can be trusted, in a few plain sentences.
-
-    Args:
-        results: The run.
 
     Returns:
         What the interval says, how it was made, and how many seeds stand behind it.
@@ -134,7 +128,7 @@ def teacher(results: Results) -> str:
 
 def localization(results: Results) -> str:
     """What distillation changes in localization; empty where that was not measured."""
-    found = results.looking
+    found = results.localization
     if found is None or found.gain_pointing is None or found.gain_corloc is None:
         return ""
     parts = [
@@ -146,9 +140,6 @@ def localization(results: Results) -> str:
 
 def shipped(found: Shipped | None) -> str:
     """Which student is shipped and why; empty where none was chosen.
-
-    Args:
-        found: The choice.
 
     Returns:
         Such as ``ships 'regions': 74.1 on 159 held-out images against 70.2 of plain``.
@@ -166,11 +157,7 @@ def shipped(found: Shipped | None) -> str:
 
 
 def cautions(found: Shipped | None) -> list[str]:
-    """What must not go unsaid of a choice: distilling did not help, or few images decided.
-
-    Args:
-        found: The choice.
-    """
+    """What must not go unsaid of a choice: distilling did not help, or few images decided."""
     if found is None or found.why != "chosen":
         return []
     said = []
@@ -187,9 +174,6 @@ def cautions(found: Shipped | None) -> list[str]:
 
 def headroom(results: Results) -> str:
     """What true tags for the untagged images would gain, and the share of it that is reached.
-
-    Args:
-        results: The run.
 
     Returns:
         A sentence; empty where no oracle was trained.

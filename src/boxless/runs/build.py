@@ -16,7 +16,7 @@ from boxless.models.weights import build_backbone, load_matching
 from boxless.recipe.schema import Recipe
 from boxless.recipe.sections import ModelConfig, OptimConfig, StudentConfig, TeacherConfig
 from boxless.runs.levels import MAPS, kept_levels
-from boxless.runs.variant import Variant
+from boxless.runs.variant import Variant, variants
 from boxless.training.batches import Batch, BatchStream, ViewDataset
 from boxless.training.files import WEIGHTS
 from boxless.training.map_store import MapStore
@@ -47,7 +47,7 @@ TrainedTeacher = Detector | ClassMaps
 
 
 def teacher(recipe: Recipe, classes: int) -> TrainedTeacher:
-    """A teacher with pretrained backbone and new heads (one, plus one a fold)."""
+    """A teacher with pretrained backbone and new heads (one, plus one per fold)."""
     config = recipe.teacher
     return detector(recipe, classes) if config.kind == "wsddn" else class_maps(config, classes)
 
@@ -65,7 +65,7 @@ def class_maps(config: TeacherConfig, classes: int) -> ClassMaps:
 
 
 def detector(recipe: Recipe, classes: int) -> Detector:
-    """The paper's detector with pretrained backbone and new heads (one, plus one a fold)."""
+    """The paper's detector with pretrained backbone and new heads (one, plus one per fold)."""
     config = recipe.teacher
     trunk = backbone(config)
     channels = trunk.channels(config.level)
@@ -124,13 +124,7 @@ def teaching_teacher(recipe: Recipe, classes: int, weights: Path) -> TrainedTeac
 
 
 def student(recipe: Recipe, classes: int, variant: Variant | None = None) -> Classifier:
-    """A student with pretrained backbone and a new last layer.
-
-    Args:
-        recipe: All settings.
-        classes: K.
-        variant: Which student; None = one of the recipe's input size.
-    """
+    """A student with pretrained backbone and a new last layer; None: of the recipe's size."""
     config = recipe.student
     trunk = backbone(config)
     if config.frozen_to:
@@ -142,21 +136,11 @@ def student(recipe: Recipe, classes: int, variant: Variant | None = None) -> Cla
         head=config.head,
         dropout=config.dropout,
         hidden=config.hidden,
-        resize_to=_side(recipe, variant) if config.resize_from else 0,
+        input_size=(variant or variants(recipe)[0]).input_size,
         boost=recipe.tags.boost if recipe.tags.boosts else 1.0,
     )
     trunk.vgg_fc = None  # half a gigabyte that is no longer needed
     return model
-
-
-def student_view(recipe: Recipe, variant: Variant | None = None) -> int:
-    """Side of the images that a student is given; see `student`."""
-    return recipe.student.resize_from or _side(recipe, variant)
-
-
-def _side(recipe: Recipe, variant: Variant | None) -> int:
-    """Side of a student's input in pixels."""
-    return recipe.student.input_size if variant is None else variant.input_size
 
 
 def trained_student(recipe: Recipe, classes: int, variant: Variant, run: Path) -> Classifier:

@@ -3,23 +3,35 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from boxless.data.manifest import Manifest
 from boxless.files.seals import write_sealed
-from boxless.metrics.calibration import FILE_NAME, Calibration, Fit, fit_calibration
+from boxless.metrics.calibration import Calibration, Fit, fit_calibration
 from boxless.metrics.calibration_error import BINS, Reliability, reliability
 from boxless.metrics.f1 import F1Report, f1_report
+from boxless.metrics.inputs import known
 from boxless.metrics.temperature import negative_log_likelihood
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, models, prediction_key
+from boxless.runs.record import read_entries
 from boxless.types import Float32Array, Float64Array
+
+FILE_NAME: Final = "calibration.json"
+
+
+def load_calibration(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """All that a finished step found: variant -> one entry per seed."""
+    found: dict[str, list[dict[str, Any]]] = read_entries(
+        folder / FILE_NAME, "temperatures", "thresholds"
+    )["variants"]
+    return found
 
 
 def calibrate(run: Run, folder: Path) -> dict[str, Any]:
-    """Write ``calibration.json``: variant -> one entry a seed.
+    """Write ``calibration.json``: variant -> one entry per seed.
 
     Everything is fitted on the held-out images; test images are only measured. Without held-out
     images temperatures are 1, thresholds 0.5 and ``fitted`` is false.
@@ -84,11 +96,11 @@ def figures(probabilities: Float32Array, part: Manifest, found: Calibration) -> 
         report: F1Report = f1_report(values, tags, threshold=threshold)
         curve = reliability(values, tags)
         rows[when] = {
-            "f1_c": _json(report.f1_c),
-            "of1": _json(report.of1),
-            "ece": _json(curve.error),
-            "ece_equal_mass": _json(reliability(values, tags, kind="equal_mass").error),
-            "nll": _json(negative_log_likelihood(values, tags)),
+            "f1_c": known(report.f1_c),
+            "of1": known(report.of1),
+            "ece": known(curve.error),
+            "ece_equal_mass": known(reliability(values, tags, kind="equal_mass").error),
+            "nll": known(negative_log_likelihood(values, tags)),
             "curve": _curve(curve),
         }
     return {name: {when: row[name] for when, row in rows.items()} for name in rows["before"]}
@@ -101,7 +113,3 @@ def _curve(found: Reliability) -> dict[str, Any]:
         "observed": found.observed.tolist(),
         "count": found.count.tolist(),
     }
-
-
-def _json(value: float) -> float | None:
-    return None if math.isnan(value) else value

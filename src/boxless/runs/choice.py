@@ -8,6 +8,7 @@ import numpy as np
 from boxless.errors import ConfigError, unknown_name
 from boxless.methods.table import ORACLE
 from boxless.metrics.bootstrap import paired_bootstrap
+from boxless.metrics.inputs import known
 from boxless.report.part import Interval
 from boxless.report.shipped import Reason, Shipped
 from boxless.runs.context import Run
@@ -30,16 +31,14 @@ def choose(run: Run, key: str = "") -> Shipped:
     Raises:
         ConfigError: The run has no such student.
     """
-    known, own = by_key(run.recipe), run.recipe.method
-    if key and key not in known:
+    students, own = by_key(run.recipe), run.recipe.method
+    if key and key not in students:
         raise ConfigError(
-            unknown_name("variant", key, known), hint="the run's results.json lists them all"
+            unknown_name("variant", key, students), hint="the run's results.json lists them all"
         )
     entries = load_summaries(run.folder / "evaluate")["variants"]
     # Other sizes answer another question, and the oracle has seen tags that nobody gave.
-    size = run.recipe.student.input_size
-    usual = [name for name, students in known.items() if students[0].input_size == size]
-    candidates = [name for name in usual if name != ORACLE]
+    candidates = [name for name, seeds in students.items() if seeds[0].usual and name != ORACLE]
     figures = {name: _mean(entries[name]) for name in dict.fromkeys((*candidates, key or own))}
     why: Reason = "asked for" if key else "chosen"
     if not key and figures[own] is None:
@@ -47,7 +46,7 @@ def choose(run: Run, key: str = "") -> Shipped:
     best = key or max(candidates, key=lambda name: (figures[name] or 0.0, name == own))
     found = Shipped(
         variant=best,
-        seed=max(entries[best], key=lambda entry: _known(entry["held_out_map"]) or 0.0)["seed"],
+        seed=max(entries[best], key=lambda entry: known(entry["held_out_map"]) or 0.0)["seed"],
         why=why,
         images=len(run.held_out or ()),
         held_out_map={name: figure for name, figure in figures.items() if figure is not None},
@@ -81,11 +80,6 @@ def _margin(run: Run, found: Shipped) -> Interval | None:
 
 def _mean(entries: list[dict[str, Any]]) -> float | None:
     """Held-out mAP over seeds; None where a seed has none."""
-    values = [_known(entry["held_out_map"]) for entry in entries]
-    known = [value for value in values if value is not None]
-    return mean(known) if len(known) == len(values) else None
-
-
-def _known(value: float | None) -> float | None:
-    """A figure; None also where no class has a positive."""
-    return None if value is None or np.isnan(value) else value
+    values = [known(entry["held_out_map"]) for entry in entries]
+    there = [value for value in values if value is not None]
+    return mean(there) if len(there) == len(values) else None

@@ -16,11 +16,12 @@ from boxless.files.paths import AnyPath
 from boxless.inference.predictor import Predictor
 from boxless.inference.preprocess import normalise
 from boxless.inference.student_metadata import StudentMetadata
-from boxless.metrics.average_precision import mean_average_precision
 from boxless.metrics.f1 import f1_report
+from boxless.metrics.inputs import known
 from boxless.report.shipped import Shipped
 from boxless.runs.choice import chosen_variant
 from boxless.runs.context import Run
+from boxless.runs.evaluation import map_of
 from boxless.runs.export import PARITY_LIMIT, best_student, parity, require_parity
 from boxless.runs.onnx_graph import onnx_bytes, with_metadata
 from boxless.runs.quantization import INT8_PLANS, prepare_graph, to_float16, to_int8
@@ -185,12 +186,7 @@ class _Judge:
 
 
 def file_probabilities(path: Path, part: Manifest) -> Float32Array:
-    """Probabilities (M, K) that a file gives to the images of a part of the data.
-
-    Args:
-        path: Exported student.
-        part: Images.
-    """
+    """Probabilities (M, K) that a file gives to the images of a part of the data."""
     predictor = Predictor.load(path)
     rows = []
     with StepProgress(f"judge {path.stem}", len(part)) as bar:
@@ -202,8 +198,7 @@ def file_probabilities(path: Path, part: Manifest) -> Float32Array:
 
 def measured_map(path: Path, part: Manifest) -> float:
     """How good a file is on a part of the data: mAP, 0 where no class has a positive."""
-    found = file_probabilities(path, part)
-    return _known(mean_average_precision(found, part.labels, classes=part.classes).value) or 0.0
+    return known(map_of(file_probabilities(path, part), part)) or 0.0
 
 
 def _own_facts(
@@ -218,18 +213,13 @@ def _own_facts(
     tuned = f1_report(found, labels, threshold=np.array(limits)).of1 if limits else None
     own = {
         "held_out_map": None if run.held_out is None else held_out,
-        "test_map": _known(mean_average_precision(found, labels, classes=run.classes).value),
-        "test_f1": None if limits else _known(f1_report(found, labels).of1),
-        "test_f1_tuned": None if tuned is None else _known(tuned),
+        "test_map": known(map_of(found, run.test)),
+        "test_f1": None if limits else known(f1_report(found, labels).of1),
+        "test_f1_tuned": None if tuned is None else known(tuned),
     }
     metrics = about.metrics and about.metrics.model_copy(update=own)
     source = about.provenance and about.provenance.model_copy(update={"precision": precision})
     return about.model_copy(update={"metrics": metrics, "provenance": source})
-
-
-def _known(value: float) -> float | None:
-    """A figure; None where nothing could be computed."""
-    return None if np.isnan(value) else float(value)
 
 
 def _loaded(path: Path) -> "ModelProto":
@@ -250,7 +240,7 @@ def _calibration_batches(run: Run, exact: Path) -> Iterator[Float32Array]:
 
 
 def _speeds(run: Run, paths: list[Path]) -> list[float]:
-    """Images a second of each file; the files take turns, so that other work hits them alike."""
+    """Images per second of each file; the files take turns, so that other work hits them alike."""
     predictors = [Predictor.load(path) for path in paths]
     records = run.test.records[:SPEED_IMAGES]
     pixels = np.stack([predictors[0].prepare(record.path).pixels for record in records])

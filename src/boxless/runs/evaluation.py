@@ -1,18 +1,15 @@
-"""Predict the test and held-out images with every arm and measure them."""
+"""Predict the test and held-out images with every variant and measure them."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from boxless.data.manifest import Manifest
-from boxless.errors import StoreError
-from boxless.files.seals import KEY, repair_hint, require_whole, write_sealed
+from boxless.files.seals import KEY, write_sealed
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.metrics.summary import classification_summary
 from boxless.models.classifier import Classifier
@@ -20,19 +17,13 @@ from boxless.recipe.schema import Recipe
 from boxless.report.results import TEACHER
 from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.record import read_record
+from boxless.runs.record import read_record, read_step_file
 from boxless.runs.teacher_findings import findings
 from boxless.runs.variant import Variant, by_key, variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
 from boxless.training.teacher_cache import TeacherCache
 from boxless.types import Float32Array
-
-DETECTION_IOU = 0.4
-"""NMS of detections (WSDDN core/wsddn_test.m)."""
-DETECTION_FLOOR = 1e-3
-TOP_REGIONS = 10
-"""Regions by s' kept for the gallery, as in the authors' qualitative figure."""
 
 PREDICTIONS = "predictions.safetensors"
 REGIONS = "teacher-regions.safetensors"
@@ -56,9 +47,9 @@ def evaluate(run: Run, folder: Path) -> dict[str, Any]:
                 regions = {"boxes": found.top_boxes, "scores": found.top_scores}
         for variant in students:
             model = student_of(run, variant)
-            size = build.student_view(recipe, variant)
+            size = variant.view_size
             for part, manifest in parts.items():
-                key = prediction_key(variant.key(recipe), variant.seed, part)
+                key = prediction_key(variant.key, variant.seed, part)
                 predictions[key] = predict(run, model, manifest, size, bar)
     write_sealed(folder / PREDICTIONS, save(predictions))
     write_sealed(folder / REGIONS, save(regions))
@@ -115,7 +106,7 @@ def _measure(run: Run, predictions: dict[str, Float32Array], key: str, seed: int
     held_out = predictions.get(prediction_key(key, seed, "held_out"))
     held_out_map = None
     if held_out is not None and run.held_out is not None:
-        held_out_map = _map(held_out, run.held_out, run.classes)
+        held_out_map = map_of(held_out, run.held_out)
     return {
         "seed": seed,
         "metrics": classification_summary(test, run.test.labels, run.classes),
@@ -126,24 +117,25 @@ def _measure(run: Run, predictions: dict[str, Float32Array], key: str, seed: int
 def _teacher_fit(run: Run) -> dict[str, float]:
     """How much of the tags the teacher has memorised: mAP on images seen and unseen in training."""
     cache, tagged = TeacherCache(run.folder / "cache", len(run.pool)), len(run.train)
-    seen = _map(cache.seen.numpy()[:tagged], run.train, run.classes)
-    described = _map(cache.probabilities.numpy()[:tagged], run.train, run.classes)
+    seen = map_of(cache.seen.numpy()[:tagged], run.train)
+    described = map_of(cache.probabilities.numpy()[:tagged], run.train)
     return {"train_map": seen, "cross_fitted_train_map": described}
 
 
-def _map(probabilities: Float32Array, manifest: Manifest, classes: tuple[str, ...]) -> float:
-    return float(mean_average_precision(probabilities, manifest.labels, classes=classes).value)
+def map_of(probabilities: Float32Array, part: Manifest) -> float:
+    """MAP of probabilities (M, K) of a part of the data; NaN where no class has a positive."""
+    found = mean_average_precision(probabilities, part.labels, classes=part.classes)
+    return float(found.value)
 
 
 def load_predictions(folder: Path) -> dict[str, Float32Array]:
     """Predictions of a finished evaluation, by `prediction_key`: (M, K)."""
-    found: dict[str, Float32Array] = _read(folder / PREDICTIONS, load_file)
-    return found
+    return read_step_file(folder / PREDICTIONS, load_file)
 
 
 def load_summaries(folder: Path) -> dict[str, Any]:
     """Metrics of a finished evaluation, as `evaluate` wrote them."""
-    found: dict[str, Any] = _read(
+    found: dict[str, Any] = read_step_file(
         folder / METRICS, lambda path: json.loads(path.read_text("utf-8"))
     )
     found.pop(KEY, None)
@@ -152,19 +144,7 @@ def load_summaries(folder: Path) -> dict[str, Any]:
 
 def load_regions(folder: Path) -> dict[str, np.ndarray]:
     """Best regions of the test images: ``boxes`` (M, 10, 4) and ``scores`` (M, 10)."""
-    found: dict[str, np.ndarray] = _read(folder / REGIONS, load_file)
-    return found
-
-
-def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
-    try:
-        require_whole(path)
-        return reader(path)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise StoreError(
-            f"{path} is missing or damaged: {str(error)[:200]}",
-            hint=f"{repair_hint(path)}; or give --force evaluate",
-        ) from error
+    return read_step_file(folder / REGIONS, load_file)
 
 
 def seconds_of(folder: Path) -> float:

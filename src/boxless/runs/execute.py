@@ -17,7 +17,7 @@ from boxless.files.atomic import write_atomically
 from boxless.files.console import plain_console
 from boxless.files.lock import held
 from boxless.methods.table import ORACLE
-from boxless.recipe.recipe_files import dotted
+from boxless.recipe.recipe_files import dotted, toml_value
 from boxless.runs.claim import MARK, refuse_foreign_folder
 from boxless.runs.context import Run
 from boxless.runs.leak_check import refuse_leaks
@@ -107,9 +107,6 @@ class Outlook:
 def outlook(run: Run) -> list[Outlook]:
     """All steps of a run and which are done; nothing is written.
 
-    Args:
-        run: The run.
-
     Raises:
         RunError: Settings or data changed since a step was done; each difference is listed.
     """
@@ -152,7 +149,7 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
         with _missing_packages():
             if step.trains and run.processes is not None:
                 word = {"step": step.name, "fingerprint": record.fingerprint}
-                run.processes.tell(json.dumps(word))
+                run.processes.broadcast(json.dumps(word))
             record.facts = step.action(run, folder)
     except NumericsError as error:
         hint = f"{error.hint}; the command then names the --force that a changed setting needs"
@@ -279,18 +276,7 @@ def _save_settings(run: Run) -> None:
     """Keep the resolved recipe beside the results, for people and for `boxless report`."""
     lines = [f"# {run.spec}", MARK]
     values = dotted(run.recipe).items()
-    lines += [f"{key} = {_toml(value)}" for key, value in values if value is not None]
+    lines += [f"{key} = {toml_value(value)}" for key, value in values if value is not None]
     path, data = run.folder / "recipe.toml", ("\n".join(lines) + "\n").encode()
     if not path.exists() or path.read_bytes() != data:
         write_atomically(path, data)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    if isinstance(value, str):
-        # JSON's escapes are TOML's, but for DEL.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)

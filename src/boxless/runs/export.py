@@ -84,7 +84,7 @@ def torch_probabilities(
 ) -> Float32Array:
     """Probabilities (M, K) of the student in PyTorch, float32 on the CPU."""
     graph = ExportedStudent(model.cpu(), temperatures).eval()
-    side = build.student_view(run.recipe, variant)
+    side = variant.view_size
     batches = whole_batches(run.dataset(part), size=side, batch_size=ODD_BATCH)
     rows = [graph(model.backbone.normalize(batch.pixels.float()))[0] for batch in batches]
     return np.asarray(torch.cat(rows).numpy(), np.float32)

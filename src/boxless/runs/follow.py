@@ -47,13 +47,13 @@ def execute_together(
     if processes.leads:
         run = load()
         execute(run, until=until or run.recipe.method, force=force, only=only)
-        processes.tell(END)
+        processes.broadcast(END)
         return
     own: Run | None = None
-    while (word := processes.hear()) != END:
-        told = json.loads(word)
+    while (word := processes.receive()) != END:
+        step = json.loads(word)
         own = own or load()
-        _train_along(own, told["step"], told["fingerprint"])
+        _train_along(own, step["step"], step["fingerprint"])
 
 
 def _train_along(run: Run, step: str, fingerprint: str) -> None:

@@ -20,14 +20,6 @@ def held_out_loss(
 ) -> Callable[[], float]:
     """A function that measures a loss on the held-out part of train.
 
-    Args:
-        run: The run.
-        model: Put into evaluation mode before.
-        part: Held-out images.
-        size: Input side.
-        regions: Regions an image.
-        loss_of: Loss of a batch, its mean over images.
-
     Raises:
         ConfigError: Nothing is held out.
     """

@@ -21,10 +21,6 @@ FOUND = "leaks.json"
 def refuse_leaks(manifest: Manifest, *, allow: bool) -> None:
     """Compare the images of train with those of every other split, byte by byte.
 
-    Args:
-        manifest: The data set.
-        allow: Warn instead.
-
     Raises:
         DataError: Images stand in both.
     """

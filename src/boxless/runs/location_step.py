@@ -8,12 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from boxless.data.manifest import Manifest
 from boxless.errors import StoreError
-from boxless.files.seals import require_whole, write_sealed
+from boxless.files.seals import write_sealed
 from boxless.inference.location import LocationSettings
 from boxless.methods.table import PLAIN
 from boxless.metrics.answer_bootstrap import paired_answer_bootstrap
@@ -24,7 +23,8 @@ from boxless.runs import build
 from boxless.runs.build import TrainedTeacher
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, prediction_key, student_of
-from boxless.runs.looking import Answers, look, references
+from boxless.runs.localization import Answers, compare_with_boxes, references
+from boxless.runs.record import read_entries, read_step_file
 from boxless.runs.variant import variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
@@ -61,7 +61,7 @@ def locate_variants(run: Run, folder: Path) -> dict[str, Any]:
             if measured is not None:
                 maps = class_maps(run, model, measured, size, bar)
                 scores = probabilities[prediction_key(key, seed)]
-                answers.setdefault(key, []).append(look(run, maps, scores, settings))
+                answers.setdefault(key, []).append(compare_with_boxes(run, maps, scores, settings))
                 entry["figures"] = answers[key][-1].figures()
                 if key in shown_keys(recipe) and seed == recipe.run.seed:
                     shown[key] = maps[rows]
@@ -88,8 +88,8 @@ def _models(run: Run) -> Iterator[tuple[str, int, Classifier | TrainedTeacher, i
         run.runtime.place(teacher)
         yield TEACHER, recipe.run.seed, teacher, recipe.teacher.input_size
     for variant in variants(recipe):
-        size = build.student_view(recipe, variant)
-        yield variant.key(recipe), variant.seed, student_of(run, variant), size
+        size = variant.view_size
+        yield variant.key, variant.seed, student_of(run, variant), size
 
 
 def _reference_images(run: Run) -> Manifest:
@@ -160,7 +160,7 @@ def load_location(folder: Path, key: str, seed: int) -> LocationSettings:
     Raises:
         StoreError: The file is missing or damaged, or knows no such student.
     """
-    for entry in load_looking(folder)["variants"].get(key, ()):
+    for entry in load_localization(folder)["variants"].get(key, ()):
         if entry["seed"] == seed:
             settings = dict(entry["settings"])
             settings["background"] = tuple(tuple(row) for row in settings["background"])
@@ -172,49 +172,17 @@ def load_location(folder: Path, key: str, seed: int) -> LocationSettings:
 
 
 def map_shift(model: Classifier | TrainedTeacher, size: int) -> float:
-    """How far a model's class maps are displaced, see `LocationSettings.shift`.
-
-    Args:
-        model: The student, or the teacher.
-        size: Side of its input.
-    """
-    level = "final" if isinstance(model, Classifier) else model.level
-    inner = model.resize_to if isinstance(model, Classifier) else 0
-    return model.backbone.displacement(level) / (inner or size)
+    """How far a model's class maps are displaced, see `LocationSettings.shift`."""
+    if isinstance(model, Classifier):
+        return model.displacement("final") / model.input_size
+    return model.displacement(model.level) / size
 
 
 def load_examples(folder: Path) -> dict[str, np.ndarray]:
-    """`MAPS` of a finished step.
-
-    Raises:
-        StoreError: The file is missing or damaged.
-    """
-    try:
-        require_whole(folder / MAPS)
-        found: dict[str, np.ndarray] = load_file(folder / MAPS)
-    except (OSError, SafetensorError) as error:
-        raise StoreError(
-            f"{folder / MAPS} is missing or damaged: {str(error)[:200]}",
-            hint="run the same command again with --force locate",
-        ) from error
-    return found
+    """`MAPS` of a finished step."""
+    return read_step_file(folder / MAPS, load_file)
 
 
-def load_looking(folder: Path) -> dict[str, Any]:
-    """All that the step ``locate`` found: ``variants`` and ``summary``.
-
-    Raises:
-        StoreError: The file is missing or damaged.
-    """
-    path = folder / FILE_NAME
-    try:
-        require_whole(path)
-        value: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        for entry in (entry for entries in value["variants"].values() for entry in entries):
-            _ = entry["seed"], entry["settings"]["background"], value["summary"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"{path} is missing or damaged: {str(error)[:200]}",
-            hint="run the same command again with --force locate",
-        ) from error
-    return value
+def load_localization(folder: Path) -> dict[str, Any]:
+    """All that the step ``locate`` found: ``variants`` and ``summary``."""
+    return read_entries(folder / FILE_NAME, "settings")

@@ -1,6 +1,7 @@
 """The teacher's feature maps: computed once, kept, and read again."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from boxless.files.engine import Engine
 from boxless.files.seals import write_sealed
 from boxless.losses.statistics import match_moments, watch
 from boxless.models.backbone import Backbone
+from boxless.models.classifier import Classifier
 from boxless.models.folding import last_convolution
 from boxless.models.weight_files import read_safetensors
 from boxless.runs import build
@@ -28,10 +30,10 @@ from boxless.training.map_store import (
     LevelMaps,
     MapShards,
     MapStore,
-    build_map_store,
     remove_damaged,
+    shard_path,
 )
-from boxless.training.sharded import RuntimeOf, Shard, runtime_for
+from boxless.training.sharded import RuntimeOf, Shard, runtime_for, write_shards
 
 MOMENTS = "moments.safetensors"
 MOMENT_IMAGES = 256
@@ -40,11 +42,6 @@ MOMENT_BATCH = 32
 
 def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]:
     """Compute the teacher's feature maps of all training images once, tagged or not.
-
-    Args:
-        run: The run.
-        folder: Where they go.
-        levels: Levels to keep.
 
     Returns:
         How many shards were damaged and made again.
@@ -60,7 +57,8 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
         if engine is None or not engine.elsewhere:
             _announce(run, folder, work)
         with StepProgress("teacher maps", len(run.pool)) as bar:
-            build_map_store(dataset, folder, work, engine=engine, advance=bar.advance)
+            path_of = partial(shard_path, folder)
+            write_shards(dataset, path_of, work, engine=engine, advance=bar.advance)
     if run.recipe.stage1.match_statistics:
         run.runtime.place(trunk)
         mean, deviation = _moments(run, trunk, size)
@@ -79,17 +77,11 @@ def runtime_of(run: Run, engine: Engine | None) -> RuntimeOf:
     return runtime_for(engine, run.runtime, precision=config.precision, threads=config.threads)
 
 
-def match_statistics(run: Run, trunk: Backbone, size: int, step: str) -> None:
-    """Give a student's last convolution the teacher's mean and deviation per channel.
-
-    Args:
-        run: The run.
-        trunk: The student's backbone, placed.
-        size: Its input side.
-        step: The step that kept the teacher's maps.
-    """
+def match_statistics(run: Run, student: Classifier, step: str) -> None:
+    """Give a student's last convolution the teacher's mean and deviation per channel."""
     wanted = read_safetensors(run.folder / step / MOMENTS)
-    own = _moments(run, trunk.eval(), size)
+    trunk = student.backbone
+    own = _moments(run, trunk.eval(), student.input_size)
     match_moments(last_convolution(trunk), own, (wanted["mean"], wanted["deviation"]))
 
 
@@ -109,12 +101,7 @@ def own_maps(run: Run) -> MapStore | None:
 
 
 def maps_for(run: Run, levels: tuple[str, ...]) -> LevelMaps | None:
-    """Kept maps of some levels; None = the teacher runs along.
-
-    Args:
-        run: The run.
-        levels: Levels that are looked at.
-    """
+    """Kept maps of some levels; None = the teacher runs along."""
     stores: dict[str, MapStore] = {}
     for step in map_steps(run.recipe, levels):
         store, kept = _store(run, step), kept_levels(run.recipe, step)

@@ -28,13 +28,7 @@ license_name: see-section-licence
 
 
 def model_card(run: Run, facts: StudentMetadata, *, whole: bool) -> str:
-    """Write the card.
-
-    Args:
-        run: The run.
-        facts: What the student says about itself.
-        whole: Whether timm alone can use the whole model.
-    """
+    """Write the card."""
     source = facts.provenance or Provenance(backbone="")
     sections = (
         _HEAD,
@@ -51,7 +45,7 @@ def model_card(run: Run, facts: StudentMetadata, *, whole: bool) -> str:
 
 def _opening(facts: StudentMetadata, source: Provenance) -> str:
     taught = (
-        " A weakly supervised detector, itself trained on the tags, taught it and was thrown away:"
+        " A weakly supervised detector, itself trained on the tags, taught it, in training only:"
         " Liu et al., *Multi-Label Image Classification via Knowledge Distillation from"
         " Weakly-Supervised Detection*, ACM MM 2018 (<https://arxiv.org/abs/1809.05884>)."
     )

@@ -19,10 +19,6 @@ from boxless.types import Float32Array
 def module_file(module: object, folder: Path) -> Path:
     """Where the table of a network is kept: another network, another file.
 
-    Args:
-        module: The network.
-        folder: Of the run.
-
     Raises:
         ConfigError: It is no network.
     """

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from boxless.methods.section import Read
 from boxless.methods.table import METHODS, ORACLE, PLAIN
-from boxless.methods.transfer import Transfer
+from boxless.methods.transfer import Needs, Transfer, merged
 from boxless.recipe.schema import Recipe
 from boxless.recipe.sections import OptimConfig
 from boxless.runs.variant import Variant
@@ -33,49 +33,9 @@ class Phase:
     last: bool
 
     @property
-    def predictions(self) -> bool:
-        """Whether the teacher's image probabilities are transferred."""
-        return any(transfer.needs.predictions for transfer in self.transfers)
-
-    @property
-    def regions(self) -> int:
-        """Regions per image whose weights are needed."""
-        return max(transfer.needs.regions for transfer in self.transfers)
-
-    @property
-    def levels(self) -> tuple[str, ...]:
-        """The teacher's maps that are needed."""
-        return tuple(dict.fromkeys(lv for one in self.transfers for lv in one.needs.levels))
-
-    @property
-    def along(self) -> bool:
-        """Whether the teacher sees the student's very views."""
-        return any(transfer.needs.along for transfer in self.transfers)
-
-    @property
-    def pooled(self) -> bool:
-        """Whether untagged images are trained on too: where the teacher is asked about them."""
-        return any(transfer.needs.teacher for transfer in self.transfers)
-
-    @property
-    def tags(self) -> bool:
-        """Whether tags are learned."""
-        return any(transfer.needs.tags for transfer in self.transfers)
-
-    @property
-    def truth(self) -> bool:
-        """Whether the true tags of the untagged images are learned."""
-        return any(transfer.needs.truth for transfer in self.transfers)
-
-    @property
-    def start_head(self) -> bool:
-        """Whether the student's last layer starts with the teacher's logits."""
-        return any(transfer.needs.start for transfer in self.transfers)
-
-    @property
-    def statistics(self) -> bool:
-        """Whether the student starts with the teacher's statistics."""
-        return any(transfer.needs.statistics for transfer in self.transfers)
+    def needs(self) -> Needs:
+        """What any of its transfers needs."""
+        return merged(transfer.needs for transfer in self.transfers)
 
     @property
     def reads(self) -> tuple[Read, ...]:
@@ -84,12 +44,7 @@ class Phase:
 
 
 def phases_of(recipe: Recipe, variant: Variant) -> list[Phase]:
-    """The phases of a student, in order.
-
-    Args:
-        recipe: All settings.
-        variant: The student.
-    """
+    """The phases of a student, in order."""
     planned = METHODS[variant.method].phases
     phases: list[Phase] = []
     path: list[str] = []

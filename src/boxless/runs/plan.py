@@ -1,6 +1,7 @@
 """The steps of a run: which sections each reads, which steps it needs, and what it does."""
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,26 +25,20 @@ VERBS: Final = tuple(
 
 
 def plan(run: Run) -> list[Step]:
-    """All steps of a run, in order.
-
-    Args:
-        run: The run; only its recipe is looked at.
-    """
-    # Actions import torch and friends: the plan alone must not.
+    """All steps of a run, in order."""
     phases = _phases(run.recipe)
     steps = [*_shared_steps(run), *(_phase_step(run.recipe, phase) for phase in phases)]
     trained = tuple(dict.fromkeys(phase.folder for phase in phases if phase.last))
-    evaluated = ("teacher", *trained, "cache")
-    steps.append(Step("evaluate", "evaluate", {}, evaluated, _evaluate, cheap=True))
-    steps.append(Step("calibrate", "calibrate", {}, ("evaluate",), _calibrate, cheap=True))
-    steps.append(Step("locate", "locate", {}, ("evaluate",), _locate, cheap=True))
     measured = ("evaluate", "calibrate", "locate")
-    # Raised whenever the file's format changes, so that finished runs export again.
-    steps.append(Step("export", "export", {"format": 3}, measured, _export, cheap=True))
-    done = (*measured, "export")
+    steps += [
+        _cheap("evaluate", "teacher", *trained, "cache"),
+        _cheap("calibrate", "evaluate"),
+        _cheap("locate", "evaluate"),
+        # Raised whenever the file's format changes, so that finished runs export again.
+        _cheap("export", *measured, format=3),
+    ]
     report = _report(tuple(step.name for step in steps))
-    steps.append(Step("report", "report", {}, done, report, cheap=True))
-    return steps
+    return [*steps, Step("report", "report", {}, (*measured, "export"), report, cheap=True)]
 
 
 def _phases(recipe: Recipe) -> list[Phase]:
@@ -67,13 +62,15 @@ def _shared_steps(run: Run) -> list[Step]:
         recipe.teaching.only("region_weight"),
         *_untagged(recipe),
     )
-    proposals = Step("proposals", "proposals", _proposal_settings(recipe), (), _proposals)
+    proposals = Step(
+        "proposals", "proposals", _proposal_settings(recipe), (), action_of("proposals")
+    )
     maps = [_maps_step(recipe, name) for name in (MAPS, MORE_MAPS) if kept_levels(recipe, name)]
     kept = tuple(step.name for step in maps if step.name == MAPS)
     needs = ("proposals", *(kept if frozen else ()))
     updates = recipe.teacher.kind == "wsddn"  # the other teachers are one process's work
-    training = Step("teacher", "teacher", teacher, needs, _teacher, trains=updates)
-    keeping = Step("cache", "cache", cache, ("teacher", *kept), _cache)
+    training = Step("teacher", "teacher", teacher, needs, action_of("teacher"), trains=updates)
+    keeping = Step("cache", "cache", cache, ("teacher", *kept), action_of("cache"))
     if recipe.teacher.kind == "file":  # which looks at no region
         return [replace(training, needs=()), keeping]
     return [proposals, *((*maps, training) if frozen else (training, *maps)), keeping]
@@ -115,17 +112,16 @@ def _phase_step(recipe: Recipe, phase: Phase) -> Step:
     computing = recipe.run.only("precision", "compile")
     reads = [recipe.data, recipe.student, computing, phase.optim, *phase.reads]
     reads += _untagged(recipe)
-    if recipe.data.pools and phase.pooled and phase.tags:
+    if recipe.data.pools and phase.needs.teacher and phase.needs.tags:
         reads.append(recipe.stage2.only("tagged_share"))
     settings = settings_of(recipe, *reads)
-    settings |= {"student.input_size": phase.variant.input_size, "seed": phase.variant.seed}
-    settings |= budget_settings(recipe, phase)
+    settings |= phase.variant.settings | budget_settings(recipe, phase)
     needs: list[str] = []
-    if phase.levels or phase.regions or phase.along:
+    if phase.needs.levels or phase.needs.regions or phase.needs.along:
         needs.append("teacher")
-    if phase.predictions or phase.regions:
+    if phase.needs.predictions or phase.needs.regions:
         needs.append("cache")
-    needs += map_steps(recipe, phase.levels)
+    needs += map_steps(recipe, phase.needs.levels)
     needs += [phase.start] if phase.start else []
 
     def action(run: Run, folder: Path) -> dict[str, Any]:
@@ -137,53 +133,36 @@ def _phase_step(recipe: Recipe, phase: Phase) -> Step:
     return Step(phase.folder, phase.verb, settings, tuple(needs), action, trains=True, phase=phase)
 
 
-Result = dict[str, Any]
+# What a verb does, as module and function: they import torch and friends, the plan alone must not.
+ACTIONS: Final = {
+    "proposals": ("proposal_step", "extract_proposals"),
+    "teacher": ("teacher_steps", "train_teacher"),
+    "cache": ("teacher_steps", "cache_teacher"),
+    "evaluate": ("evaluation", "evaluate"),
+    "calibrate": ("calibration_step", "calibrate"),
+    "locate": ("location_step", "locate_variants"),
+    "export": ("export", "export_student"),
+}
 
 
-def _proposals(run: Run, folder: Path) -> Result:
-    from boxless.runs.proposal_step import extract_proposals  # noqa: PLC0415
+def action_of(verb: str) -> Action:
+    """What a verb of `ACTIONS` does; nothing is imported before it is called."""
+    module, function = ACTIONS[verb]
 
-    return extract_proposals(run, folder)
+    def action(run: Run, folder: Path) -> dict[str, Any]:
+        found: Action = getattr(import_module(f"boxless.runs.{module}"), function)
+        return found(run, folder)
 
-
-def _teacher(run: Run, folder: Path) -> Result:
-    from boxless.runs.teacher_steps import train_teacher  # noqa: PLC0415
-
-    return train_teacher(run, folder)
-
-
-def _cache(run: Run, folder: Path) -> Result:
-    from boxless.runs.teacher_steps import cache_teacher  # noqa: PLC0415
-
-    return cache_teacher(run, folder)
+    return action
 
 
-def _evaluate(run: Run, folder: Path) -> Result:
-    from boxless.runs.evaluation import evaluate  # noqa: PLC0415
-
-    return evaluate(run, folder)
-
-
-def _calibrate(run: Run, folder: Path) -> Result:
-    from boxless.runs.calibration_step import calibrate  # noqa: PLC0415
-
-    return calibrate(run, folder)
-
-
-def _locate(run: Run, folder: Path) -> Result:
-    from boxless.runs.location_step import locate_variants  # noqa: PLC0415
-
-    return locate_variants(run, folder)
-
-
-def _export(run: Run, folder: Path) -> Result:
-    from boxless.runs.export import export_student  # noqa: PLC0415
-
-    return export_student(run, folder)
+def _cheap(verb: str, *needs: str, **settings: Any) -> Step:
+    """A step after training, which is done again without asking."""
+    return Step(verb, verb, settings, needs, action_of(verb), cheap=True)
 
 
 def _report(steps: tuple[str, ...]) -> Action:
-    def action(run: Run, folder: Path) -> Result:
+    def action(run: Run, folder: Path) -> dict[str, Any]:
         from boxless.runs.reporting import write_results  # noqa: PLC0415
 
         del folder  # both files belong to the run, not to the step

@@ -18,10 +18,6 @@ from boxless.training.runtime import default_device
 def check_networks(run: Run, steps: Sequence[Step]) -> None:
     """Check backbones, weights and levels of the steps that are about to be done.
 
-    Args:
-        run: The run.
-        steps: Those steps.
-
     Raises:
         ConfigError: A network, its weights or one of its levels does not exist, or an input side
             leaves a level with part of a cell; the section of the recipe is named.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Int8Plan:
-    """One way to quantise: uint8 activations, int8 weights of 7 bits, one scale a channel.
+    """One way to quantise: uint8 activations, int8 weights of 7 bits, one scale per channel.
 
     With all 8 bits, processors without VNNI overflow when they add two products in 16 bits; the
     probabilities were off twice as far then, on such a machine, by 0.8 at worst.

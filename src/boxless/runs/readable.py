@@ -32,11 +32,7 @@ def read_images(spec: str, recipe: Recipe) -> Manifest:
 
 
 def without_bad_images(manifest: Manifest) -> Manifest:
-    """The manifest without images that cannot be decoded; says how many and which.
-
-    Args:
-        manifest: The data set.
-    """
+    """The manifest without images that cannot be decoded; says how many and which."""
     bad = find_bad_images(manifest.records, workers=0)
     if not bad:
         return manifest

@@ -2,14 +2,19 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
 
 from boxless.errors import StoreError
+from boxless.files.seals import repair_hint, require_whole
 
 NAME = "step.json"
+T = TypeVar("T")
 Settings = dict[str, Any]
 
 
@@ -82,6 +87,38 @@ def _parsed(found: Any) -> StepRecord:
     if not all(isinstance(v, dict) for v in (record.settings, record.inputs, record.facts)):
         raise ValueError("settings, inputs and facts must be objects")
     return record
+
+
+def read_step_file(path: Path, reader: Callable[[Path], T]) -> T:
+    """What a reader makes of a file in a step's folder, after a look at its checksum.
+
+    Raises:
+        StoreError: It is missing, damaged, or of another form.
+    """
+    try:
+        require_whole(path)
+        return reader(path)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{path} is missing or damaged: {str(error)[:200]}",
+            hint=f"{repair_hint(path)}; or give --force {path.parent.name}",
+        ) from error
+
+
+def read_entries(path: Path, *keys: str) -> dict[str, Any]:
+    """The JSON object of a step that has ``variants``: key -> one entry per seed, with these keys.
+
+    Raises:
+        StoreError: It is missing, damaged, or of another form.
+    """
+
+    def reader(path: Path) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        for entry in (entry for entries in value["variants"].values() for entry in entries):
+            _ = [entry[key] for key in ("seed", *keys)]
+        return value
+
+    return read_step_file(path, reader)
 
 
 def to_json(record: StepRecord) -> bytes:

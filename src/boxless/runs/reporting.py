@@ -8,11 +8,11 @@ import numpy as np
 from boxless import __version__
 from boxless.methods.table import ORACLE, PLAIN
 from boxless.metrics.bootstrap import Interval, paired_bootstrap
-from boxless.metrics.calibration import load_entries
 from boxless.report.gallery import GalleryItem
 from boxless.report.html import write_report
-from boxless.report.results import TEACHER, parse_results
+from boxless.report.results import SCHEMA, TEACHER, parse_results
 from boxless.report.results import write_results as write_json
+from boxless.runs.calibration_step import load_calibration
 from boxless.runs.context import Run
 from boxless.runs.environment import environment, torch_environment
 from boxless.runs.evaluation import (
@@ -23,8 +23,8 @@ from boxless.runs.evaluation import (
     seconds_of,
 )
 from boxless.runs.levels import MAPS
-from boxless.runs.location_step import load_looking
-from boxless.runs.looking_gallery import looking_items
+from boxless.runs.localization_gallery import localization_items
+from boxless.runs.location_step import load_localization
 from boxless.runs.phases import phases_of
 from boxless.runs.record import now, read_record
 from boxless.runs.suspects import cards, cross_fitted, find_suspects
@@ -37,19 +37,14 @@ SHOWN_LABELS = 5
 
 
 def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
-    """Write ``results.json`` and ``report.html`` into the run folder.
-
-    Args:
-        run: The run; its steps are done.
-        steps: Their names, in order.
-    """
+    """Write ``results.json`` and ``report.html`` into the run folder."""
     found = load_summaries(run.folder / "evaluate")
     predictions = load_predictions(run.folder / "evaluate")
     gain = _gain(run, run.recipe.method, found, predictions)
     gains = {key: _gain(run, key, found, predictions) for key in run.recipe.distilling[1:]}
     results = parse_results(
         {
-            "schema": 2,
+            "schema": SCHEMA,
             "boxless": __version__,
             "created": now(),
             "recipe": run.recipe.model_dump(mode="json"),
@@ -63,7 +58,7 @@ def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
             "steps": _steps(run, steps),
             "environment": environment() | torch_environment(),
             "recall": _facts(run, "proposals").get("recall"),
-            "looking": load_looking(run.folder / "locate")["summary"],
+            "localization": load_localization(run.folder / "locate")["summary"],
         }
     )
     write_json(run.folder / "results.json", results)
@@ -72,7 +67,7 @@ def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
         results,
         curves=_curves(run),
         gallery=_gallery(run, predictions),
-        looks=looking_items(run),
+        localized=localization_items(run),
         suspects=cards(run, find_suspects(run, GALLERY)) if cross_fitted(run) else (),
     )
     return {"report": report.name}
@@ -98,19 +93,19 @@ def _data(run: Run) -> dict[str, Any]:
 def _variants(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     """Teacher and students with all their seeds, in the order of tables."""
     recipe = run.recipe
-    fitted = load_entries(run.folder / "calibrate")
-    located = load_looking(run.folder / "locate")["variants"]
+    fitted = load_calibration(run.folder / "calibrate")
+    located = load_localization(run.folder / "locate")["variants"]
 
     def entry(key: str, place: int, folders: list[str]) -> dict[str, Any]:
         own: dict[str, Any] = found["variants"][key][place]
-        looking = _of_seed(located, key, own["seed"]) or {}
+        maps = _of_seed(located, key, own["seed"]) or {}
         return (
             own
             | {
                 "updates": sum(_facts(run, folder).get("updates", 0) for folder in folders),
                 "seconds": sum(seconds_of(run.folder / folder) for folder in folders),
                 "calibration": _of_seed(fitted, key, own["seed"]),
-                "looking": looking.get("figures"),
+                "localization": maps.get("figures"),
             }
             | (_teacher_maps(run, found) if key == TEACHER else {})
         )
@@ -130,7 +125,7 @@ def _variants(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     for key, students in by_key(recipe).items():
         folders = [[phase.folder for phase in phases_of(recipe, one)] for one in students]
         own = key == recipe.method
-        label = students[0].label(recipe)
+        label = students[0].label
         rows[key] = {
             "label": f"student with distillation ({label})" if own else label,
             "method": students[0].method,
@@ -213,9 +208,8 @@ def _curves(run: Run) -> dict[str, list[dict[str, float]]]:
     folders = {"teacher": "teacher"}
     for students in by_key(run.recipe).values():
         for phase in phases_of(run.recipe, students[0]):
-            usual = phase.variant.key(run.recipe) == phase.variant.method
             name = phase.verb if phase.last else f"{phase.verb}, first phase"
-            folders |= {name: phase.folder} if usual else {}
+            folders |= {name: phase.folder} if phase.variant.usual else {}
     found = {name: read_events(run.folder / folder) for name, folder in folders.items()}
     return {name: events for name, events in found.items() if events}
 

@@ -1,6 +1,5 @@
 """Start a run, or go on with it: what ``boxless train`` and `boxless.train` share."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from boxless.errors import ConfigError, MissingExtraError
 from boxless.files.launched import launched
-from boxless.recipe.recipe_files import load_recipe
+from boxless.recipe.recipe_files import load_recipe, toml_value
 from boxless.runs.context import Run
 from boxless.runs.execute import execute
 from boxless.runs.readable import read_images
@@ -114,15 +113,6 @@ def train(
     if teacher is not None and table is not None:
         write_module_file(order.open(), teacher, table)
     return carry_out(order, until="report") or order.open()
-
-
-def toml_value(value: object) -> str:
-    """A setting as a recipe writes it: JSON's notation is TOML's for what settings hold."""
-    if isinstance(value, str | Path):
-        return json.dumps(str(value))
-    if isinstance(value, Sequence):
-        return json.dumps(list(value))
-    return json.dumps(value, default=str)
 
 
 def require_training() -> None:

@@ -47,12 +47,7 @@ class Step:
 
 
 def settings_of(recipe: Recipe, *reads: Read) -> Settings:
-    """Sections of a recipe, or excerpts of them, as dotted values.
-
-    Args:
-        recipe: The recipe.
-        reads: The very objects that the recipe holds.
-    """
+    """Sections of a recipe, or excerpts of them, as dotted values."""
     places = dict(_sections(recipe, ""))
     found: Settings = {}
     for read in reads:

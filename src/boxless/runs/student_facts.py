@@ -6,11 +6,11 @@ from boxless import __version__
 from boxless.inference.location import LocationSettings
 from boxless.inference.student_metadata import Provenance, StudentMetadata, StudentMetrics
 from boxless.methods.table import PLAIN
-from boxless.metrics.calibration import Calibration, load_entries
+from boxless.metrics.calibration import Calibration
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.weights import WHEELS
-from boxless.runs import build
+from boxless.runs.calibration_step import load_calibration
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_summaries
 from boxless.runs.location_step import load_location, map_shift
@@ -18,15 +18,9 @@ from boxless.runs.variant import Variant
 
 
 def student_metadata(run: Run, model: Classifier, variant: Variant) -> StudentMetadata:
-    """Metadata of the exported file.
-
-    Args:
-        run: The run, evaluated.
-        model: Its student.
-        variant: Which student it is.
-    """
+    """Metadata of the exported file."""
     scheme = model.backbone.scheme
-    size = build.student_view(run.recipe, variant)
+    size = variant.view_size
     fitted = fitted_calibration(run, variant)
     return StudentMetadata(
         thresholds=fitted.thresholds if fitted else (),
@@ -46,26 +40,15 @@ def student_metadata(run: Run, model: Classifier, variant: Variant) -> StudentMe
 
 
 def student_location(run: Run, model: Classifier, variant: Variant) -> LocationSettings:
-    """How boxes are made of the student's maps; without a background for a run of before that step.
-
-    Args:
-        run: The run.
-        model: Its student.
-        variant: Which student it is.
-    """
+    """How boxes are made of the student's maps; without background for a run before that step."""
     folder = run.folder / "locate"
     if folder.exists():
-        return load_location(folder, variant.key(run.recipe), variant.seed)
-    return LocationSettings(shift=map_shift(model, build.student_view(run.recipe, variant)))
+        return load_location(folder, variant.key, variant.seed)
+    return LocationSettings(shift=map_shift(model, variant.view_size))
 
 
 def fitted_calibration(run: Run, variant: Variant) -> Calibration | None:
-    """Temperatures and thresholds of a student; None where none could be fitted.
-
-    Args:
-        run: The run.
-        variant: Which student.
-    """
+    """Temperatures and thresholds of a student; None where none could be fitted."""
     entry = _calibration_entry(run, variant)
     if not entry.get("fitted"):
         return None
@@ -77,7 +60,7 @@ def _calibration_entry(run: Run, variant: Variant) -> dict[str, Any]:
     folder = run.folder / "calibrate"
     if not folder.exists():
         return {}
-    return _entry(load_entries(folder), variant.key(run.recipe), variant.seed)
+    return _entry(load_calibration(folder), variant.key, variant.seed)
 
 
 def _provenance(run: Run, backbone: Backbone, variant: Variant) -> Provenance:
@@ -88,7 +71,7 @@ def _provenance(run: Run, backbone: Backbone, variant: Variant) -> Provenance:
         weights_licence=licence,
         teacher=run.recipe.teacher.backbone,
         recipe=run.recipe.name,
-        variant=variant.key(run.recipe),
+        variant=variant.key,
         seed=variant.seed,
         data=run.manifest.name,
         data_fingerprint=run.manifest.fingerprint,
@@ -111,7 +94,7 @@ def _weights(name: str, backbone: Backbone) -> tuple[str, str]:
 
 def _metrics(run: Run, variant: Variant) -> StudentMetrics:
     found = load_summaries(run.folder / "evaluate")["variants"]
-    own = _entry(found, variant.key(run.recipe), variant.seed)
+    own = _entry(found, variant.key, variant.seed)
     plain = _entry(found, PLAIN, variant.seed)
     return StudentMetrics(
         held_out_map=own.get("held_out_map"),

@@ -18,9 +18,8 @@ from boxless.files.console import plain_console
 from boxless.methods.student_task import StudentTask
 from boxless.methods.table import PLAIN
 from boxless.metrics.average_precision import mean_average_precision
-from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.evaluation import predict, student_of
+from boxless.runs.evaluation import map_of, predict, student_of
 from boxless.runs.phases import Phase
 from boxless.runs.record import NAME, read_record
 from boxless.runs.teacher_findings import teacher_probabilities
@@ -52,12 +51,7 @@ def check_teacher(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
     """Warn of a teacher that is dead, or worse than the plain student on held-out images.
 
     Looks once a run: before the first seed is distilled by the run's own method, and not again when
-    that goes on.
-
-    Args:
-        run: The run; its teacher is cached.
-        folder: Of the step that distils.
-        phase: The phase that is about to be trained.
+    that is resumed.
 
     Returns:
         ``teacher_check`` with what was measured and ``warnings``; nothing for other phases.
@@ -123,7 +117,7 @@ def _beside_whole_images(run: Run) -> dict[str, Any]:
     if layer is None or run.folds is None:
         return {}
     cache = TeacherCache(run.folder / "cache", len(run.pool))
-    own = _map(cache.probabilities.numpy()[: len(run.train)], run.train)
+    own = map_of(cache.probabilities.numpy()[: len(run.train)], run.train)
     return {"teacher_unseen_map": own, "whole_image_unseen_map": layer}
 
 
@@ -156,12 +150,6 @@ def suspicious_loss(task: StudentTask, dataset: ViewDataset, size: int, run: Run
 
     The loss of the first images is set beside that of a student whose maps are all zero, so the
     scale of the features does not matter.
-
-    Args:
-        task: Of a phase with maps behind Psi.
-        dataset: Its images.
-        size: Their side.
-        run: The run.
     """
     rows = list(range(min(BATCH, len(dataset))))
     (batch,) = whole_batches(dataset, size=size, batch_size=BATCH, rows=rows)
@@ -192,11 +180,6 @@ def _held_out_maps(run: Run, part: Manifest, plain: Variant) -> tuple[float, flo
     """MAP of teacher and plain student on held-out images."""
     with StepProgress("teacher beside student", 2 * len(part)) as bar:
         found = teacher_probabilities(run, part, bar)
-        size = build.student_view(run.recipe, plain)
+        size = plain.view_size
         own = predict(run, student_of(run, plain), part, size, bar)
-    return _map(found, part), _map(own, part)
-
-
-def _map(probabilities: Float32Array, part: Manifest) -> float:
-    found = mean_average_precision(probabilities, part.labels, classes=part.classes)
-    return float(found.value)
+    return map_of(found, part), map_of(own, part)

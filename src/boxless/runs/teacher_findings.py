@@ -10,10 +10,12 @@ from torchvision.ops import nms
 
 from boxless.data.manifest import Manifest
 from boxless.metrics.coverage import object_coverage
+from boxless.metrics.inputs import known
 from boxless.metrics.localization import correct_localization, detection_average_precision
 from boxless.models.protocols import Answer
 from boxless.runs import build
 from boxless.runs.context import Run
+from boxless.runs.localization import mean
 from boxless.runs.teacher_fit import filed_probabilities
 from boxless.training.batches import PREDICT_BATCH, Batch, whole_batches
 from boxless.training.events import StepProgress
@@ -36,7 +38,7 @@ class TeacherFindings:
         probabilities: (M, K), p^T.
         top_boxes: (M, 10, 4) best regions by s', pixels of the original image.
         top_scores: (M, 10), s'.
-        detections: Detections an image, after NMS.
+        detections: Detections per image, after NMS.
         best_boxes: (M, K, 4) best box of each class.
         covering: Best regions by s' of each image, at most 10, without those of the whole image.
         frames: The whole images, as boxes.
@@ -77,23 +79,17 @@ class TeacherFindings:
         )
         covered = object_coverage(self.covering, truths)
         return {
-            "detection_map": _mean(precision),
-            "corloc": _mean(corloc),
-            "coverage": None if np.isnan(covered) else covered,
+            "detection_map": mean(precision),
+            "corloc": mean(corloc),
+            "coverage": known(covered),
             "covered_area": object_coverage(self.covering, self.frames),
-            "per_class_detection_ap": _plain(precision),
-            "per_class_corloc": _plain(corloc),
+            "per_class_detection_ap": list(map(known, precision)),
+            "per_class_corloc": list(map(known, corloc)),
         }
 
 
 def findings(run: Run, part: Manifest, bar: StepProgress) -> TeacherFindings:
-    """What the teacher says of a part of the data.
-
-    Args:
-        run: The run; its teacher is trained.
-        part: Test or held-out images.
-        bar: Is told of every image.
-    """
+    """What the teacher says of a part of the data."""
     found = TeacherFindings(len(part), len(run.classes))
     if run.recipe.teacher.kind == "file":
         found.probabilities = filed_probabilities(run, part)
@@ -155,11 +151,3 @@ def _detections(scores: Tensor, boxes: Tensor) -> Detections:
         np.concatenate(kept_scores),
         np.concatenate(kept_labels),
     )
-
-
-def _mean(values: np.ndarray) -> float | None:
-    return None if np.isnan(values).all() else float(np.nanmean(values))
-
-
-def _plain(values: np.ndarray) -> list[float | None]:
-    return [None if np.isnan(v) else float(v) for v in values]

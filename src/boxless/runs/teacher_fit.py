@@ -22,7 +22,7 @@ from boxless.training.class_map_fit import fit_class_maps
 from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import seed_everything
-from boxless.training.map_store import SHARD
+from boxless.training.sharded import SHARD
 from boxless.training.teacher_cache import shard_path
 from boxless.types import Float32Array
 

@@ -1,6 +1,7 @@
 """The teacher's steps: its training, and the cache of what it says of the training images."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import seed_everything, train
 from boxless.training.map_store import remove_damaged
-from boxless.training.teacher_cache import UNSEEN, KnowledgeShards, build_teacher_cache
+from boxless.training.sharded import write_shards
+from boxless.training.teacher_cache import UNSEEN, KnowledgeShards, shard_path
 
 Facts = dict[str, Any]
 
@@ -96,5 +98,6 @@ def cache_teacher(run: Run, folder: Path) -> Facts:
     with run.engine() as engine, StepProgress("teacher cache", len(run.pool)) as bar:
         runtime = runtime_of(run, engine)
         work = KnowledgeShards(model, size, own_maps(run), folds, knowledge, runtime)
-        build_teacher_cache(dataset, folder, work, engine=engine, advance=bar.advance)
+        path_of = partial(shard_path, folder)
+        write_shards(dataset, path_of, work, engine=engine, advance=bar.advance)
     return {"rebuilt": len(damaged)}

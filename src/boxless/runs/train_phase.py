@@ -74,24 +74,22 @@ def train_phase(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
 
 def _images(run: Run, phase: Phase) -> Manifest:
     """What the phase is trained on."""
-    if phase.truth:
+    if phase.needs.truth:
         return run.oracle
-    return run.pool if phase.pooled else run.train
+    return run.pool if phase.needs.teacher else run.train
 
 
 def _tagged(run: Run, phase: Phase) -> int | None:
     """How many of its images have tags, where tags are learned and not all have some."""
-    mixed = phase.pooled and phase.tags and len(run.pool) > len(run.train)
+    mixed = phase.needs.teacher and phase.needs.tags and len(run.pool) > len(run.train)
     return len(run.train) if mixed else None
 
 
 def phase_task(run: Run, phase: Phase, model: Classifier) -> StudentTask:
     """What the phase minimizes."""
-    size, lessons = phase.variant.input_size, _lessons(run, phase)
-    terms = {one.name: one.build(model, size, lessons) for one in phase.transfers}
-    return StudentTask(
-        model, size, terms, lessons, train_norm_statistics=phase.optim.train_norm_statistics
-    )
+    lessons, statistics = _lessons(run, phase), phase.optim.train_norm_statistics
+    terms = {one.name: one.build(model, lessons) for one in phase.transfers}
+    return StudentTask(model, terms, lessons, train_norm_statistics=statistics)
 
 
 def _lessons(run: Run, phase: Phase) -> Lessons:
@@ -105,12 +103,12 @@ def _lessons(run: Run, phase: Phase) -> Lessons:
         tagged=_tagged(run, phase),
         labels=torch.tensor(_images(run, phase).labels[: _tagged(run, phase)]),
     )
-    if phase.levels or phase.regions or phase.along:
+    if phase.needs.levels or phase.needs.regions or phase.needs.along:
         weights = run.folder / "teacher" / WEIGHTS
         teacher = build.teaching_teacher(recipe, len(run.classes), weights)
         run.runtime.place(teacher)
-        lessons = replace(lessons, teacher=teacher, maps=maps_for(run, phase.levels))
-    if phase.predictions or phase.regions:
+        lessons = replace(lessons, teacher=teacher, maps=maps_for(run, phase.needs.levels))
+    if phase.needs.predictions or phase.needs.regions:
         images = run.dataset(run.pool, regions=recipe.teacher.regions)
         kept = TeacherCache(run.folder / "cache", len(run.pool))
         lessons = replace(lessons, kept=kept, images=images)
@@ -119,16 +117,15 @@ def _lessons(run: Run, phase: Phase) -> Lessons:
 
 def regions_of(run: Run, phase: Phase) -> int:
     """Regions per image that a batch carries: all of the teacher's where it predicts along."""
-    predicts = phase.predictions and phase.along
-    return run.recipe.teacher.regions if predicts else phase.regions
+    predicts = phase.needs.predictions and phase.needs.along
+    return run.recipe.teacher.regions if predicts else phase.needs.regions
 
 
 def view_size(run: Run, phase: Phase) -> int:
     """Side of the views: the teacher's where it sees them too, else the student's."""
-    if phase.along:
+    if phase.needs.along:
         return run.recipe.teacher.input_size
-    variant = phase.variant
-    return build.student_view(run.recipe, variant) if phase.last else variant.input_size
+    return phase.variant.views(last=phase.last)
 
 
 def _start(
@@ -140,10 +137,10 @@ def _start(
     weights on.
     """
     recipe, size = run.recipe, view_size(run, phase)
-    if phase.statistics:
-        kept = map_steps(recipe, phase.levels)[0]
-        match_statistics(run, model.backbone, phase.variant.input_size, kept)
-    if phase.start_head and run.leads:
+    if phase.needs.statistics:
+        kept = map_steps(recipe, phase.needs.levels)[0]
+        match_statistics(run, model, kept)
+    if phase.needs.start and run.leads:
         cache = TeacherCache(run.folder / "cache", len(run.pool))
         with StepProgress("fit of the last layer", len(dataset)) as bar:
             start_head(model, _counted(run, dataset, size, bar), cache.probabilities)
@@ -165,5 +162,5 @@ def _counted(run: Run, dataset: ViewDataset, size: int, bar: StepProgress) -> It
 def _held_out(run: Run, phase: Phase, task: StudentTask) -> Callable[[], float]:
     """A function that measures the phase's loss on the held-out part of train."""
     size = view_size(run, phase)
-    regions = 0 if phase.last else phase.regions
+    regions = 0 if phase.last else phase.needs.regions
     return held_out_loss(run, task.module, run.held_out, size, regions, task.held_out_loss)

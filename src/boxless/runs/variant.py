@@ -14,11 +14,24 @@ class Variant:
         method: Key of `METHODS`.
         input_size: Side of the student's input in pixels.
         seed: Seed of the student and of its images' order.
+        usual: Whether that size is the recipe's.
+        resize_from: Side of larger images that it resizes itself; 0 = they come at its input size.
     """
 
     method: str
     input_size: int
     seed: int
+    usual: bool = True
+    resize_from: int = 0
+
+    @property
+    def view_size(self) -> int:
+        """Side of the images that it is given once it is trained."""
+        return self.resize_from or self.input_size
+
+    def views(self, *, last: bool) -> int:
+        """Side of the images of a phase: where it learns tags those of `view_size`."""
+        return self.view_size if last else self.input_size
 
     @property
     def folder(self) -> str:
@@ -33,24 +46,33 @@ class Variant:
     def _below(self) -> str:
         return f"{self.input_size}px/seed-{self.seed}"
 
-    def key(self, recipe: Recipe) -> str:
-        """METHOD, or METHOD@SIZE where the input size is not the recipe's; equal for all seeds."""
-        usual = self.input_size == recipe.student.input_size
-        return self.method if usual else f"{self.method}@{self.input_size}"
+    @property
+    def settings(self) -> dict[str, int]:
+        """What tells it from other students of its method."""
+        return {"student.input_size": self.input_size, "seed": self.seed}
 
-    def label(self, recipe: Recipe) -> str:
+    @property
+    def key(self) -> str:
+        """METHOD, or METHOD@SIZE where the input size is not the recipe's; equal for all seeds."""
+        return self.method if self.usual else f"{self.method}@{self.input_size}"
+
+    @property
+    def label(self) -> str:
         """Name for people; equal for all seeds."""
-        usual = self.input_size == recipe.student.input_size
-        return METHODS[self.method].label + ("" if usual else f" at {self.input_size} px")
+        return METHODS[self.method].label + ("" if self.usual else f" at {self.input_size} px")
 
 
 def variants(recipe: Recipe) -> list[Variant]:
     """All students of a run, seed after seed: plain, plain at other sizes, its own, compared."""
-    usual = recipe.student.input_size
+    usual, larger = recipe.student.input_size, recipe.student.resize_from
     kinds = [(PLAIN, size) for size in dict.fromkeys((usual, *recipe.baseline.input_sizes))]
     kinds += [(method, usual) for method in recipe.distilling]
     seeds = range(recipe.run.seed, recipe.run.seed + recipe.run.seeds)
-    return [Variant(*kind, seed) for seed in seeds for kind in kinds]
+    return [
+        Variant(method, size, seed, size == usual, larger)
+        for seed in seeds
+        for method, size in kinds
+    ]
 
 
 def by_key(recipe: Recipe) -> dict[str, list[Variant]]:
@@ -58,5 +80,5 @@ def by_key(recipe: Recipe) -> dict[str, list[Variant]]:
     order = [PLAIN, *(name for name in METHODS if name in recipe.distilling[1:]), recipe.method]
     found: dict[str, list[Variant]] = {}
     for variant in sorted(variants(recipe), key=lambda one: order.index(one.method)):
-        found.setdefault(variant.key(recipe), []).append(variant)
+        found.setdefault(variant.key, []).append(variant)
     return found

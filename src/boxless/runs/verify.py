@@ -91,7 +91,7 @@ def repair(damaged: tuple[Damage, ...]) -> list[Path]:
         damaged: From `find_damage`.
 
     Returns:
-        Folders of the steps that will be gone on with; a damaged file outside of any is deleted.
+        Folders of the steps that will be resumed; a damaged file outside of any is deleted.
 
     Raises:
         RunError: A process is at work on one of them, or the folder cannot be written.

@@ -26,11 +26,6 @@ def create_app(
 ) -> FastAPI:
     """Build the application of a student.
 
-    Args:
-        predictor: The student.
-        settings: How it is served.
-        samples: Images that the page offers.
-
     Returns:
         An ASGI application.
     """

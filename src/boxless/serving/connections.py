@@ -87,9 +87,6 @@ class GuardedProtocol(HTTPProtocol):
 def guarded_protocol(limits: Limits) -> type[GuardedProtocol]:
     """Make uvicorn's HTTP protocol keep limits.
 
-    Args:
-        limits: What to keep.
-
     Returns:
         A class for uvicorn's setting ``http``.
     """

@@ -68,10 +68,6 @@ class Labeller:
     async def label(self, uploads: Sequence[Upload], options: Options) -> list[dict[str, Any]]:
         """Label images together.
 
-        Args:
-            uploads: The images.
-            options: What to say about them.
-
         Returns:
             Values of `boxless.serving.schemas.ImageAnswer`, in order.
 

@@ -297,16 +297,7 @@ def whole_batches(
     rows: Sequence[int] | None = None,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Every image once, in order, whole; for inference.
-
-    Args:
-        dataset: Source of views.
-        size: Input side.
-        batch_size: Images per batch.
-        mirrored: Flip all of them.
-        rows: Only these rows.
-        workers: Loading processes.
-    """
+    """Every image once, in order, whole; for inference."""
     wanted = list(range(len(dataset)) if rows is None else rows)
     view = View(mirrored=True) if mirrored else WHOLE
     plans = (

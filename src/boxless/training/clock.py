@@ -86,12 +86,7 @@ _running: Clock | None = None
 
 @contextmanager
 def measured(device: torch.device, *, wanted: bool) -> Iterator[Clock | None]:
-    """Run a clock within a block, if one is wanted.
-
-    Args:
-        device: Where tensors are computed.
-        wanted: False: nothing is measured.
-    """
+    """Run a clock within a block, if one is wanted."""
     if not wanted:
         yield None
         return

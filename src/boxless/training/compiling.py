@@ -23,10 +23,6 @@ ADVICE = "set run.compile to 'no'"
 def require_compiler(device: torch.device, processes: int) -> None:
     """Refuse to compile where that cannot work.
 
-    Args:
-        device: Where tensors are computed.
-        processes: Those that train together.
-
     Raises:
         ConfigError: There are several processes, or no compiler.
     """
@@ -36,12 +32,7 @@ def require_compiler(device: torch.device, processes: int) -> None:
 
 
 def missing_compiler(device: torch.device, processes: int) -> str:
-    """What stands in the way of torch.compile; "" where nothing is known to.
-
-    Args:
-        device: Where tensors are computed.
-        processes: Those that train together.
-    """
+    """What stands in the way of torch.compile; "" where nothing is known to."""
     if processes > 1:
         return f"compiled networks are trained by one process, not by {processes}"
     from torch._inductor.cpp_builder import get_cpp_compiler  # noqa: PLC0415  (seconds)
@@ -60,10 +51,6 @@ def missing_compiler(device: torch.device, processes: int) -> str:
 @contextmanager
 def compiled(module: nn.Module, *, wanted: bool) -> Iterator[None]:
     """Compile the backbones below a module that are trained; undone at the end of the block.
-
-    Args:
-        module: What is trained.
-        wanted: False: nothing is done.
 
     Raises:
         ConfigError: The compiler failed.
@@ -91,11 +78,7 @@ def compiled(module: nn.Module, *, wanted: bool) -> Iterator[None]:
 
 @contextmanager
 def eager(module: nn.Module) -> Iterator[None]:
-    """Do without what `compiled` made, within a block.
-
-    Args:
-        module: What is trained.
-    """
+    """Do without what `compiled` made, within a block."""
     kept = {part: call for part in module.modules() if (call := part._compiled_call_impl)}
     for part in kept:
         part._compiled_call_impl = None

@@ -3,22 +3,20 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
-from boxless.files.console import plain_console
+from boxless.files.progress import ProgressBar
 
 NAME = "events.jsonl"
 NOTE_SECONDS = 0.25
@@ -68,22 +66,18 @@ def read_events(folder: Path) -> list[dict[str, float]]:
     return entries
 
 
-class StepProgress:
+class StepProgress(ProgressBar):
     """Progress of one step: a bar on a terminal, a line now and then elsewhere.
 
     Args:
         title: Name of the step.
         total: Units of work.
         done: Units done before.
-        unit: What a unit is, for the rate.
-        per: How many images a unit stands for; the rate is shown in images a second.
+        per: How many images a unit stands for; the rate is shown in images per second.
     """
 
     def __init__(self, title: str, total: int, *, done: int = 0, per: int = 1) -> None:
-        self._console = plain_console(stderr=True)
-        self._title, self._total, self._done, self._per = title, total, done, per
-        self._next_line, self._next_note = done + max(1, total // 4), 0.0
-        self._bar = Progress(
+        super().__init__(
             SpinnerColumn(),
             TextColumn("{task.description:<18}", markup=False),
             BarColumn(bar_width=30),
@@ -93,22 +87,10 @@ class StepProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
-            console=self._console,
-            disable=not self._console.is_terminal,
         )
+        self._title, self._total, self._done, self._per = title, total, done, per
+        self._next_line, self._next_note = done + max(1, total // 4), 0.0
         self._task = self._bar.add_task(title, total=total, completed=done, rate="", note="")
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def advance(self, count: int = 1, note: Callable[[], str] = str) -> None:
         """Count work done.
@@ -131,13 +113,3 @@ class StepProgress:
         elif self._done >= self._next_line:
             self._next_line = self._done + max(1, self._total // 4)
             self._console.print(f"{self._title}: {self._done}/{self._total} {note()}")
-
-
-def smoothed(entries: list[dict[str, float]], key: str, factor: float = 0.9) -> Iterator[float]:
-    """Exponentially smoothed values of a key, for plots and notes."""
-    value: float | None = None
-    for entry in entries:
-        found = entry.get(key)
-        if found is not None:
-            value = found if value is None else factor * value + (1 - factor) * found
-            yield value

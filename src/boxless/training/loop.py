@@ -207,7 +207,7 @@ def train(
     processes = runtime.processes
     stream = stream.part(processes.rank, processes.count)
     total, per_epoch = settings.updates or stream.updates(settings.epochs), stream.updates(1)
-    processes.agree(title)  # the first may have had more to prepare
+    processes.barrier(title)  # the first may have had more to prepare
     processes.start_alike(task.module)
     state = _State.begin(task, settings, runtime)
     keeper = _Keeper.begin(state, folder, checkpoint_seconds)

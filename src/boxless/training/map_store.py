@@ -4,9 +4,8 @@ Only the plain view is kept: a mirrored view uses the flipped map (`MapStore.map
 cells are displaced to the other side. Killed and started again, finished shards are kept.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -16,18 +15,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from boxless.errors import NumericsError, StoreError
-from boxless.files.engine import Engine
 from boxless.files.seals import damage, repair_hint, require_whole
 from boxless.models.backbone import Backbone
-from boxless.training.batches import Batch, ViewDataset
-from boxless.training.sharded import RuntimeOf, Shard, write_shards
-
-SHARD = 32
-"""Images per shard."""
+from boxless.training.batches import Batch
+from boxless.training.sharded import SHARD, RuntimeOf, Shard
 
 FEW = 2
 """Images that a CPU computes at a time: what they take stays in its caches. Measured at 320 px with
-EfficientNet-Lite0, ms an image: 55 at 32, 39 at 8, 38 at 4, 30 at 2."""
+EfficientNet-Lite0, ms per image: 55 at 32, 39 at 8, 38 at 4, 30 at 2."""
 
 SPREAD_FLOOR = 0.25
 """Part of the mean spread added to every channel's own, so that dead channels do not explode."""
@@ -74,28 +69,6 @@ class MapShards:
         kept = {k: v.half().cpu().contiguous() for k, v in maps.items()}
         require_finite(kept, "the teacher's feature map (float16)")
         return kept
-
-
-def build_map_store(
-    dataset: ViewDataset,
-    folder: Path,
-    work: MapShards,
-    *,
-    engine: Engine | None = None,
-    advance: Callable[[int], None] = lambda _: None,
-) -> None:
-    """Write all missing shards.
-
-    Args:
-        dataset: Training images.
-        folder: Where the shards go.
-        work: What is kept of them.
-        engine: Where they are computed; None for this process.
-        advance: Told how many images are done.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path_of = partial(shard_path, folder)
-    write_shards(dataset, SHARD, path_of, work, engine=engine, advance=advance)
 
 
 class MapStore:
@@ -202,10 +175,6 @@ class LevelMaps:
 def require_finite(tensors: dict[str, Tensor], what: str) -> None:
     """Refuse values that would spoil everything computed from them.
 
-    Args:
-        tensors: By name.
-        what: What they are, for the message.
-
     Raises:
         NumericsError: One of them holds NaN or infinity.
     """
@@ -222,10 +191,6 @@ def remove_damaged(folder: Path, pattern: str) -> list[Path]:
     """Delete shards that cannot be read, so that they are built again.
 
     All of each shard is read, as its checksum asks; memory does not grow with it.
-
-    Args:
-        folder: Where the shards lie.
-        pattern: Their file names.
 
     Returns:
         The files deleted.

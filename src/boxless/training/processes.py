@@ -27,7 +27,7 @@ from boxless.files.launched import Launched, launched
 T = TypeVar("T")
 
 PAUSE = 0.1
-"""Seconds between two looks for what the first process says."""
+"""Seconds between two looks for the first process's next word."""
 
 PATIENCE = timedelta(minutes=30)
 """How long an exchange may take; no process does more than a checkpoint between two of them."""
@@ -110,13 +110,13 @@ class Processes:
         finally:
             self._apart = before
 
-    def tell(self, word: str) -> None:
-        """Say something to the others; the first process's alone."""
+    def broadcast(self, word: str) -> None:
+        """Send a word to the others; the first process's alone."""
         if self.store is not None:
             self.store.set(f"boxless/{self._words}", word)
             self._words += 1
 
-    def hear(self) -> str:
+    def receive(self) -> str:
         """Wait for the first process's next word, for as long as that takes.
 
         Raises:
@@ -132,8 +132,8 @@ class Processes:
             raise PeerError("the first process has stopped")
         return word
 
-    def agree(self, word: str) -> None:
-        """Meet the others at a place: the first tells the word, the others wait for it.
+    def barrier(self, word: str) -> None:
+        """Meet the others at a place: the first sends its name, the others wait for it.
 
         Raises:
             PeerError: The first process is somewhere else, or has failed.
@@ -141,8 +141,8 @@ class Processes:
         if not self.several:
             return
         if self.leads:
-            self.tell(word)
-        elif (heard := self.hear()) != word:
+            self.broadcast(word)
+        elif (heard := self.receive()) != word:
             raise PeerError(f"the first process is at {heard!r}, this one at {word!r}")
 
 
@@ -178,7 +178,7 @@ def joined() -> Iterator[Processes]:
     except BaseException:
         if processes.leads:
             with suppress(RuntimeError):
-                processes.tell(FAILED)
+                processes.broadcast(FAILED)
         raise
     distributed.destroy_process_group()
 
@@ -199,7 +199,7 @@ def _device(own: Launched) -> torch.device | None:
     if there < own.local_count:
         raise ConfigError(
             f"{own.local_count} processes were started on this machine, which has {there} GPU(s)",
-            hint=f"start one process a GPU: --nproc-per-node {there}",
+            hint=f"start one process per GPU: --nproc-per-node {there}",
         )
     torch.cuda.set_device(own.local_rank)
     return torch.device("cuda", own.local_rank)

@@ -15,6 +15,9 @@ from boxless.training.runtime import Runtime
 
 RuntimeOf = Callable[[], Runtime]
 
+SHARD = 32
+"""Images per shard."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -29,18 +32,13 @@ class Shard:
     images: ViewDataset
 
     def batch(self, size: int) -> Batch:
-        """All of them as one batch, whole, numbered by their rows.
-
-        Args:
-            size: Input side.
-        """
+        """All of them as one batch, whole, numbered by their rows."""
         (batch,) = whole_batches(self.images, size=size, batch_size=len(self.rows))
         return replace(batch, index=torch.tensor(self.rows, dtype=torch.int64))
 
 
 def write_shards(
     dataset: ViewDataset,
-    size: int,
     path_of: Callable[[int], Path],
     content_of: Callable[[Shard], bytes],
     *,
@@ -51,7 +49,6 @@ def write_shards(
 
     Args:
         dataset: All images.
-        size: Images a shard.
         path_of: Number of a shard -> its file.
         content_of: What a worker does: images -> content of the file, without a seal.
         engine: Where; None for this process.
@@ -60,9 +57,10 @@ def write_shards(
     engine = engine or LocalEngine()
     wanted = range(len(dataset))
     parts = [
-        (path_of(number), tuple(wanted[first : first + size]))
-        for number, first in enumerate(range(0, len(wanted), size))
+        (path_of(number), tuple(wanted[first : first + SHARD]))
+        for number, first in enumerate(range(0, len(wanted), SHARD))
     ]
+    path_of(0).parent.mkdir(parents=True, exist_ok=True)
     missing = [(path, part) for path, part in parts if not path.exists()]
     done = len(wanted) - sum(len(part) for _, part in missing)
     if done:
@@ -84,7 +82,7 @@ def runtime_for(engine: Engine | None, here: Runtime, *, precision: str, threads
         engine: The engine; None for this process.
         here: The runtime of this process.
         precision: Mixed precision.
-        threads: CPU threads of torch; 0 = one a worker.
+        threads: CPU threads of torch; 0 = one per worker.
     """
     if engine is None or not engine.elsewhere:
         return lambda: here

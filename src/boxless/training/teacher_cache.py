@@ -9,22 +9,22 @@ are kept.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from boxless.errors import StoreError
-from boxless.files.engine import Engine
 from boxless.files.seals import repair_hint, require_whole
-from boxless.models.protocols import Answer, CrossFitted
-from boxless.training.batches import Batch, ViewDataset
-from boxless.training.map_store import SHARD, MapStore, require_finite
-from boxless.training.sharded import RuntimeOf, Shard, write_shards
+from boxless.models.network import RegionTeacher
+from boxless.models.protocols import Answer
+from boxless.training.batches import Batch
+from boxless.training.map_store import MapStore, require_finite
+from boxless.training.sharded import SHARD, RuntimeOf, Shard
 
 UNSEEN = -1
 """Fold of an image that no head was trained on."""
@@ -66,7 +66,7 @@ class KnowledgeShards:
         runtime: Device and precision of the process that computes.
     """
 
-    teacher: CrossFitted
+    teacher: RegionTeacher[Any]
     size: int
     maps: MapStore | None
     folds: Tensor | None
@@ -77,7 +77,7 @@ class KnowledgeShards:
     def __call__(self, shard: Shard) -> bytes:
         """What the teacher knows of its images, as a safetensors file."""
         runtime = self.runtime()
-        teacher = cast("CrossFitted", runtime.place(cast("nn.Module", self.teacher)))
+        teacher = cast("RegionTeacher[Any]", runtime.place(self.teacher))
         # With kept maps the pixels are not looked at.
         batch = shard.batch(self.size if self.maps is None else 1)
         placed = batch.to(runtime.device)
@@ -112,35 +112,15 @@ class KnowledgeShards:
         }
 
 
-def build_teacher_cache(
-    dataset: ViewDataset,
-    folder: Path,
-    work: KnowledgeShards,
-    *,
-    engine: Engine | None = None,
-    advance: Callable[[int], None] = lambda _: None,
-) -> None:
-    """Write all missing shards.
-
-    Args:
-        dataset: Training images with proposals.
-        folder: Where the shards go.
-        work: What is kept of them.
-        engine: Where they are computed; None for this process.
-        advance: Told how many images are done.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path_of = partial(shard_path, folder)
-    write_shards(dataset, SHARD, path_of, work, engine=engine, advance=advance)
-
-
 def _score(
-    teacher: CrossFitted, batch: Batch, maps: MapStore | None, size: int
+    teacher: RegionTeacher[Any], batch: Batch, maps: MapStore | None, size: int
 ) -> Sequence[Answer]:
     """What every head says."""
     heads = tuple(range(len(teacher.heads)))
     if maps is None:
-        return teacher(batch.pixels.float(), batch.boxes, batch.scores, batch.mask, heads)
+        pixels = batch.pixels.float()
+        outputs: list[Answer] = teacher(pixels, batch.boxes, batch.scores, batch.mask, heads)
+        return outputs
     level = maps.batch(batch, (teacher.level,))[teacher.level]
     return teacher.read(level, batch.boxes, batch.scores, batch.mask, view_size=size, heads=heads)
 

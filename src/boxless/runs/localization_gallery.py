@@ -8,7 +8,7 @@ from boxless.types import PRESENT
 _NAMES = ("teacher", "without distillation", "with distillation")
 
 
-def looking_items(run: Run) -> list[LocalizedImage]:
+def localization_items(run: Run) -> list[LocalizedImage]:
     """The first true class of some test images, as teacher and both students see it.
 
     Args:

@@ -1,7 +1,7 @@
 """Class maps against the true boxes of the test images, which training never saw."""
 
-import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -10,8 +10,6 @@ from boxless.inference.location import LocationSettings, locate, peak
 from boxless.metrics.localization import (
     correct_localization,
     detection_average_precision,
-    localization_answers,
-    pointing_answers,
     pointing_game,
     share_of_yes,
 )
@@ -26,7 +24,7 @@ DETECTION_FLOOR: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Where one model looked in each test image.
+    """How one model localized in each test image.
 
     Attributes:
         pointing: (M, K) of 1, 0 and NaN: did the strongest cell lie in a true box?
@@ -50,7 +48,7 @@ class Answers:
         }
 
 
-def look(
+def compare_with_boxes(
     run: Run, maps: Float32Array, probabilities: Float32Array, settings: LocationSettings
 ) -> Answers:
     """Compare one model's maps of the test images with the true boxes.
@@ -79,30 +77,29 @@ def look(
         detections.append(
             Detections(boxes[row, sure].astype(np.float32), probabilities[row, sure], sure)
         )
+    asked = partial(pointing_game, list(points), truths, labels, num_classes=K, per_image=True)
     return Answers(
-        pointing=pointing_answers(list(points), truths, labels, num_classes=K),
-        pointing_tolerant=pointing_answers(
-            list(points), truths, labels, num_classes=K, tolerance=TOLERANCE
-        ),
-        corloc=localization_answers(list(boxes), truths, labels, num_classes=K),
+        pointing=asked(),
+        pointing_tolerant=asked(tolerance=TOLERANCE),
+        corloc=correct_localization(list(boxes), truths, labels, num_classes=K, per_image=True),
         detection=detection_average_precision(detections, truths, num_classes=K),
     )
 
 
 def references(run: Run) -> dict[str, Any]:
-    """What one reaches without looking at all: the middle of the image, the whole image."""
+    """What one reaches without any model: the middle of the image, the whole image."""
     labels = run.test.labels
     K = labels.shape[1]
     truths = [record.boxes or () for record in run.test.records]
     sizes = [size_of(run, record.path) for record in run.test.records]
     middles = [np.tile([width / 2, height / 2], (K, 1)) for width, height in sizes]
     wholes = [np.tile([0, 0, width, height], (K, 1)) for width, height in sizes]
-    asked = pointing_answers(middles, truths, labels, num_classes=K)
+    asked = pointing_game(middles, truths, labels, num_classes=K, per_image=True)
     return {
         "images": len(run.test),
         "pairs": int((~np.isnan(asked)).sum()),
         "tolerance": TOLERANCE,
-        "centre_pointing": mean(pointing_game(middles, truths, labels, num_classes=K)),
+        "centre_pointing": mean(share_of_yes(asked)),
         "whole_image_corloc": mean(correct_localization(wholes, truths, labels, num_classes=K)),
     }
 
@@ -115,6 +112,5 @@ def size_of(run: Run, path: str) -> tuple[int, int]:
 
 def mean(values: Float64Array) -> float | None:
     """Mean of the values that are not NaN; None where all are."""
-    known = values[~np.isnan(values)]
-    result = float(known.mean()) if known.size else math.nan
-    return None if math.isnan(result) else result
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if there.size else None
