@@ -125,9 +125,9 @@ def test_the_page_shows_all_of_it(make, tmp_path):
     page = path.read_text("utf-8")
     assert 'id="thresholds"' in page
     assert 'href="#thresholds"' in page
-    assert "Localisation by class maps" in page
+    assert "Localization by class maps" in page
     assert "pointing game +10.0 points (95 % interval +5.0 to +15.0)" in page
     assert page.count("data:image/jpeg") == 1
     plain = write_report(tmp_path, parse_results(make()), curves={}, gallery=[]).read_text("utf-8")
     assert 'id="thresholds"' not in plain
-    assert "Localisation by class maps" not in plain
+    assert "Localization by class maps" not in plain

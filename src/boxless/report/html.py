@@ -1,6 +1,7 @@
 """The report of a run: one HTML file that needs nothing else and works offline."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,19 @@ FILE_NAME: Final = "report.html"
 _HERE: Final = Path(__file__).parent
 
 
+@dataclass(frozen=True, slots=True)
+class TagsCurve:
+    """The learning curve over numbers of tags that a run is a part of.
+
+    Attributes:
+        plot: SVG that follows the page's colors.
+        page: Address of the curve's own page, relative to the report.
+    """
+
+    plot: str
+    page: str
+
+
 def write_report(
     folder: Path,
     results: Results,
@@ -28,6 +42,7 @@ def write_report(
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
     gallery: Sequence[GalleryItem],
     looks: Sequence[LocalizedImage] = (),
+    tags: TagsCurve | None = None,
 ) -> Path:
     """Write the report of a run, atomically.
 
@@ -37,6 +52,7 @@ def write_report(
         curves: Training events by name, see `plots.learning_curves`; may be empty.
         gallery: Pictures to show; may be empty.
         looks: Pictures with class maps; may be empty.
+        tags: The learning curve that the run is a part of, if it is.
 
     Returns:
         Path of ``report.html``: a single file that loads nothing from anywhere.
@@ -68,6 +84,7 @@ def write_report(
         localization_columns=calibration_view.LOCALIZATION_COLUMNS,
         localized=calibration_view.localization_rows(results),
         looks=[(item, localization_urls(item)) for item in looks],
+        tags=tags,
         located={key: variant for key, variant in results.variants.items() if variant.localization},
         gallery=[(item, picture_url(item), label_rows(item)) for item in gallery],
         settings=list(flatten(results.recipe)),
