@@ -138,12 +138,14 @@ class _Keeper:
     start: int
 
     @classmethod
-    def begin(cls, state: _State, folder: Path, pause: float, title: str) -> "_Keeper":
+    def begin(
+        cls, state: _State, folder: Path, pause: float, title: str, batch_size: int
+    ) -> "_Keeper":
         """Go on from the last checkpoint, if there is one; the next comes after `pause` seconds."""
         progress, now = state.load(folder), time.monotonic()
         leads = state.runtime.processes.leads
         log = EventLog(folder, update=progress.update) if leads else None
-        began, pace = now - progress.seconds, Pace()
+        began, pace = now - progress.seconds, Pace(batch_size)
         return cls(state, folder, pause, log, title, pace, began, now, progress.update)
 
     @property
@@ -151,13 +153,14 @@ class _Keeper:
         """Training time spent, in all attempts."""
         return time.monotonic() - self.began
 
-    def note(self, update: int, losses: dict[str, Tensor], images: int, **more: float) -> None:
-        """Log an update; `images` were seen in this attempt."""
+    def note(self, update: int, losses: dict[str, Tensor], **more: float) -> None:
+        """Log an update."""
         if self.log is not None:
             parts = {k: float(v) for k, v in losses.items()}
             self.log.write({"update": update, **more, **parts})
-            pace = {"images_per_second": self.pace.seen(images)} if images else {}
-            self.state.runtime.tracker.log(self.title, update, {**parts, **more, **pace})
+            if update > self.start:
+                more["images_per_second"] = self.pace.after(update - self.start)
+            self.state.runtime.tracker.log(self.title, update, {**parts, **more})
 
     def save_if_due(self, update: int) -> None:
         """Write a checkpoint after `update` updates, if it is time."""
@@ -216,7 +219,7 @@ def train(
     processes.agree(title)  # the first may have had more to prepare
     processes.start_alike(task.module)
     state = _State.begin(task, settings, runtime)
-    keeper = _Keeper.begin(state, folder, checkpoint_seconds, title)
+    keeper = _Keeper.begin(state, folder, checkpoint_seconds, title, stream.batch_size)
     start = keeper.start
     bar = StepProgress(title, total, done=start, per=stream.batch_size)
     with bar, _under_way(task, stream.batch_size, runtime) as clock:
@@ -227,8 +230,7 @@ def train(
             with explained(task.module, partial(state.losses_alone, batch), now):
                 losses = state.update(batch, update, value, settings.clip_norm)
             if update % LOG_EVERY == 0 or update + 1 == total:
-                seen = (update - start) * stream.batch_size
-                keeper.note(update, losses, seen, epoch=update / per_epoch, lr=value)
+                keeper.note(update, losses, epoch=update / per_epoch, lr=value)
             bar.advance(note=partial(_loss_note, losses))
             if validate is not None and (update + 1) % per_epoch == 0:
                 with eager(task.module):

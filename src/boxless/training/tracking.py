@@ -93,20 +93,24 @@ class Tracker:
 
 
 class Pace:
-    """Images a second between two looks."""
+    """Images a second between two looks.
 
-    def __init__(self) -> None:
-        self._time, self._images = time.monotonic(), 0
+    Args:
+        batch_size: Images per update.
+    """
 
-    def seen(self, images: int) -> float:
-        """The pace since the last call.
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size, self._time, self._update = batch_size, time.monotonic(), 0
+
+    def after(self, update: int) -> float:
+        """The pace since the last look.
 
         Args:
-            images: Images so far, in all.
+            update: Updates since the first one.
         """
         now = time.monotonic()
-        pace = (images - self._images) / max(now - self._time, 1e-9)
-        self._time, self._images = now, images
+        pace = (update - self._update) * self._batch_size / max(now - self._time, 1e-9)
+        self._time, self._update = now, update
         return pace
 
 
