@@ -16,18 +16,19 @@ def load(path: str | Path, threads: int = 0) -> "Predictor":
     """Open an exported student; needs onnxruntime, NumPy and Pillow alone.
 
     Args:
-        path: A run folder, or a ``student.onnx``.
+        path: A run folder, or a ``student.onnx``; also ``hf://OWNER/NAME`` on the Hugging Face
+            Hub, and ``https://…/student.onnx#sha256=…``: both are downloaded once and kept.
         threads: Threads that one batch is computed with; 0 takes all cores.
 
     Returns:
         A predictor: ``boxless.load("runs/first").predict(["street.jpg"])``.
 
     Raises:
-        BoxlessError: There is no student, or the file is damaged or foreign.
+        BoxlessError: There is no student, it cannot be downloaded, or it is damaged or foreign.
     """
     from boxless.inference.predictor import Predictor  # noqa: PLC0415  (onnxruntime takes a while)
 
-    return Predictor.load(Path(path), threads=threads)
+    return Predictor.load(path, threads=threads)
 
 
 def train(

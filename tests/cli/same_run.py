@@ -10,6 +10,7 @@ TIMED = {"step.json", "results.json", "report.html", "recipe.toml"}
 def results(folder: Path) -> dict[str, bytes]:
     """Everything a run computed, byte by byte."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in TIMED)
+    files = [file for file in files if file.relative_to(folder).parts[0] != "logs"]  # a tracker's
     return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 

@@ -146,6 +146,8 @@ def test_model_card(finished_run, preloaded, tmp_path, variant):
     card = (hub / "README.md").read_text("utf-8")
     head, _, body = card.removeprefix("---\n").partition("---\n")
     assert "library_name: timm" in head
+    config = json.loads((hub / "config.json").read_text("utf-8"))
+    assert config["problem_type"] == "multi_label_classification"  # what transformers goes by
     variants = json.loads((finished_run / "results.json").read_text())["variants"]
     own = {"plain": "the distilled student", "regions": "plain student"}[variant]
     assert ("taught it, in training only" in body) is (variant == "regions")
@@ -171,6 +173,23 @@ def test_bad_input(finished_run, tmp_path, app):
     other = app("export", finished_run, "--out", out, "--data", "scenes:train=81,test=16,size=64")
     other.refused("is not what", "trained on")
     assert not out.exists()
+
+
+def test_push_uploads_the_folder_and_says_how_to_load_it(finished_run, app, monkeypatch):
+    from boxless.runs import hub_folder
+
+    pushed = {}
+
+    def push(folder, repository):
+        pushed[repository] = {path.name for path in folder.iterdir()}
+        return f"https://huggingface.co/{repository}"
+
+    monkeypatch.setattr(hub_folder, "push_folder", push)
+    done = app("export", finished_run, "--push", "me/dogs")
+    assert done.code == 0, done.err
+    assert pushed == {"me/dogs": {"README.md", "config.json", "model.safetensors", "student.onnx"}}
+    assert 'boxless.load("hf://me/dogs")' in done.out
+    app("export", finished_run, "--push", "dogs").refused("expected --push OWNER/NAME")
 
 
 def test_another_student_of_the_run(finished_run, tmp_path, app):

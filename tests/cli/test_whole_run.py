@@ -75,6 +75,19 @@ def test_report_stands_alone(finished_run):
     assert "student with distillation" in page
 
 
+def test_the_gallery_begins_with_the_greatest_errors_at_shipped_thresholds(finished_run):
+    page = (finished_run / "report.html").read_text("utf-8")
+    reasons = re.findall(r"\((among the greatest errors|gained most by distilling|picked at)", page)
+    assert reasons[:4] == ["among the greatest errors"] * 4
+    assert "gained most by distilling" in reasons[4:]
+    limits = {
+        f"threshold {100 * limit:.0f} %"
+        for entries in load_calibration(finished_run / "calibrate").values()
+        for limit in entries[0]["thresholds"]
+    }
+    assert set(re.findall(r'title="(threshold [^"]*)"', page)) <= limits
+
+
 def test_the_printed_summary_names_the_files(finished_run):
     printed = (finished_run.parent / "first.out").read_text()
     for part in ("report.html", "results.json", "export/student.onnx", f"predict {finished_run}"):

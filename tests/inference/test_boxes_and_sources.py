@@ -11,6 +11,8 @@ import boxless
 from boxless.data.images import ImageLimits
 from boxless.errors import BoxlessError, ConfigError, DataError, StoreError
 from boxless.inference import fonts
+from boxless.inference.drawing import annotated
+from boxless.inference.labels import Box, Label
 from boxless.inference.location import LocationSettings
 from boxless.inference.predictor import Predictor
 from boxless.inference.student_metadata import StudentMetadata
@@ -188,6 +190,15 @@ class TestSaving:
         )
         with pytest.raises(ConfigError, match="no class 'fish'"):
             prediction.draw(heat="fish")
+
+    def test_names_of_boxes_at_one_place_hide_no_other(self):
+        labels = [Label(name, 0.9) for name in ("first", "second", "third")]
+        boxes = [Box(label.name, 0.9, 10, 150, 300, 390) for label in labels]
+        drawn = np.asarray(annotated(np.zeros((400, 400, 3), np.uint8), labels, boxes), int)
+        below = drawn[200:]  # the list of labels stands above
+        for colour in ((214, 39, 40), (31, 119, 180), (44, 160, 44)):
+            ground = (np.abs(below - colour).max(2) < 8).sum()
+            assert ground > 150, colour
 
     def test_large_images_are_drawn_smaller(self, eager):
         (prediction,) = Predictor.load(eager).predict(np.zeros((10, 4000, 3), np.uint8), boxes=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from boxless.errors import ShapeError
+from boxless.inference.labels import Label
 from boxless.report.gallery import GalleryItem, draw_regions, label_rows, picture_url
 
 
@@ -85,8 +86,8 @@ def test_answers_are_right_wrong_missed_or_absent():
         item(
             [], [],
             truth=("dog", "cat"),
-            before=(("dog", 0.9), ("car", 0.6)),
-            after=(("cat", 0.7), ("dog", 0.4), ("car", 0.1)),
+            before=(Label("dog", 0.9), Label("car", 0.6)),
+            after=(Label("cat", 0.7), Label("dog", 0.4), Label("car", 0.1)),
         )
     )  # fmt: skip
     marks = {row.name: (row.true, row.before.mark, row.after.mark) for row in rows}
@@ -96,4 +97,15 @@ def test_answers_are_right_wrong_missed_or_absent():
         "car": (False, "wrong", "absent"),
     }
     assert [row.name for row in rows] == ["cat", "dog", "car"]
-    assert rows[0].before.probability is None
+    assert rows[0].before.label is None
+    assert all(row.telling for row in rows)
+
+
+def test_answers_are_judged_at_each_label_s_own_threshold():
+    said = (Label("dog", 0.2, 0.2), Label("cat", 0.6, 0.7), Label("car", 0.9, 0.95))
+    rows = label_rows(item([], [], truth=("dog", "cat"), before=said, after=said))
+    assert [(row.name, row.after.mark, row.telling) for row in rows] == [
+        ("cat", "missed", False),
+        ("dog", "right", True),
+        ("car", "absent", False),
+    ]

@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from boxless.inference.labels import Label
 from boxless.report.gallery import GalleryItem
-from boxless.report.html import flatten, interval_strip, write_report
+from boxless.report.html import TagsCurve, flatten, interval_strip, write_report
 from boxless.report.results import parse_results
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -53,8 +54,8 @@ def item(boxes=10, truth=("class 0",)):
         boxes=np.hstack([corner, corner + 20]).astype(np.float32),
         box_scores=np.linspace(1, 0.1, boxes, dtype=np.float32),
         truth=truth,
-        before=(("class 0", 0.41), ("class 1", 0.63)),
-        after=(("class 0", 0.83), ("class 1", 0.21)),
+        before=(Label("class 0", 0.41), Label("class 1", 0.63)),
+        after=(Label("class 0", 0.83, 0.7), Label("class 1", 0.21)),
         caption="picture <7>",
     )
 
@@ -105,7 +106,7 @@ def test_the_page_shows_the_numbers(make, tmp_path):
 
 def test_plots_follow_the_theme(make, tmp_path):
     text, page = write(tmp_path, make())
-    assert page.tags.count("svg") == 4
+    assert page.tags.count("svg") == 5
     assert "var(--after" in text
     assert "prefers-color-scheme: dark" in text
     assert not re.search(r"#0[1-9]0[1-9]0[1-9]\b", text)
@@ -127,6 +128,39 @@ def test_everything_is_escaped(make, tmp_path):
     assert page.tags.count("img") == 1
     assert "<script" not in text
     assert evil in page.text
+
+
+def test_what_both_students_miss_is_folded(make, tmp_path):
+    missed = item(truth=("class 0", "tiny thing"))
+    text, _ = write(tmp_path, make(), gallery=[missed])
+    folded = re.search(r"<summary>.*?missed by both: ([^<]*)</summary>", text)
+    assert folded[1] == "tiny thing"
+    before_it = text[: folded.start()].rpartition("<figcaption>")[2]
+    assert "class 0" in before_it
+    assert "tiny thing" not in before_it
+    assert 'style="left:70.00%" title="threshold 70 %"' in text
+    assert 'loading="lazy"' not in text  # a printed page has its pictures
+
+
+def test_the_curve_over_tags_is_shown_where_there_is_one(make, tmp_path):
+    curve = TagsCurve('<svg id="curve"></svg>', "../../tags.html")
+    path = write_report(tmp_path, parse_results(make()), curves={}, gallery=[], tags=curve)
+    page = Page(path.read_text("utf-8"))
+    assert {"tags", "curve"} <= set(page.ids)
+    assert "../../tags.html" in page.addresses
+    write(tmp_path, make())
+    assert "tags" not in Page(path.read_text("utf-8")).ids
+
+
+def test_names_are_whole_in_plots(make, tmp_path):
+    value = make()
+    name = "student with distillation (a very long way to distil, in two phases)"
+    value["variants"]["regions"]["label"] = name
+    text, _ = write(tmp_path, value)
+    drawn = text[text.index('aria-label="mAP of each variant and seed"') :]
+    drawn = drawn[: drawn.index("</svg>")]
+    words = " ".join(re.findall(r">([^<>\n]+)</t", drawn))
+    assert name in words
 
 
 def test_a_picture_without_boxes(make, tmp_path):

@@ -1,5 +1,7 @@
 """What the plots compute before they draw."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -40,7 +42,8 @@ def test_plots_that_lack_their_data_are_none(make):
 def test_runs_of_a_name_share_a_panel():
     events = [{"update": i, "loss": 1.0} for i in range(5)]
     drawn = plots.learning_curves({"stage1/0": events, "stage1/1": events, "teacher": events})
-    assert 'aria-label="Training loss of stage1, teacher"' in drawn
+    assert re.findall('aria-label="Training loss of ([^"]*)"', drawn) == ["stage1", "teacher"]
+    assert len(set(re.findall(r'\bid="([^"]*)"', drawn))) == drawn.count(' id="')
 
 
 def test_a_heavy_skew_of_frequencies_is_drawn_logarithmically(make):

@@ -190,6 +190,78 @@ def test_keyboard_alone(open_page):
     assert page.locator("#spoken").inner_text() != ""
 
 
+def answered(page, boxes):
+    """Has the page told of labels with these boxes, in a picture of 100 x 100 pixels."""
+    labels = [
+        {"name": name, "probability": 0.9 - 0.05 * place, "threshold": 0.2, "present": True}
+        for place, name in enumerate(boxes)
+    ]
+    found = [
+        {"name": name, "score": 0.8} | dict(zip(("x1", "y1", "x2", "y2"), box, strict=True))
+        for name, box in reversed(boxes.items())
+    ]
+    image = {"name": "a.png", "width": 100, "height": 100, "labels": labels, "boxes": found}
+    page.route("**/v1/predict*", lambda route: route.fulfill(json={"predictions": [image]}))
+    upload(page)
+    return loaded(page)
+
+
+def test_labels_at_one_place_share_an_outline(open_page):
+    dog = {f"name {n}": (10 + n, 10, 60 + n, 60) for n in range(9)}
+    page = answered(open_page(), dog | {"cat": (70, 70, 95, 95)})
+    outlines = page.locator("#boxes .box")
+    assert outlines.all_inner_texts() == ["name 0, name 1 +7", "cat"]
+    page.locator('.row[data-name="name 5"]').hover()
+    assert outlines.count() == 1
+    assert "name 5" in outlines.inner_text()
+    assert outlines.evaluate("e => e.style.left") == "15%"
+
+
+def test_at_most_five_objects_are_outlined_at_once(open_page):
+    apart = {f"name {n}": (10 * n, 0, 10 * n + 8, 90) for n in range(8)}
+    page = answered(open_page(), apart)
+    names = [f"name {n}" for n in range(5)]
+    assert page.locator("#boxes .box").all_inner_texts() == names
+
+
+def test_names_of_outlines_hide_neither_each_other_nor_leave_the_picture(open_page):
+    crowd = {
+        "a long name of a class": (2, 2, 40, 60),
+        "another name": (3, 2, 98, 30),
+        "third": (3, 3, 98, 98),
+        "fourth": (60, 1, 99, 99),
+    }
+    page = answered(open_page(viewport=PHONE, touch=True), crowd)
+    frame = page.locator("#frame").bounding_box()
+    chips = [chip.bounding_box() for chip in page.locator("#boxes .box span").all()]
+    assert len(chips) == len(crowd)
+    for place, one in enumerate(chips):
+        assert one["x"] >= frame["x"] - 1
+        assert one["y"] >= frame["y"] - 1
+        assert one["x"] + one["width"] <= frame["x"] + frame["width"] + 1
+        for other in chips[:place]:
+            beside = one["x"] >= other["x"] + other["width"] - 1
+            beside |= other["x"] >= one["x"] + one["width"] - 1
+            beside |= one["y"] >= other["y"] + other["height"] - 1
+            beside |= other["y"] >= one["y"] + one["height"] - 1
+            assert beside
+
+
+def test_labels_come_before_thumbnails_in_tab_order(open_page):
+    page = open_page()
+    page.wait_for_selector("#strip button")
+    upload(page)
+    loaded(page)
+    page.locator("#again").focus()
+    page.keyboard.press("Tab")
+    assert "row" in page.evaluate("document.activeElement.outerHTML")
+    thumbnail = page.locator("#strip button").first.element_handle()
+    order = page.locator(".row").last.evaluate(
+        "(e, other) => e.compareDocumentPosition(other)", thumbnail
+    )
+    assert order & 4  # the thumbnail follows
+
+
 @pytest.mark.parametrize("event", ["drop", "paste"])
 def test_drop_and_paste(open_page, event):
     page = open_page()

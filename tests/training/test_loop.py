@@ -249,3 +249,21 @@ def test_training_lowers_the_loss(tmp_path, runtime):
     run(classifier_task(), tmp_path, runtime, chosen, checkpoint_seconds=1e9)
     losses = [e["loss"] for e in read_events(tmp_path)]
     assert sum(losses[-3:]) < 0.7 * sum(losses[:3])
+
+
+def test_a_tracker_gets_what_is_logged_and_the_pace(tmp_path, runtime, monkeypatch):
+    told = []
+
+    class Told:
+        def log(self, group, step, values):
+            told.append((group, step, values))
+
+    monkeypatch.setattr(runtime, "tracker", Told())
+    run(classifier_task(), tmp_path, runtime, settings())
+    events = read_events(tmp_path)
+    assert [(group, step) for group, step, _ in told] == [("step", e["update"]) for e in events]
+    for (_, _, values), event in zip(told, events, strict=True):
+        assert values["loss"] == event["loss"]
+        assert values["lr"] == event["lr"]
+    assert told[-1][2]["images_per_second"] > 0
+    assert not any("images_per_second" in event for event in events)  # the log repeats bit for bit

@@ -20,6 +20,7 @@ def export(
     limit: float = 1.0,
     variant: str = "",
     hub: Path | None = None,
+    push: str = "",
     data: str | None = None,
 ) -> None:
     """Deliver the student of a finished run.
@@ -36,6 +37,8 @@ def export(
 
         boxless export runs/first --hub hub/my-classifier
 
+        boxless export runs/first --push my-name/my-classifier
+
     Args:
         run: Run folder.
         out: The ONNX file to write, also in a store of objects (s3://bucket/student.onnx).
@@ -47,13 +50,19 @@ def export(
             its seeds the best on held-out images is taken.
         hub: Folder to write in the layout of the Hugging Face Hub: safetensors, config.json and a
             model card.
+        push: OWNER/NAME of a repository on the Hugging Face Hub to upload that folder to; a new one
+            is private. `boxless.load("hf://OWNER/NAME")` then loads the student anywhere.
         data: Data set, where it lies elsewhere now.
     """
     from boxless.runs.start import require_training
 
-    _check(out, hub, quantize, limit, fp16=fp16)
+    _check(out, hub, push, quantize, limit, fp16=fp16)
     _require_run(run)
     require_training()
+    if push:
+        from boxless.runs.hub_folder import require_repository
+
+        require_repository(push)
 
     from boxless.report.wording import cautions, shipped
     from boxless.runs.choice import choose
@@ -63,27 +72,44 @@ def export(
     chosen = choose(opened, variant)
     if out is not None:
         _deliver(opened, out, chosen, quantize or ("float16" if fp16 else "float32"), limit / 100)
-    if hub is not None:
-        from boxless.runs.hub_folder import write_hub_folder
-
-        write_hub_folder(opened, hub, chosen)
-        print(f"{hub}: model.safetensors, config.json, README.md")
+    if hub is not None or push:
+        _to_hub(opened, chosen, hub, push)
     print(f"{shipped(chosen)}; seed {chosen.seed}")
     for caution in cautions(chosen):
         print(f"note: {caution}")
 
 
 def _check(
-    out: str | None, hub: Path | None, quantize: str | None, limit: float, *, fp16: bool
+    out: str | None, hub: Path | None, push: str, quantize: str | None, limit: float, *, fp16: bool
 ) -> None:
     from boxless.errors import ConfigError
 
-    if out is None and hub is None:
-        raise ConfigError("nothing to write", hint="give --out FILE, --hub FOLDER, or both")
+    if out is None and hub is None and not push:
+        raise ConfigError(
+            "nothing to write", hint="give --out FILE, --hub FOLDER or --push OWNER/NAME"
+        )
     if quantize and fp16:
         raise ConfigError("--quantize and --fp16 exclude each other", hint="choose one")
     if not limit >= 0:
         raise ConfigError(f"--limit must be 0 or more points of mAP, found {limit}")
+
+
+def _to_hub(run: "Run", chosen: "Shipped", folder: Path | None, repository: str) -> None:
+    """Write the folder for the Hub, and upload it where that is asked for."""
+    from tempfile import TemporaryDirectory
+
+    from boxless.runs.hub_folder import push_folder, write_hub_folder
+
+    with TemporaryDirectory(prefix="boxless-") as temporary:
+        written = folder or Path(temporary)
+        write_hub_folder(run, written, chosen)
+        if folder is not None:
+            print(f"{folder}: model.safetensors, config.json, README.md, student.onnx")
+        if repository:
+            print(f"pushed: {push_folder(written, repository)}")
+            print(
+                f'boxless.load("hf://{repository}") loads it; read its card before making it public'
+            )
 
 
 def _require_run(run: Path) -> None:

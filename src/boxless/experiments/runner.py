@@ -17,6 +17,7 @@ from boxless.report.results import TEACHER, Results, read_results
 from boxless.runs.context import Run
 from boxless.runs.execute import execute, outlook
 from boxless.runs.proposal_step import proposer_settings
+from boxless.runs.reporting import write_results
 
 if TYPE_CHECKING:
     from boxless.experiments.object_size import SizeGain
@@ -122,7 +123,10 @@ def write_curve(grid: Grid, runs: Mapping[str, Run], out: Path) -> list[Path]:
         "json": curve.model_dump_json(indent=2) + "\n",
     }
     files = {f"{TAGS}.{kind}": text.encode() for kind, text in texts.items()}
-    return _write(out, {**files, f"{TAGS}.png": curve_view.picture(curve)})
+    written = _write(out, {**files, f"{TAGS}.png": curve_view.picture(curve)})
+    for run in distinct(runs):
+        write_results(run, [step.name for step in run.results.steps])  # its report shows the curve
+    return written
 
 
 def _write(out: Path, files: Mapping[str, bytes]) -> list[Path]:

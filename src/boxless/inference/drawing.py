@@ -29,6 +29,7 @@ _SIGNATURE = "boxless"
 _KEPT = (".jpg", ".jpeg", ".png", ".webp")
 
 Colour = tuple[int, int, int]
+_Rectangle = tuple[float, float, float, float]
 
 
 def annotated(
@@ -136,13 +137,13 @@ def _draw_boxes(
 ) -> None:
     pen = ImageDraw.Draw(picture)
     width = max(2, round(max(picture.size) / 250))
-    size = _font_size(picture)
+    size, taken = _font_size(picture), list[_Rectangle]()
     for box in boxes:
         corners = [value * scale for value in (box.x1, box.y1, box.x2 - 1, box.y2 - 1)]
         x1, y1, x2, y2 = corners[0], corners[1], *map(max, corners[2:], corners[:2])
         colour = colours.get(box.name, _COLOURS[0])
         pen.rectangle((x1, y1, x2, y2), outline=colour, width=width)
-        _tag(pen, (x1, max(0, y2 - _line_height(size))), box.name, colour, size)
+        _tag(pen, (x1, max(0, y2 - _line_height(size))), box.name, colour, size, taken)
 
 
 def _draw_labels(picture: Image.Image, labels: Sequence[Label], colours: dict[str, Colour]) -> None:
@@ -150,17 +151,34 @@ def _draw_labels(picture: Image.Image, labels: Sequence[Label], colours: dict[st
     size = _font_size(picture)
     for row, label in enumerate(labels):
         text = f"{label.name} {label.probability:.2f}"
-        _tag(pen, (0, row * _line_height(size)), text, colours[label.name], size)
+        _tag(pen, (0, row * _line_height(size)), text, colours[label.name], size, [])
 
 
 def _tag(
-    pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, colour: Colour, size: int
+    pen: ImageDraw.ImageDraw,
+    place: tuple[float, float],
+    text: str,
+    colour: Colour,
+    size: int,
+    taken: list[_Rectangle],
 ) -> None:
-    """White words on a coloured ground."""
+    """White words on a coloured ground, moved up where they would hide words at `taken`."""
     font, shown = readable(" ".join(text.split()), size)
-    x1, y1, x2, y2 = pen.textbbox(place, shown, font=font)
-    pen.rectangle((x1 - 1, y1 - 2, x2 + 3, y2 + 3), fill=colour)
-    pen.text((place[0] + 1, place[1]), shown, fill="white", font=font)
+    (x, y), step = place, _line_height(size)
+
+    def ground() -> _Rectangle:
+        x1, y1, x2, y2 = pen.textbbox((x, y), shown, font=font)
+        return x1 - 1, y1 - 2, x2 + 3, y2 + 3
+
+    while y >= step and any(_overlap(ground(), other) for other in taken):
+        y -= step
+    taken.append(ground())
+    pen.rectangle(ground(), fill=colour)
+    pen.text((x + 1, y), shown, fill="white", font=font)
+
+
+def _overlap(one: _Rectangle, other: _Rectangle) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _font_size(picture: Image.Image) -> int:

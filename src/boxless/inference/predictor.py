@@ -19,7 +19,8 @@ from boxless.errors import (
     ShapeError,
     StoreError,
 )
-from boxless.files.paths import AnyPath, place
+from boxless.files.paths import AnyPath
+from boxless.inference.addresses import student_place
 from boxless.inference.labels import DEFAULT_THRESHOLD, Box, Label
 from boxless.inference.location import DEFAULT, LocationSettings, locate
 from boxless.inference.prediction import Prediction
@@ -81,8 +82,8 @@ class Predictor:
         """Open a student.
 
         Args:
-            path: ONNX file, or a run folder with ``export/student.onnx``; a path, or a URL such as
-                ``s3://bucket/student.onnx``.
+            path: ONNX file, or a run folder with ``export/student.onnx``; a path, or an address as
+                of `boxless.inference.addresses.student_place`.
             threads: Threads that one batch is computed with; 0 takes all cores.
 
         Returns:
@@ -92,7 +93,7 @@ class Predictor:
             RunError: If there is no such file.
             StoreError: If it is damaged or no student that boxless exported.
         """
-        return cls(open_student(find_student(place(path)), threads=threads))
+        return cls(open_student(find_student(student_place(path)), threads=threads))
 
     @property
     def path(self) -> AnyPath:

@@ -240,6 +240,7 @@ def _config(
     return {
         "architecture": model.backbone.name,
         "num_classes": len(classes),
+        "problem_type": "multi_label_classification",  # transformers takes the sigmoid then
         "num_features": model.backbone.channels("final"),
         "label_names": list(classes),
         "pretrained_cfg": {

@@ -279,6 +279,11 @@ class RunConfig(Section):
     compile: Literal["no", "yes"] = Field(
         "no", description="torch.compile of the backbones that are trained"
     )
+    tracker: Literal["auto", "tensorboard", "mlflow", "wandb", "none"] = Field(
+        "auto",
+        description="where curves of training go too; auto = TensorBoard in RUN/logs where it is"
+        " installed",
+    )
     leaks: Literal["refuse", "drop", "allow"] = Field(
         "refuse",
         description="images whose very bytes are in train and in another split, and untagged images"

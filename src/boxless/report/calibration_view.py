@@ -108,7 +108,7 @@ def reliability_plot(results: Results) -> str | None:
     """Reliability of both students and the teacher, before and after calibration.
 
     Returns:
-        SVG: share of positives against mean probability, one panel per variant, first seed;
+        SVGs: share of positives against mean probability, one per variant, first seed;
         None where nothing was fitted.
     """
     shown: list[tuple[str, VariantResult]] = [
@@ -118,36 +118,31 @@ def reliability_plot(results: Results) -> str | None:
     ]
     if not shown:
         return None
+    return "".join(_reliability(key, one, colour_of(results, key)) for key, one in shown)
+
+
+def _reliability(key: str, variant: VariantResult, colour: str) -> str:
+    """One variant's curves, before and after; empty where nothing was fitted."""
+    found = _first_fit(variant)
+    if found is None:
+        return ""
     with svg.theme():
-        figure = svg.new_figure(10.4, 3.7)
-        for place, (key, variant) in enumerate(shown):
-            axes = figure.add_subplot(1, len(shown), place + 1)
-            axes.plot([0, 1], [0, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-            found = _first_fit(variant)
-            if found is None:
-                continue
-            colour = colour_of(results, key)
-            curves: tuple[tuple[Curve, float, str], ...] = (
-                (found.test.curve.before, 0.45, "o:"),
-                (found.test.curve.after, 1.0, "o-"),
-            )
-            for curve, alpha, style in curves:
-                axes.plot(
-                    np.array(curve.predicted),
-                    np.array(curve.observed),
-                    style,
-                    color=colour,
-                    alpha=alpha,
-                    markersize=4,
-                )
-            axes.set_title(svg.label(variant.label, longest=34))
-            axes.set_xlabel("mean probability")
-            axes.set_xlim(0, 1)
-            axes.set_ylim(0, 1)
-            if place == 0:
-                axes.set_ylabel("share that is present")
+        figure = svg.new_figure(3.3, 3.5)
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        curves: tuple[tuple[Curve, float, str], ...] = (
+            (found.test.curve.before, 0.45, "o:"),
+            (found.test.curve.after, 1.0, "o-"),
+        )
+        for curve, alpha, style in curves:
+            points = np.array(curve.predicted), np.array(curve.observed)
+            axes.plot(*points, style, color=colour, alpha=alpha, markersize=4, clip_on=False)
+        axes.set_title(svg.folded(variant.label, width=34))
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        axes.set_xlabel("mean probability")
+        axes.set_ylabel("share that is present")
         return svg.inline_svg(
             figure,
-            name="reliability",
-            description="Share of present labels against probability, before and after calibration",
+            name=f"reliability-{key}",
+            description=f"{variant.label}: share of present labels against probability",
         )

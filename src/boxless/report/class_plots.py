@@ -51,7 +51,7 @@ def gain_per_class(results: Results) -> str | None:
     names = [results.data.classes[k] for k in order]
     at = np.arange(len(order))
     with svg.theme():
-        figure = svg.new_figure(max(10.4, 0.15 * len(order) + 1.2), 4.6)
+        figure = svg.new_figure(_width(len(order)), 4.6)
         axes = figure.add_subplot()
         colours = [svg.AFTER if value >= 0 else svg.WORSE for value in values]
         bars = axes.bar(at, values, width=0.72, color=colours)
@@ -79,6 +79,11 @@ def gain_per_class(results: Results) -> str | None:
             description=f"Gain of average precision of {len(order)} classes by training frequency",
             tooltips=tooltips,
         )
+
+
+def _width(classes: int) -> float:
+    """Inches of a plot with a bar per class: a page's width for 26 to 60 of them."""
+    return max(0.15 * classes + 1.2, min(10.4, max(svg.NARROW, 0.36 * classes + 1.2)))
 
 
 def _frequency_line(axes: Any, at: Any, counts: Sequence[int]) -> None:
@@ -114,7 +119,7 @@ def dumbbell(results: Results) -> str | None:
     height = -(-len(rows) // columns)
     low = min((min(old, new) for _, old, new in rows), default=0.0)
     with svg.theme():
-        figure = svg.new_figure(10.4, 0.7 + 0.215 * height)
+        figure = svg.new_figure(10.4 if columns == 2 else svg.NARROW, 0.7 + 0.215 * height)
         tooltips: dict[str, str] = {}
         for column in range(columns):
             axes = figure.add_subplot(1, columns, column + 1)

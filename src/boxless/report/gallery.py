@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from boxless.errors import ShapeError
+from boxless.inference.labels import Label
 from boxless.types import Float32Array, Float64Array, UInt8Array
 
 REGIONS: Final = 10
@@ -29,20 +30,18 @@ class GalleryItem:
         boxes: (R, 4) boxes in pixels of ``image``; usually the teacher's ten best.
         box_scores: (R,) scores of the boxes, any non-negative scale.
         truth: Names of the true classes.
-        before: (name, probability) of the student without distillation, best first.
-        after: (name, probability) of the student with distillation, best first.
+        before: What the student without distillation says of some classes, best first.
+        after: The same of the student with distillation.
         caption: A line below the picture.
-        threshold: Probability above which a name counts as predicted.
     """
 
     image: UInt8Array
     boxes: Float32Array
     box_scores: Float32Array
     truth: tuple[str, ...]
-    before: tuple[tuple[str, float], ...]
-    after: tuple[tuple[str, float], ...]
+    before: tuple[Label, ...]
+    after: tuple[Label, ...]
     caption: str = ""
-    threshold: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +49,11 @@ class Answer:
     """What one student says about one class.
 
     Attributes:
-        probability: In [0, 1], or None where the student was not asked.
+        label: The probability with its threshold, or None where the student was not asked.
         mark: Right, wrong, missed (true but not predicted) or absent (rightly not predicted).
     """
 
-    probability: float | None
+    label: Label | None
     mark: Mark
 
 
@@ -67,29 +66,38 @@ class LabelRow:
     before: Answer
     after: Answer
 
+    @property
+    def telling(self) -> bool:
+        """Whether a student names the class: the others missed it or left it out, both of them."""
+        return any(said.mark in ("right", "wrong") for said in (self.before, self.after))
+
 
 def label_rows(item: GalleryItem) -> list[LabelRow]:
     """The classes of a picture: true ones first, then by the distilled student's probability.
 
     Returns:
-        One row for each class that is true or that a student named.
+        One row for each class that is true or that a student was asked about.
     """
-    before, after = dict(item.before), dict(item.after)
+    before, after = ({label.name: label for label in said} for said in (item.before, item.after))
     names = list(dict.fromkeys([*item.truth, *after, *before]))
-    names.sort(key=lambda name: (name not in item.truth, -after.get(name, before.get(name, 0.0))))
+
+    def place(name: str) -> tuple[bool, float]:
+        label = after.get(name) or before.get(name)
+        return name not in item.truth, -(label.probability if label else 0.0)
+
     rows = []
-    for name in names:
+    for name in sorted(names, key=place):
         true = name in item.truth
-        answers = [_answer(said.get(name), item.threshold, true=true) for said in (before, after)]
+        answers = [_answer(said.get(name), true=true) for said in (before, after)]
         rows.append(LabelRow(name, true, *answers))
     return rows
 
 
-def _answer(probability: float | None, threshold: float, *, true: bool) -> Answer:
-    predicted = probability is not None and probability > threshold
+def _answer(label: Label | None, *, true: bool) -> Answer:
+    predicted = label is not None and label.present
     if true:
-        return Answer(probability, "right" if predicted else "missed")
-    return Answer(probability, "wrong" if predicted else "absent")
+        return Answer(label, "right" if predicted else "missed")
+    return Answer(label, "wrong" if predicted else "absent")
 
 
 def draw_regions(item: GalleryItem) -> Image.Image:

@@ -1,6 +1,7 @@
 """The report of a run: one HTML file that needs nothing else and works offline."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,19 @@ FILE_NAME: Final = "report.html"
 _HERE: Final = Path(__file__).parent
 
 
+@dataclass(frozen=True, slots=True)
+class TagsCurve:
+    """The learning curve over numbers of tags that a run is a part of.
+
+    Attributes:
+        plot: SVG that follows the page's colors.
+        page: Address of the curve's own page, relative to the report.
+    """
+
+    plot: str
+    page: str
+
+
 def write_report(
     folder: Path,
     results: Results,
@@ -30,6 +44,7 @@ def write_report(
     gallery: Sequence[GalleryItem],
     localized: Sequence[LocalizedImage] = (),
     suspects: Sequence[Card] = (),
+    tags: TagsCurve | None = None,
 ) -> Path:
     """Write the report of a run, atomically.
 
@@ -40,6 +55,7 @@ def write_report(
         gallery: Pictures to show; may be empty.
         localized: Pictures with class maps; may be empty.
         suspects: Pictures of suspicious tags; may be empty.
+        tags: The learning curve that the run is a part of, if it is.
 
     Returns:
         Path of ``report.html``: a single file that loads nothing from anywhere.
@@ -71,6 +87,7 @@ def write_report(
         localization_columns=calibration_view.LOCALIZATION_COLUMNS,
         localized=calibration_view.localization_rows(results),
         pictured=[(item, localization_urls(item)) for item in localized],
+        tags=tags,
         located={key: variant for key, variant in results.variants.items() if variant.localization},
         gallery=[(item, picture_url(item), label_rows(item)) for item in gallery],
         suspects=suspects,

@@ -27,7 +27,7 @@ def map_per_variant(results: Results) -> str:
     """
     variants = list(results.variants.items())
     with svg.theme():
-        figure = svg.new_figure(10.4, 0.55 + 0.42 * len(variants))
+        figure = svg.new_figure(svg.NARROW, 0.7 + 0.5 * len(variants))
         axes = figure.add_subplot()
         tooltips = {}
         for row, (key, variant) in enumerate(variants):
@@ -40,20 +40,17 @@ def map_per_variant(results: Results) -> str:
             dots[0].set(gid=f"variant-{row}", alpha=0.75, markeredgecolor=svg.PAPER)
             tooltips[f"variant-{row}"] = f"{variant.label}: {spread(variant.spread('map'))} %"
             axes.annotate(
-                percent(mean / 100),
-                (max(values), row),
-                xytext=(9, 0),
-                textcoords="offset points",
-                va="center",
-            )
-        axes.set_yticks(
-            range(len(variants)), [svg.label(variant.label, longest=48) for _, variant in variants]
-        )
+                percent(mean / 100), (mean, row - 0.32), xytext=(0, 2),
+                textcoords="offset points", ha="center", va="bottom",
+            )  # fmt: skip
+        axes.set_yticks(range(len(variants)), [svg.folded(one.label) for _, one in variants])
         axes.tick_params(axis="y", labelcolor=svg.INK)
-        axes.set_ylim(len(variants) - 0.5, -0.5)
+        axes.set_ylim(len(variants) - 0.5, -0.75)
         axes.margins(x=0.12)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel("mAP in %, one dot a seed, line at the mean (the axis does not start at 0)")
+        axes.set_xlabel(
+            "mAP in %, a dot per seed, a line at the mean\n(the axis does not start at 0)"
+        )
         return svg.inline_svg(
             figure,
             name="variants",
@@ -63,14 +60,14 @@ def map_per_variant(results: Results) -> str:
 
 
 def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | None:
-    """Loss by update, one panel for each training.
+    """Loss by update, one drawing for each training.
 
     Args:
         curves: Events by name; each event has at least ``update`` and ``loss``. Names
             ``NAME/ANYTHING`` share the panel NAME, so seeds can be laid over each other.
 
     Returns:
-        SVG with the raw loss faint and its moving mean strong; None without any event.
+        SVGs with the raw loss faint and its moving mean strong; None without any event.
     """
     panels: dict[str, list[Sequence[Mapping[str, Any]]]] = {}
     for name, events in curves.items():
@@ -79,24 +76,25 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | 
             panels.setdefault(name.partition("/")[0], []).append(usable)
     if not panels:
         return None
-    across = min(4, len(panels))
-    down = -(-len(panels) // across)
+    return "".join(_panel(place, *panel) for place, panel in enumerate(panels.items()))
+
+
+def _panel(place: int, name: str, runs: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+    """Losses of one training, or of several of the same."""
     with svg.theme():
-        figure = svg.new_figure(10.4, 2.5 * down)
-        for index, (name, runs) in enumerate(panels.items()):
-            axes = figure.add_subplot(down, across, index + 1)
-            colour = _curve_colour(name)
-            for events in runs:
-                updates = np.array([event["update"] for event in events], np.float64)
-                losses = np.array([event["loss"] for event in events], np.float64)
-                axes.plot(updates, losses, color=colour, linewidth=0.7, alpha=0.3)
-                axes.plot(updates, moving_mean(losses), color=colour, linewidth=1.7)
-            axes.set_title(svg.label(name))
-            axes.set_xlabel("update")
-            if index % across == 0:
-                axes.set_ylabel("loss")
+        figure = svg.new_figure(3.3, 2.4)
+        axes = figure.add_subplot()
+        colour = _curve_colour(name)
+        for events in runs:
+            updates = np.array([event["update"] for event in events], np.float64)
+            losses = np.array([event["loss"] for event in events], np.float64)
+            axes.plot(updates, losses, color=colour, linewidth=0.7, alpha=0.3)
+            axes.plot(updates, moving_mean(losses), color=colour, linewidth=1.7)
+        axes.set_title(svg.folded(name))
+        axes.set_xlabel("update")
+        axes.set_ylabel("loss")
         return svg.inline_svg(
-            figure, name="curves", description="Training loss of " + ", ".join(panels)
+            figure, name=f"curves-{place}", description=f"Training loss of {name}"
         )
 
 

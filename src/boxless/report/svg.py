@@ -7,6 +7,7 @@ one drawing serves both themes. Text stays text, and named shapes get a tooltip.
 import html
 import io
 import re
+import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ WORSE: Final = "#080808"
 OTHER: Final = "#090909"
 
 _LEAST_PIXELS: Final = 62  # an inch is never shown smaller; a narrow page scrolls the plot
+_MOST_PIXELS: Final = 104  # nor larger
+NARROW: Final = 5.7
+"""Inches of a figure that fits a telephone without scrolling."""
 
 # Marker colour -> CSS variable and the colour used where the page defines none.
 THEME: Final[Mapping[str, tuple[str, str]]] = {
@@ -103,6 +107,11 @@ def label(value: str, *, longest: int = 28) -> str:
     return short.replace("$", r"\$")
 
 
+def folded(value: str, *, width: int = 30) -> str:
+    """The whole of a name, on several lines where it is long."""
+    return "\n".join(textwrap.wrap(value, width)).replace("$", r"\$")
+
+
 def inline_svg(
     figure: Figure, *, name: str, description: str, tooltips: Mapping[str, str] | None = None
 ) -> str:
@@ -134,6 +143,7 @@ def inline_svg(
     for marker, (variable, light) in THEME.items():
         text = text.replace(marker, f"var({variable}, {light})")
     alternative = html.escape(description, quote=True)
-    least = round(figure.get_figwidth() * _LEAST_PIXELS)
-    start = f'<svg role="img" aria-label="{alternative}" style="min-width:{least}px"'
+    least, most = (round(figure.get_figwidth() * px) for px in (_LEAST_PIXELS, _MOST_PIXELS))
+    size = f"min-width:{least}px;max-width:{most}px"
+    start = f'<svg role="img" aria-label="{alternative}" style="{size}"'
     return text.replace("<svg", start, 1)

@@ -17,6 +17,7 @@ from boxless.files.launched import launched
 from boxless.files.ray_engine import engine_beyond
 from boxless.inference.predictor import Predictor
 from boxless.proposals.store import ProposalStore
+from boxless.recipe.recipe_files import dotted
 from boxless.recipe.schema import Recipe
 from boxless.report.results import Results, read_results
 from boxless.runs.leak_check import left_out
@@ -163,14 +164,17 @@ class Run:
     def runtime(self) -> "Runtime":
         """Device, precision and threads."""
         from boxless.training.runtime import Runtime  # noqa: PLC0415
+        from boxless.training.tracking import Tracker, available  # noqa: PLC0415
 
         config = self.recipe.run
+        name = available(config.tracker) if self.leads else "none"
         return Runtime(
             precision=config.precision,
             threads=config.threads,
             compiled=config.compile == "yes",
             profile=self.profile,
             processes=self.processes,
+            tracker=Tracker(name, self.folder, dotted(self.recipe)),
         )
 
     @cached_property

@@ -59,7 +59,18 @@ def evaluate(run: Run, folder: Path) -> dict[str, Any]:
     }
     summaries["teacher_fit"] = _teacher_fit(run)
     write_sealed(folder / METRICS, json.dumps(summaries, indent=1).encode())
+    _track(run, summaries["variants"])
     return {"test_images": len(run.test)}
+
+
+def _track(run: Run, found: dict[str, list[dict[str, Any]]]) -> None:
+    """Send what was reached on held-out images to the run's tracker, a step per seed."""
+    tracker = run.runtime.tracker
+    for key, entries in found.items():
+        for entry in entries:
+            if entry["held_out_map"] is not None:
+                tracker.log(key, entry["seed"], {"held_out_map": entry["held_out_map"]})
+    tracker.close()
 
 
 def models(recipe: Recipe) -> dict[str, list[int]]:

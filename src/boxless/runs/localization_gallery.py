@@ -2,6 +2,7 @@
 
 from boxless.report.localization_pictures import LocalizedImage
 from boxless.runs.context import Run
+from boxless.runs.gallery import file_name
 from boxless.runs.location_step import load_examples, load_location, shown_keys
 from boxless.types import PRESENT
 
@@ -33,7 +34,7 @@ def localization_items(run: Run) -> list[LocalizedImage]:
                 label=true[0],
                 truth=boxes,
                 maps=tuple((named[key], found[key][place], settings[key]) for key in keys),
-                caption=record.image_id,
+                caption=file_name(record.image_id),
             )
         )
     return items

@@ -13,6 +13,7 @@ from boxless.runs.context import Run
 from boxless.runs.step import Step
 from boxless.training.compiling import require_compiler
 from boxless.training.runtime import default_device
+from boxless.training.tracking import available
 
 
 def check_networks(run: Run, steps: Sequence[Step]) -> None:
@@ -22,8 +23,10 @@ def check_networks(run: Run, steps: Sequence[Step]) -> None:
         ConfigError: A network, its weights or one of its levels does not exist, or an input side
             leaves a level with part of a cell; the section of the recipe is named.
         DataError: A teacher is to be trained on a single class.
+        MissingExtraError: The tracker that was asked for is not installed.
     """
     recipe, verbs = run.recipe, {step.verb for step in steps}
+    available(recipe.run.tracker)
     if recipe.run.compile == "yes":
         require_compiler(default_device(), 1 if run.processes is None else run.processes.count)
     if recipe.tags.loss == "em" and run.processes is not None and run.processes.several:

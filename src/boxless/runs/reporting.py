@@ -8,8 +8,7 @@ import numpy as np
 from boxless import __version__
 from boxless.methods.table import ORACLE, PLAIN
 from boxless.metrics.bootstrap import Interval, paired_bootstrap
-from boxless.report.gallery import GalleryItem
-from boxless.report.html import write_report
+from boxless.report.html import TagsCurve, write_report
 from boxless.report.results import SCHEMA, TEACHER, parse_results
 from boxless.report.results import write_results as write_json
 from boxless.runs.calibration_step import load_calibration
@@ -17,11 +16,11 @@ from boxless.runs.context import Run
 from boxless.runs.environment import environment, torch_environment
 from boxless.runs.evaluation import (
     load_predictions,
-    load_regions,
     load_summaries,
     prediction_key,
     seconds_of,
 )
+from boxless.runs.gallery import gallery_items
 from boxless.runs.levels import MAPS
 from boxless.runs.localization_gallery import localization_items
 from boxless.runs.location_step import load_localization
@@ -30,10 +29,9 @@ from boxless.runs.record import now, read_record
 from boxless.runs.suspects import cards, cross_fitted, find_suspects
 from boxless.runs.variant import by_key
 from boxless.training.events import read_events
-from boxless.types import Float32Array, Int8Array
+from boxless.types import Float32Array
 
-GALLERY = 12
-SHOWN_LABELS = 5
+SUSPECTS_SHOWN = 12
 
 
 def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
@@ -66,9 +64,10 @@ def write_results(run: Run, steps: Sequence[str]) -> dict[str, Any]:
         run.folder,
         results,
         curves=_curves(run),
-        gallery=_gallery(run, predictions),
+        gallery=gallery_items(run, results.shipped.seed if results.shipped else run.seeds[0]),
         localized=localization_items(run),
-        suspects=cards(run, find_suspects(run, GALLERY)) if cross_fitted(run) else (),
+        suspects=cards(run, find_suspects(run, SUSPECTS_SHOWN)) if cross_fitted(run) else (),
+        tags=_tags_curve(run),
     )
     return {"report": report.name}
 
@@ -214,45 +213,10 @@ def _curves(run: Run) -> dict[str, list[dict[str, float]]]:
     return {name: events for name, events in found.items() if events}
 
 
-def _gallery(run: Run, predictions: dict[str, Float32Array]) -> list[GalleryItem]:
-    """Test images: half where distillation helped most, half drawn at regular steps."""
-    seed = run.seeds[0]
-    before = predictions[prediction_key(PLAIN, seed)]
-    after = predictions[prediction_key(run.recipe.method, seed)]
-    regions = load_regions(run.folder / "evaluate")
-    helped = np.argsort(_image_loss(after, run.test.labels) - _image_loss(before, run.test.labels))
-    regular = np.linspace(0, len(run.test) - 1, GALLERY // 2).astype(int)
-    chosen = [(int(i), "helped most") for i in helped[: GALLERY // 2]]
-    chosen += [(int(i), "picked at regular steps") for i in regular]
-    items = []
-    for row, why in chosen:
-        record = run.test.records[row]
-        truth = tuple(c for c, y in zip(run.classes, record.labels, strict=True) if y == 1)
-        items.append(
-            GalleryItem(
-                image=run.images(record.path),
-                boxes=regions["boxes"][row],
-                box_scores=regions["scores"][row],
-                truth=truth,
-                before=_named(before[row], run.classes, truth),
-                after=_named(after[row], run.classes, truth),
-                caption=f"{record.image_id} ({why})",
-            )
-        )
-    return items
-
-
-def _image_loss(probabilities: Float32Array, labels: Int8Array) -> np.ndarray:
-    """Cross-entropy of each image, over its known labels."""
-    p = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    terms = np.where(labels == 1, -np.log(p), -np.log1p(-p)) * (labels >= 0)
-    return np.asarray(terms.sum(1))
-
-
-def _named(
-    row: Float32Array, classes: tuple[str, ...], truth: tuple[str, ...]
-) -> tuple[tuple[str, float], ...]:
-    """The best classes and all true ones, best first."""
-    order = np.argsort(-row, kind="stable")
-    wanted = [i for place, i in enumerate(order) if place < SHOWN_LABELS or classes[i] in truth]
-    return tuple((classes[i], float(row[i])) for i in wanted)
+def _tags_curve(run: Run) -> TagsCurve | None:
+    """The learning curve over numbers of tags that this run is a part of, once that is made."""
+    folder = run.folder.resolve().parent.parent
+    page, plot = folder / "tags.html", folder / "tags.svg"
+    if run.folder.resolve().parent.name != "runs" or not (page.is_file() and plot.is_file()):
+        return None
+    return TagsCurve(plot.read_text("utf-8"), f"../../{page.name}")

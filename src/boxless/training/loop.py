@@ -42,6 +42,7 @@ from boxless.training.optimization import (
 )
 from boxless.training.runtime import Runtime
 from boxless.training.synced_norm import synced_norms
+from boxless.training.tracking import Pace
 
 LOG_EVERY = 10
 
@@ -130,17 +131,22 @@ class _Keeper:
     folder: Path
     pause: float
     log: EventLog | None
+    title: str
+    pace: Pace
     began: float
     saved: float
     start: int
 
     @classmethod
-    def begin(cls, state: _State, folder: Path, pause: float) -> "_Keeper":
+    def begin(
+        cls, state: _State, folder: Path, pause: float, title: str, batch_size: int
+    ) -> "_Keeper":
         """Go on from the last checkpoint, if there is one; the next comes after `pause` seconds."""
         progress, now = state.load(folder), time.monotonic()
         leads = state.runtime.processes.leads
         log = EventLog(folder, update=progress.update) if leads else None
-        return cls(state, folder, pause, log, now - progress.seconds, now, progress.update)
+        began, pace = now - progress.seconds, Pace(batch_size)
+        return cls(state, folder, pause, log, title, pace, began, now, progress.update)
 
     @property
     def seconds(self) -> float:
@@ -152,6 +158,9 @@ class _Keeper:
         if self.log is not None:
             parts = {k: float(v) for k, v in losses.items()}
             self.log.write({"update": update, **more, **parts})
+            if update > self.start:
+                more["images_per_second"] = self.pace.after(update - self.start)
+            self.state.runtime.tracker.log(self.title, update, {**parts, **more})
 
     def save_if_due(self, update: int) -> None:
         """Write a checkpoint after `update` updates, if it is time."""
@@ -210,7 +219,7 @@ def train(
     processes.barrier(title)  # the first may have had more to prepare
     processes.start_alike(task.module)
     state = _State.begin(task, settings, runtime)
-    keeper = _Keeper.begin(state, folder, checkpoint_seconds)
+    keeper = _Keeper.begin(state, folder, checkpoint_seconds, title, stream.batch_size)
     start = keeper.start
     bar = StepProgress(title, total, done=start, per=stream.batch_size)
     with bar, _under_way(task, stream.batch_size, runtime) as clock:

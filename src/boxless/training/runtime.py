@@ -1,4 +1,4 @@
-"""Device, precision and threads. The only file that knows accelerate."""
+"""Device, precision and threads. Only this file and `tracking` know accelerate."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -11,6 +11,7 @@ from boxless.errors import ConfigError, NumericsError, PeerError
 from boxless.files.launched import launched
 from boxless.training.clock import timed
 from boxless.training.processes import Processes
+from boxless.training.tracking import Tracker
 
 ADVICE = "lower the learning rate (….optim.lr), or set ….optim.clip_norm to 1"
 
@@ -25,6 +26,7 @@ class Runtime:
         compiled: Have training steps compile the backbones that they train.
         profile: Have training steps measure where their time goes.
         processes: Those that train together; None = this one alone.
+        tracker: Where scalars go beside the log; None = nowhere.
 
     Raises:
         ConfigError: More than one process was started, for work that is one's.
@@ -39,6 +41,7 @@ class Runtime:
         compiled: bool = False,
         profile: bool = False,
         processes: Processes | None = None,
+        tracker: Tracker | None = None,
     ) -> None:
         if processes is None and launched().count > 1:
             raise ConfigError(
@@ -46,7 +49,7 @@ class Runtime:
                 hint="start it without torchrun or accelerate launch",
             )
         self.profile, self.processes = profile, processes or Processes()
-        self.compiled = compiled
+        self.compiled, self.tracker = compiled, tracker or Tracker()
         if threads:
             torch.set_num_threads(threads)
         self._engine: Any = Accelerator(mixed_precision=precision, cpu=cpu)
