@@ -25,13 +25,14 @@ import numpy as np
 from measure import machine
 
 from boxless.inference.student_file import INPUT, OUTPUT, StudentFile, find_student, open_student
+from boxless.methods.table import PLAIN
 from boxless.report.results import TEACHER, read_results
 
 Maps = dict[str, tuple[float, ...]]
 """mAP on the test images of each seed, by method."""
 
 STYLES = ("-", ":", "--", "-.")
-COLOURS = ("#0072b2", "#c77700", "#8e4b86", "#2f7d5b", "#c2410c")
+COLOURS = ("#8b929b", "#0072b2", "#c77700", "#8e4b86", "#2f7d5b", "#c2410c")
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def maps_of(path: Path, student: StudentFile) -> Maps:
         own = {k: v for k, v in results.variants.items() if k != TEACHER and v.input_size == size}
         return {variant.method: tuple(variant.values("map")) for variant in own.values()}
     said, variant = student.metadata.metrics, student.metadata.provenance.variant.split("@")[0]
-    found = {variant: said.test_map, "plain": said.baseline_test_map}
+    found = {PLAIN: said.baseline_test_map, variant: said.test_map}
     known = {name: (value,) for name, value in found.items() if value is not None}
     if not known:
         raise SystemExit(
@@ -117,9 +118,11 @@ def draw(students: Sequence[Student], path: Path) -> None:
     from matplotlib import rc_context  # noqa: PLC0415
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.ticker import LogLocator, NullLocator  # noqa: PLC0415
 
     groups = list(dict.fromkeys(student.group for student in students))
     methods = list(dict.fromkeys(name for student in students for name in student.maps))
+    methods.sort(key=lambda name: name != PLAIN)
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "latency", "font.size": 9.5}):
         figure = Figure(figsize=(7.2, 4.4), layout="constrained")
         FigureCanvasSVG(figure)
@@ -147,6 +150,9 @@ def draw(students: Sequence[Student], path: Path) -> None:
                 xytext=(0, 10), textcoords="offset points", ha="center", fontsize=8,
             )  # fmt: skip
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("milliseconds per image, one core, ONNX Runtime, batch 1 (logarithmic)")
         axes.set_ylabel("mAP on test images in %")
         axes.margins(0.15)
