@@ -20,6 +20,7 @@ SIZE = 224
 BARE = """
 import sys
 from pathlib import Path
+import numpy as np
 import onnxruntime
 from PIL import Image
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
@@ -35,7 +36,7 @@ with open(sys.argv[3], "w") as out:
 def main() -> None:
     """Time and publish."""
     options = parser(__doc__, "predict").parse_args()
-    images = 60 if options.quick else 2000
+    images = 48 if options.quick else 2000
     rounds = options.rounds or (1 if options.quick else 3)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
