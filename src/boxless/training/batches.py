@@ -319,9 +319,8 @@ def _loader(
     dataset: ViewDataset, plans: Iterator[list[Sample]], workers: int, room: int
 ) -> Iterator[Batch]:
     """Batches of plans; `room` is the bytes of the largest one's pixels."""
-    if workers == 0:
-        made = map(dataset.arrays, plans)
-    else:
+    made: Iterator[Arrays] = map(dataset.arrays, plans)
+    if workers:
         made = load_elsewhere(dataset.arrays, plans, workers=workers, room=room)
     for pixels, rest in made:
         tensors = {name: torch.from_numpy(values) for name, values in rest.items()}

@@ -74,7 +74,8 @@ class _Rooms(Dataset[Any]):
         self, make: Callable[[Any, UInt8Array | None], Arrays], *, slots: int, room: int
     ) -> None:
         self._make = make
-        self._slots = torch.empty((slots, room), dtype=torch.uint8).share_memory_()
+        self._slots = torch.empty((slots, room), dtype=torch.uint8)
+        self._slots.share_memory_()  # type: ignore[no-untyped-call]
 
     def __getitem__(self, job: tuple[int, Any]) -> Any:
         number, plan = job
