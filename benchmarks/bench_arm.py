@@ -67,7 +67,7 @@ def main() -> None:
                 over([stages, caches]),
                 "lower",
                 1.5,
-                1.2,
+                1.25,
                 facts,
             ),
             Figure("the same, training of the teacher too", over([stages, caches, teachers])),

@@ -95,10 +95,10 @@ def figures(spent: Mapping[str, list[float]], facts: Mapping[str, Any]) -> list[
         (a + b) / 2 for a, b in zip(spent["stage 1 online"], spent["stage 2 online"], strict=True)
     ]
     return [
-        Figure("distillation step, both stages / plain step", ratio(both, plain), "lower", 1.10,
+        Figure("distillation step, both stages / plain step", ratio(both, plain), "lower", 1.05,
                1.03, facts),
-        Figure("stage 1 step / plain step", ratio(spent["stage 1"], plain), "lower", 1.10, 1.03),
-        Figure("stage 2 step / plain step", ratio(spent["stage 2"], plain), "lower", 1.10, 1.03),
+        Figure("stage 1 step / plain step", ratio(spent["stage 1"], plain), "lower", 1.05, 1.03),
+        Figure("stage 2 step / plain step", ratio(spent["stage 2"], plain), "lower", 1.05, 1.03),
         Figure("online teacher step / cached step, both stages", ratio(online, both)),
         Figure("stage 1: online / cached", ratio(spent["stage 1 online"], spent["stage 1"])),
         Figure("stage 2: online / cached", ratio(spent["stage 2 online"], spent["stage 2"])),

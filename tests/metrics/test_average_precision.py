@@ -244,3 +244,16 @@ class TestErrors:
         average_precision(scores, labels)
         np.testing.assert_array_equal(scores, before[0])
         np.testing.assert_array_equal(labels, before[1])
+
+
+@pytest.mark.parametrize("method", ["envelope", "non_interpolated", "eleven_point"])
+def test_many_classes_at_once_are_what_each_is_alone(method):
+    """Large matrices go to threads in groups of classes; the last group is incomplete."""
+    generator = np.random.default_rng(4)
+    labels = generator.choice(np.array([1, 0, 0, 0, -1], np.int8), (8000, 35))
+    labels[:, 20] = 0
+    scores = np.round(generator.random(labels.shape) + 0.3 * labels, 2).astype(np.float32)
+    together = average_precision(scores, labels, method=method)
+    alone = [average_precision(scores[:, [k]], labels[:, [k]], method=method)[0] for k in range(35)]
+    np.testing.assert_array_equal(together, alone)
+    assert np.isnan(together).tolist() == [k == 20 for k in range(35)]

@@ -84,6 +84,14 @@ def test_starting_late_gives_the_same_batches():
     assert all(same(a, b) for a, b in zip(everything[4:], late, strict=True))
 
 
+def test_memory_that_is_used_again_changes_no_batch_that_was_handed_out():
+    """More batches than there is room for, of several sizes, all of them held."""
+    plain = list(stream(REGIONS, sizes=(16, SIDE)).batches(0, 12))
+    parallel = list(stream(REGIONS, sizes=(16, SIDE), workers=2).batches(0, 12))
+    assert len({batch.pixels.shape for batch in plain}) == 2
+    assert all(same(a, b) for a, b in zip(plain, parallel, strict=True))
+
+
 def test_loading_processes_change_nothing():
     """Neither the batches nor torch's generator, which dropout will use."""
     state = torch.get_rng_state()

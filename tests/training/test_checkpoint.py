@@ -58,6 +58,31 @@ def test_round_trip_goes_on_bit_for_bit(tmp_path, kind):
             assert torch.equal(theirs["state"][index][slot], value), (index, slot)
 
 
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_channels_last_weights_go_on_bit_for_bit(tmp_path, kind):
+    """Files hold no layout of memory, but updates depend on it."""
+
+    def conv():
+        torch.manual_seed(0)
+        net = nn.Conv2d(3, 5, 3).to(memory_format=torch.channels_last)
+        return net, build_optimizer(net, settings(optimizer=kind), lambda _: False)
+
+    def step(net, optimizer, seed):
+        torch.manual_seed(seed)
+        optimizer.zero_grad()
+        net(torch.randn(2, 3, 8, 8)).square().sum().backward()
+        optimizer.step()
+
+    net, optimizer = conv()
+    step(net, optimizer, 1)
+    save_checkpoint(tmp_path, net, optimizer, None, Progress(1))
+    step(net, optimizer, 2)
+    other, other_optimizer = conv()
+    load_checkpoint(tmp_path, other, other_optimizer, None)
+    step(other, other_optimizer, 2)
+    assert torch.equal(other.weight, net.weight)
+
+
 def test_no_checkpoint_is_the_beginning(tmp_path):
     assert load_checkpoint(tmp_path, *build()) == Progress()
 

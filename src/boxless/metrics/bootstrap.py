@@ -8,14 +8,16 @@ Method: Efron, "Bootstrap methods: another look at the jackknife", Annals of Sta
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from boxless.errors import ConfigError, DataError, ShapeError
+from boxless.files.local_engine import available_cores
 from boxless.metrics.average_precision import Method, check_method
 from boxless.metrics.inputs import as_labels, as_scores, check_finite
 from boxless.types import PRESENT, UNKNOWN, Float64Array, Int8Array
@@ -143,14 +145,17 @@ def _resampled(
 ) -> Float64Array:
     """See `resampled_map`; nothing is checked."""
     rankings = [_rank(one, tags) for one in scores]
-    blocks = _resamples(np.random.default_rng(seed), draws, len(tags))
     every = np.ones((1, len(tags)), np.int32)
-    return np.concatenate(
-        [
-            np.stack([_mean_ap(ranking, counts, method) for ranking in rankings], axis=1)
-            for counts in chain([every], blocks)
-        ]
-    )
+    blocks = chain([every], _resamples(np.random.default_rng(seed), draws, len(tags)))
+
+    def values(counts: Counts) -> Float64Array:
+        return np.stack([_mean_ap(ranking, counts, method) for ranking in rankings], axis=1)
+
+    found: list[Float64Array] = []
+    with ThreadPoolExecutor(threads := available_cores()) as pool:
+        while some := list(islice(blocks, threads)):  # never all: they take draws x images x 4 B
+            found.extend(pool.map(values, some))
+    return np.concatenate(found)
 
 
 def percentiles(observed: float, differences: Float64Array, level: float) -> Interval:
@@ -235,9 +240,10 @@ def _weighted_ap(ranking: _Ranking, counts: Counts, method: Method) -> Float64Ar
     A positive that a draw left out keeps its place with weight 0: its precision is not above that
     of the drawn positive before it, which has the same recall, so it never raises the envelope.
     """
-    at_least = np.cumsum(np.take(counts, ranking.order, axis=1), axis=1)[:, ranking.ends]
+    drawn = np.take(counts, ranking.order, axis=1)
+    at_least = np.cumsum(drawn, axis=1, out=drawn)[:, ranking.ends]
     weight = np.take(counts, ranking.positives, axis=1)
-    running = np.cumsum(weight, axis=1)
+    running = np.cumsum(weight, axis=1, dtype=weight.dtype)
     present, hits = running[:, -1], running[:, ranking.last]
     precision = hits / np.maximum(at_least, 1)
     if method != "non_interpolated":

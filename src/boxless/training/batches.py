@@ -8,16 +8,16 @@ from each.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from boxless.data.kept_images import KeptImages
-from boxless.errors import BoxlessError, ConfigError, DataError
-from boxless.files.interrupts import interrupts_wait
+from boxless.errors import ConfigError, DataError
+from boxless.training.loading import Arrays, load_elsewhere
 from boxless.training.views import (
     WHOLE,
     View,
@@ -87,8 +87,8 @@ class Sample:
     crop_side: int = 0
 
 
-class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, Float32Array]]):
-    """Turns a `Sample` into pixels and boxes.
+class ViewDataset:
+    """Turns each `Sample` of a batch into pixels and boxes.
 
     Args:
         records: Images, in the order of `Sample.index`.
@@ -113,15 +113,6 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
     def __len__(self) -> int:
         """Number of images, M."""
         return len(self.records)
-
-    def __getitem__(
-        self, sample: Sample
-    ) -> tuple[UInt8Array, Sample, Float32Array, Float32Array, Float32Array]:
-        record = self.records[sample.index]
-        pixels = view_pixels(self._image(record, sample), sample.view, sample.size)
-        unit, scores = self.unit_boxes(record)
-        whole = View(mirrored=sample.view.mirrored)
-        return pixels, sample, view_boxes(unit, sample.view), view_boxes(unit, whole), scores
 
     def part(self, rows: Sequence[int], *, travels: bool = False) -> "ViewDataset":
         """Some of the images, renumbered from 0.
@@ -170,29 +161,36 @@ class ViewDataset(Dataset[tuple[UInt8Array, Sample, Float32Array, Float32Array, 
             scores = np.append(scores, np.float32(0))
         return boxes, scores
 
-    def collate(
-        self, items: list[tuple[UInt8Array, Sample, Float32Array, Float32Array, Float32Array]]
-    ) -> Batch:
-        """Stack items; regions are padded to the longest list of the batch."""
-        pixels, samples, boxes, whole, scores = zip(*items, strict=True)
+    def arrays(self, plan: Sequence[Sample], room: UInt8Array | None = None) -> Arrays:
+        """What a batch is made of; regions are padded to the longest list.
+
+        Args:
+            plan: Its samples, all of one size.
+            room: Flat memory for the pixels; by default new memory.
+
+        Returns:
+            Pixels (N, S, S, 3), and all else of a `Batch` by name.
+        """
+        pixels, boxes, whole, scores = zip(*map(self._view, plan), strict=True)
         count = max(len(b) for b in boxes)
-        mask = torch.zeros(len(items), count, dtype=torch.bool)
-        for row, found in enumerate(boxes):
-            mask[row, : len(found)] = True
-        rows = [s.index for s in samples]
-        index = torch.tensor(rows, dtype=torch.int64)
-        return Batch(
-            pixels=torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2),  # channels last
-            labels=torch.tensor([self.records[i].labels for i in rows], dtype=torch.int8),
-            index=index,
-            mirrored=torch.tensor([s.view.mirrored for s in samples]),
-            boxes=_pad(boxes, count),
-            whole_boxes=_pad(whole, count),
-            scores=_pad(scores, count),
-            mask=mask,
-            windows=torch.from_numpy(np.stack([view_window(s.view) for s in samples])),
-            everyone=index,
-        )
+        return np.stack(pixels, out=None if room is None else _like(pixels, room)), {
+            "labels": np.array([self.records[s.index].labels for s in plan], np.int8),
+            "index": np.array([s.index for s in plan], np.int64),
+            "mirrored": np.array([s.view.mirrored for s in plan], np.bool_),
+            "boxes": _padded(boxes, count),
+            "whole_boxes": _padded(whole, count),
+            "scores": _padded(scores, count),
+            "mask": _padded([np.ones(len(b), np.bool_) for b in boxes], count),
+            "windows": np.stack([view_window(s.view) for s in plan]),
+        }
+
+    def _view(self, sample: Sample) -> tuple[UInt8Array, Float32Array, Float32Array, Float32Array]:
+        """Pixels, boxes in the view, boxes in the image, and scores."""
+        record = self.records[sample.index]
+        pixels = view_pixels(self._image(record, sample), sample.view, sample.size)
+        unit, scores = self.unit_boxes(record)
+        whole = View(mirrored=sample.view.mirrored)
+        return pixels, view_boxes(unit, sample.view), view_boxes(unit, whole), scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +277,8 @@ class BatchStream:
         plans = (self.plan(update) for update in range(start, stop))
         for size in self.sizes:
             self.dataset.reserve(size, crop_side(size, self.crop))
-        found = _loader(self.dataset, plans, self.workers)
+        room = self.batch_size * max(self.sizes) ** 2 * 3
+        found = _loader(self.dataset, plans, self.workers, room)
         if self.processes == 1:
             yield from found
             return
@@ -304,44 +303,20 @@ def whole_batches(
         [Sample(row, view, size) for row in wanted[at : at + batch_size]]
         for at in range(0, len(wanted), batch_size)
     )
-    yield from _loader(dataset, plans, workers)
+    yield from _loader(dataset, plans, workers, batch_size * size * size * 3)
 
 
-def _loader(dataset: ViewDataset, plans: Iterator[list[Sample]], workers: int) -> Iterator[Batch]:
-    if workers == 0:
-        yield from (dataset.collate([dataset[s] for s in plan]) for plan in plans)
-        return
-    answering = _Answering(dataset)
-    loader = DataLoader(
-        answering,
-        batch_sampler=cast("Any", plans),  # samples instead of integer rows
-        num_workers=workers,
-        collate_fn=answering.collate,
-        generator=torch.Generator(),  # or it would draw its base seed from the one dropout uses
-    )
-    with interrupts_wait():  # for good in the loading processes: this one ends them
-        batches = iter(loader)
-    for found in batches:
-        if isinstance(found, BoxlessError):
-            raise found
-        yield found
-
-
-class _Answering(Dataset[Any]):
-    """Hands errors over as values: a DataLoader would turn them into the text of a traceback."""
-
-    def __init__(self, dataset: ViewDataset) -> None:
-        self.dataset = dataset
-
-    def __getitem__(self, sample: Sample) -> Any:
-        try:
-            return self.dataset[sample]
-        except BoxlessError as error:
-            return error
-
-    def collate(self, items: list[Any]) -> Batch | BoxlessError:
-        faults = [item for item in items if isinstance(item, BoxlessError)]
-        return faults[0] if faults else self.dataset.collate(items)
+def _loader(
+    dataset: ViewDataset, plans: Iterator[list[Sample]], workers: int, room: int
+) -> Iterator[Batch]:
+    """Batches of plans; `room` is the bytes of the largest one's pixels."""
+    made: Iterator[Arrays] = map(dataset.arrays, plans)
+    if workers:
+        made = load_elsewhere(dataset.arrays, plans, workers=workers, room=room)
+    for pixels, rest in made:
+        tensors = {name: torch.from_numpy(values) for name, values in rest.items()}
+        channels_last = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        yield Batch(pixels=channels_last, everyone=tensors["index"], **tensors)
 
 
 def _order(seed: int, stream: int, epoch: int, count: int) -> np.ndarray:
@@ -357,8 +332,17 @@ def _order(seed: int, stream: int, epoch: int, count: int) -> np.ndarray:
 _ORDERS: dict[tuple[int, int, int, int], np.ndarray] = {}
 
 
-def _pad(arrays: Sequence[Float32Array], count: int) -> Tensor:
-    padded = np.zeros((len(arrays), count, *arrays[0].shape[1:]), np.float32)
+def _like(views: Sequence[UInt8Array], room: UInt8Array) -> UInt8Array:
+    """Flat memory as (N, S, S, 3), its axes in memory as those of the views: copies are cheap."""
+    N, (S, _, C) = len(views), views[0].shape
+    flat = room[: N * S * S * C]
+    if views[0].strides[0] < views[0].strides[2]:  # as torch resizes
+        return flat.reshape(N, C, S, S).transpose(0, 2, 3, 1)
+    return flat.reshape(N, S, S, C)
+
+
+def _padded(arrays: Sequence[NDArray[Any]], count: int) -> NDArray[Any]:
+    padded = np.zeros((len(arrays), count, *arrays[0].shape[1:]), arrays[0].dtype)
     for row, array in enumerate(arrays):
         padded[row, : len(array)] = array
-    return torch.from_numpy(padded)
+    return padded

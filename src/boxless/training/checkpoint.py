@@ -127,13 +127,21 @@ def saved_update(folder: Path) -> int:
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, slot = key.split(".", 1)
-        state.setdefault(int(index), {})[slot] = value
+        state.setdefault(int(index), {})[slot] = _like(parameters[int(index)], value)
     full = optimizer.state_dict()
     full["state"] = state
     optimizer.load_state_dict(full)
+
+
+def _like(parameter: Tensor, value: Tensor) -> Tensor:
+    """A value laid out as its parameter: fused updates walk through both memories side by side."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
