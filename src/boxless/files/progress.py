@@ -7,6 +7,7 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from boxless.files.console import plain_console
+from boxless.files.overall import left_in_all, titled
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -23,18 +24,19 @@ class ImageProgress:
     """
 
     def __init__(self, title: str, total: int = 0, *, show: bool = True) -> None:
-        self._title, self._total, self._show = title, total, show
+        self._title, self._total, self._show = titled(title), total, show
         self._console = plain_console(stderr=True)
         self._bar = Progress(
-            TextColumn(title, markup=False),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[whole]}"),
             console=self._console,
             disable=not (show and self._console.is_terminal),
         )
-        self._task = self._bar.add_task(title, total=total or None, rate="")
+        self._task = self._bar.add_task(self._title, total=total or None, rate="", whole="")
         self._before: int | None = None
         self._done = 0
         self._start = self._line = time.monotonic()
@@ -58,12 +60,16 @@ class ImageProgress:
             self._before, self._start, self._line = done, now, now
         self._done = done
         pace = f"{self.rate:.1f} images/s" if self.rate else ""
-        self._bar.update(self._task, completed=done, total=total, rate=pace)
+        left = (total - done) / self.rate if self.rate > 0 else None
+        whole = left_in_all(left)
+        self._bar.update(
+            self._task, completed=done, total=total, rate=pace, whole=whole.removeprefix(", ")
+        )
         late = now - self._line >= SECONDS_BETWEEN_LINES
-        if self._show and self._bar.disable and late and self.rate > 0:
+        if self._show and self._bar.disable and late and left is not None:
             self._line = now
-            left = (total - done) / self.rate
-            self._console.print(f"{self._title}: {done} of {total}, {pace}, {left:.0f} s left")
+            line = f"{self._title}: {done} of {total}, {pace}, {left:.0f} s left{whole}"
+            self._console.print(line)
 
     def advance(self) -> None:
         """Count one image more."""

@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from boxless.files.console import plain_console
+from boxless.files.overall import left_in_all, titled
 
 NAME = "events.jsonl"
 NOTE_SECONDS = 0.25
@@ -81,7 +82,8 @@ class StepProgress:
 
     def __init__(self, title: str, total: int, *, done: int = 0, per: int = 1) -> None:
         self._console = plain_console(stderr=True)
-        self._title, self._total, self._done, self._per = title, total, done, per
+        self._title, self._total, self._done, self._per = titled(title), total, done, per
+        self._first, self._began = done, time.monotonic()
         self._next_line, self._next_note = done + max(1, total // 4), 0.0
         self._bar = Progress(
             SpinnerColumn(),
@@ -96,7 +98,7 @@ class StepProgress:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task(title, total=total, completed=done, rate="", note="")
+        self._task = self._bar.add_task(self._title, total=total, completed=done, rate="", note="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -126,11 +128,18 @@ class StepProgress:
             }
             if time.monotonic() >= self._next_note:
                 self._next_note = time.monotonic() + NOTE_SECONDS
-                fields["note"] = note()
+                fields["note"] = f"{note()}{self._whole()}".removeprefix(", ")
             self._bar.update(self._task, advance=count, **fields)
         elif self._done >= self._next_line:
             self._next_line = self._done + max(1, self._total // 4)
-            self._console.print(f"{self._title}: {self._done}/{self._total} {note()}")
+            line = f"{self._title}: {self._done}/{self._total} {note()}".rstrip()
+            self._console.print(f"{line}{self._whole()}")
+
+    def _whole(self) -> str:
+        """The time that is left in all, by this step's pace."""
+        done = self._done - self._first
+        each = (time.monotonic() - self._began) / done if done > 0 else None
+        return left_in_all(None if each is None else each * (self._total - self._done))
 
 
 def smoothed(entries: list[dict[str, float]], key: str, factor: float = 0.9) -> Iterator[float]:
