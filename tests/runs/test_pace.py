@@ -54,6 +54,14 @@ def test_a_trial_that_fails_is_none_and_the_run_will_say_why(tmp_path, monkeypat
     assert pace_of(make(tmp_path / "run", run__engine="ray")) is None
 
 
+def test_a_busy_machine_is_named(monkeypatch):
+    monkeypatch.setattr(module, "available_cores", lambda: 2)
+    monkeypatch.setattr(module.os, "getloadavg", lambda: (0.5, 9.0, 9.0))
+    assert module.busy() == ""
+    monkeypatch.setattr(module.os, "getloadavg", lambda: (12.7, 0.0, 0.0))
+    assert "load 13, 2 cores" in module.busy()
+
+
 def test_steps_take_what_their_images_take(tmp_path):
     run = make(tmp_path / "run")
     found, images = seconds(run), {i.step.name: images_of(run, i) for i in outlook(run)}

@@ -14,6 +14,7 @@ def show_forecast(found: "Forecast") -> None:
 
     from boxless.files.overall import roughly
     from boxless.runs.forecast import shipped
+    from boxless.runs.pace import busy
 
     console, seconds = plain_console(), found.estimate.seconds
     table = plain_table("step", ">images x passes", ">about")
@@ -29,6 +30,8 @@ def show_forecast(found: "Forecast") -> None:
         f" {1000 * pace.propose:.0f} ms for regions, {1000 * pace.look:.0f} ms for the teacher,"
         f" {1000 * pace.learn:.0f} ms for an update of the student"
     )
+    if told := busy():
+        console.print(f"         {told}")
     largest = max(found.disk, key=lambda name: found.disk[name])
     console.print(
         f"disk:    about {decimal(sum(found.disk.values()))} in {found.run.folder} ({largest}"

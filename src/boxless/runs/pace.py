@@ -6,6 +6,7 @@ for class maps and their cache (photos-cpu, 200 and 800 tags, two CPU cores, 26 
 other shares are rules of thumb.
 """
 
+import os
 import statistics
 import time
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ SAMPLE: Final = 8
 """Images that a proposer and a teacher are tried on."""
 SECONDS: Final = 2.0
 """Time after which no further image or update is tried."""
+PATIENCE: Final = 10.0
+"""Time after which even the first update, which warms up, has to do."""
 UPDATES: Final = 4
 KEEP: Final = 1 << 30
 """Bytes of memory for the decoded images of one update."""
@@ -116,6 +119,16 @@ def try_pace(run: Run) -> Pace:
         look, map_bytes, teacher = _look(run)
         learn, student = _learn(run)
     return Pace(_propose(run), look, learn, map_bytes, student, teacher)
+
+
+def busy() -> str:
+    """Whether other work keeps this machine busy, so that a trial is slow; empty where it is not."""
+    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, available_cores()
+    if load < cores + 1:
+        return ""
+    return (
+        f"other work keeps this machine busy (load {load:.0f}, {cores} cores): alone it is faster"
+    )
 
 
 def images_of(run: Run, item: Outlook) -> int:
@@ -219,7 +232,7 @@ def _learn(run: Run) -> tuple[float, int]:
         now = time.perf_counter()
         times.append(now - before)
         before = now
-        if now - began > SECONDS:
+        if now - began > (SECONDS if len(times) > 1 else PATIENCE):
             break
     # The first update decodes its images and warms up.
     return statistics.median(times[1:] or times) / phase.optim.batch_size, build.parameters(model)
