@@ -122,7 +122,7 @@ def try_pace(run: Run) -> Pace:
 
 
 def busy() -> str:
-    """Whether other work keeps this machine busy, so that a trial is slow; empty where it is not."""
+    """Says whether other work keeps this machine busy, so that a trial is slow; else empty."""
     load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, available_cores()
     if load < cores + 1:
         return ""
