@@ -85,6 +85,7 @@ class TestRuns:
 
         monkeypatch.setattr(module, "plan", lambda _: [Step("teacher", "teacher", {}, (), act)])
         monkeypatch.setattr(module, "_check_networks", lambda *_: None)
+        monkeypatch.setattr(module, "_try_pace", lambda _: None)
         return run, acts
 
     @pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))

@@ -52,7 +52,8 @@ def train(
         out: Run folder; everything is written below it.
         untagged: Further images without tags, which distilling learns from too: a folder, a
             pattern such as ``"photos/**/*.jpg"``, or a data set, whose tags are not read.
-        recipe: A built-in recipe or a TOML file; ``"auto"``: the run folder's own, or voc-lite0.
+        recipe: A built-in recipe or a TOML file; ``"auto"``: the run folder's own, or one chosen
+            for the images and this machine, which is told with its reasons.
         seeds: Students per variant.
         tags: How many training images keep their tags; the others count as untagged.
         methods: Further ways to distill, compared with the recipe's own, such as ``["hinton"]``.

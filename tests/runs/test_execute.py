@@ -53,6 +53,7 @@ def steps(monkeypatch):
     found = Steps()
     monkeypatch.setattr(module, "plan", found.plan)
     monkeypatch.setattr(module, "_check_networks", lambda *_: None)
+    monkeypatch.setattr(module, "_try_pace", lambda _: None)
     return found
 
 
@@ -234,7 +235,7 @@ class TestPlan:
         from boxless.recipe.recipe_files import dotted
 
         free = ("run.seeds", "run.workers", "run.cache_gib", "run.threads", "run.checkpoint_")
-        free += ("name", "description", "baseline.input_sizes", "baseline.optim")
+        free += ("name", "description", "why", "baseline.input_sizes", "baseline.optim")
         free += ("method", "hinton.", "hint.", "attention.")  # of methods: test_method_plan
         free += ("data.image_cache", "run.leaks")  # the first but for "sized", see below
         free += ("run.engine", "run.ray_address")  # the same bytes wherever they are computed

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from boxless.cli.options import DEFAULTS, ProposalOptions, method_names
 from boxless.files.console import plain_console
@@ -166,7 +166,8 @@ def _table(facts: dict[str, Any]) -> "Table":
         padding=(0, 1, 0, 0),
     )
     for name in ("method", "IoU", *map(str, facts["counts"]), "boxes", "ms", "CPU ms"):
-        table.add_column(name, justify="left" if name in {"method", "IoU"} else "right")
+        justify: Literal["left", "right"] = "left" if name in {"method", "IoU"} else "right"
+        table.add_column(name, justify=justify, overflow="fold")
     for method in facts["methods"]:
         for row, (iou, values) in enumerate(method["recall"].items()):
             recalls = [f"{100 * value:.1f}" for value in values]

@@ -71,9 +71,9 @@ def _bad_as_json(bad: "Sequence[BadImage]") -> list[dict[str, str]]:
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column(Text(columns[0]))
+    table.add_column(Text(columns[0]), overflow="fold")
     for column in columns[1:]:
-        table.add_column(Text(_visible(column)), justify="right")
+        table.add_column(Text(_visible(column)), justify="right", overflow="fold")
     return table
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
-from rich.table import Table
 
-from boxless.files.console import plain_console
+from boxless.files.console import plain_console, plain_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +52,7 @@ def list_tables() -> None:
     from boxless.experiments.learning_curve import NAME
     from boxless.experiments.tables import load_table, table_names
 
-    table = Table("experiment", "what it shows", "paper's data", "rows", "runs")
+    table = plain_table("experiment", "what it shows", "paper's data", "rows", "runs")
     for name in table_names():
         found = load_table(name)
         rows = f"{len(found.own_rows)} of {len(found.rows)}"
@@ -78,7 +77,7 @@ def show(table: str) -> None:
     found = load_table(table)
     columns = [(data, metric) for metric in found.metrics for data in found.data_sets]
     headings = [f"{METRIC_COLUMNS[metric]}\n{data}" for data, metric in columns]
-    shown = Table("row", "method", "run", *headings, title=f"{table}: {found.title}")
+    shown = plain_table("row", "method", "run", *headings, title=f"{table}: {found.title}")
     for row in found.rows:
         numbers = [row.paper.get(data, {}).get(metric) for data, metric in columns]
         texts = ["" if number is None else f"{number:.1f}" for number in numbers]
@@ -207,7 +206,7 @@ def _grid(request: "Request", curve: CurveOptions) -> "Grid":
 
 
 def _print_rows(table: "PaperTable", folders: dict[str, str]) -> None:
-    rows = Table("row", "method", "run", title=f"{table.name}: {table.title}")
+    rows = plain_table("row", "method", "run", title=f"{table.name}: {table.title}")
     for row in table.rows:
         if row.method is None:
             rows.add_row(row.name, "(paper only)", "")

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from boxless.types import UInt8Array
 
 Outside = Literal["refuse", "clip"]
-ALIASES = {"edgeboxes": "edge_boxes", "edgebox": "edge_boxes", "fasterrcnn": "faster_rcnn"}
 
 
 @Parameter(name="*")
@@ -96,9 +95,9 @@ def method_names(text: str) -> tuple[str, ...]:
     """
     from boxless.errors import ConfigError, unknown_name
     from boxless.proposals.proposer import METHODS
+    from boxless.types import proposal_method
 
-    plain = [word.strip().lower().replace("-", "_") for word in text.split(",") if word.strip()]
-    names = tuple(ALIASES.get(name, name) for name in plain)
+    names = tuple(proposal_method(word) for word in text.split(",") if word.strip())
     for name in names:
         if name not in METHODS:
             raise ConfigError(unknown_name("proposal method", name, METHODS))

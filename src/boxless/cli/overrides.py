@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 from boxless.errors import ConfigError, unknown_name
 
-OPTIONS = ("--out", "--recipe", "--seeds", "--method", "--methods", "--force", "--help")
+OPTIONS = (
+    "--out", "--recipe", "--seeds", "--method", "--methods", "--force", "--untagged", "--tags",
+    "--dry-run", "--profile", "--help",
+)  # fmt: skip
 WITHOUT_SECTION = ("--method",)
 """Settings of a recipe that lie in no section."""
 

@@ -1,16 +1,25 @@
 """``boxless proposals``: find candidate boxes in every image of a data set."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from boxless.cli.compare import compare
-from boxless.cli.options import DEFAULTS, LOCAL, EngineOptions, ProposalOptions, image_loader
-from boxless.files.console import plain_console
+from boxless.cli.options import (
+    DEFAULTS,
+    LOCAL,
+    EngineOptions,
+    ProposalOptions,
+    image_loader,
+    method_names,
+)
+from boxless.files.console import plain_console, plain_table
 from boxless.types import ProposalMethod
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from cyclopts import Token
 
     from boxless.data.manifest import Manifest
     from boxless.files.paths import AnyPath
@@ -22,12 +31,21 @@ if TYPE_CHECKING:
 app = App(name="proposals", help_format="markdown")
 
 
+def _one_method(_: object, words: "Sequence[Token]") -> str:
+    """A method's name in any spelling."""
+    (name,) = method_names(words[0].value)
+    return name
+
+
+Method = Annotated[ProposalMethod, Parameter(converter=_one_method)]
+
+
 @app.default
 def proposals(
     spec: str,
     *,
     out: str | None = None,
-    method: ProposalMethod = "edge_boxes",
+    method: Method = "edge_boxes",
     options: ProposalOptions = DEFAULTS,
     workers: int = 0,
     where: EngineOptions = LOCAL,
@@ -137,8 +155,6 @@ def _print_json(store: "ProposalStore", rate: float | None, table: "RecallTable 
 
 
 def _print_text(store: "ProposalStore", rate: float | None, table: "RecallTable | None") -> None:
-    from rich.table import Table
-
     console = plain_console()
     pace = f", {rate:.1f} images/s" if rate else " (all there already)"
     console.print(f"{len(store)} images{pace}: {store.folder}")
@@ -149,11 +165,9 @@ def _print_text(store: "ProposalStore", rate: float | None, table: "RecallTable 
     if table is None:
         console.print("The data set has no true boxes, so recall cannot be measured.")
         return
-    view = Table(title=f"Recall of {table.objects} objects in {table.images} images")
-    view.add_column("boxes")
-    view.add_column("IoU")
-    for count in table.counts:
-        view.add_column(f"best {count}", justify="right")
+    heads = ("boxes", "IoU", *(f">best {count}" for count in table.counts))
+    title = f"Recall of {table.objects} objects in {table.images} images"
+    view = plain_table(*heads, title=title)
     for row in table.rows:
         view.add_row(row.name, f"{row.iou:g}", *(f"{value:.3f}" for value in row.recalls))
     console.print(view)

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from cyclopts import App
-from rich.table import Table
 
 from boxless.errors import ConfigError
-from boxless.files.console import plain_console
+from boxless.files.console import plain_console, plain_table
 
 app = App(
     name="recipes",
@@ -20,7 +19,7 @@ def list_recipes() -> None:
     """List the recipes that come with boxless."""
     from boxless.recipe.recipe_files import builtin_recipes, load_recipe
 
-    table = Table("recipe", "what it is for", "teacher", "student")
+    table = plain_table("recipe", "what it is for", "teacher", "student")
     for name in builtin_recipes():
         found = load_recipe(name)
         table.add_row(
@@ -48,7 +47,7 @@ def show(name: str, *, full: bool = False) -> None:
         print(Path(name).read_text("utf-8") if is_file else recipe_text(name))
         return
     meanings = known_keys()
-    table = Table("setting", "value", "meaning")
+    table = plain_table("setting", "value", "meaning")
     for key, value in dotted(load_recipe(name)).items():
         table.add_row(key, str(value), meanings.get(key, ""))
     plain_console().print(table)

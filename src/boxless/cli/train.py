@@ -2,232 +2,201 @@
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from boxless.errors import ConfigError
 from boxless.files.console import plain_console
 
+if TYPE_CHECKING:
+    from boxless.runs.start import Order
+
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
-Methods = Annotated[str | None, Parameter(negative=())]
+Spec = Annotated[str, Parameter(help="The data set; or the folder of a run, to go on with it.")]
 OWN_METHOD = ""
-Profile = Annotated[bool, Parameter(negative=())]
-Force = Annotated[list[str] | None, Parameter(negative=(), consume_multiple=False)]
 
 
-def train(
-    spec: str,
-    *overrides: Overrides,
-    out: Path,
-    recipe: str = "auto",
-    seeds: int | None = None,
-    untagged: str | None = None,
-    tags: int | None = None,
-    methods: Methods = None,
-    force: Force = None,
-    profile: Profile = False,
-) -> None:
-    """From tags to a distilled, evaluated, exported classifier, in one command.
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What all verbs that work on a run take.
 
-    Proposes regions, trains the detector (teacher) on the tags, caches what it knows, trains the
-    student with and without distillation, evaluates both, fits thresholds on held-out images,
-    exports ONNX and writes a report. Stop it at any time; the same command goes on where it
-    stopped. Finished steps are skipped.
-
-    Any setting of the recipe can be given: `--teacher.optim.epochs 4 --student.input_size 160`
-    (`boxless recipes show NAME` lists them all). `--method NAME` chooses how the student is
-    distilled: regions (the paper's), regions-nms, hint-class-aware, class-aware, fitnets-hinton,
-    fitnets, attention or hinton.
-
-    For example:
-
-        boxless train scenes: --recipe demo --out runs/demo
-
-        boxless train voc:VOCdevkit/VOC2007 --recipe voc-lite0 --seeds 3 --out runs/voc
-
-        boxless train voc:VOCdevkit/VOC2007 --methods hinton,fitnets,attention --out runs/compare
-
-        boxless train csv:tags.csv --recipe voc-lite0 --out runs/mine --teacher.input_size 384
-
-        boxless train csv:tags.csv --untagged photos/ --recipe voc-lite0 --out runs/few
-
-    Args:
-        spec: The data set: voc:DIR, coco:DIR, nus-wide:DIR, csv:FILE, list:FILE or scenes:
-        overrides: Dotted settings.
-        out: Run folder; everything is written below it.
-        recipe: A built-in recipe or a TOML file; auto: the run folder's own, or voc-lite0.
+    Attributes:
+        out: Run folder; everything is written below it. Left out where RUN is given for SPEC.
+        recipe: A built-in recipe or a TOML file; auto: the run folder's own, or one chosen for your
+            images and this machine, with its reasons.
         seeds: Students per variant.
-        untagged: Further images without tags, which distilling learns from too: a folder, a
-            pattern such as 'photos/**/*.jpg', or a data set, whose tags are not read.
-        tags: How many training images keep their tags; the others count as untagged.
         methods: Further ways to distill, compared with the recipe's own, separated by commas:
             hinton, attention, fitnets, fitnets-hinton, class-aware, hint-class-aware, regions-nms,
             regions; or oracle, the plain student with the true tags of the untagged images.
         force: A step to do again with all that depends on it (may be given several times):
             proposals, maps, teacher, cache, hint, evaluate, calibrate, locate, export, report, or a
             method, such as plain or regions.
+    """
+
+    out: Path | None = None
+    recipe: str = "auto"
+    seeds: int | None = None
+    methods: Annotated[str | None, Parameter(negative=())] = None
+    force: Annotated[list[str] | None, Parameter(negative=(), consume_multiple=False)] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class TrainOptions(RunOptions):
+    """What ``boxless train`` takes beside.
+
+    Attributes:
+        untagged: Further images without tags, which distilling learns from too: a folder, a
+            pattern such as 'photos/**/*.jpg', or a data set, whose tags are not read.
+        tags: How many training images keep their tags; the others count as untagged.
+        dry_run: Say what would be done, how long it takes here (tried for a few seconds), the disk
+            it needs and what is shipped; write nothing.
         profile: Measure where the time of the updates goes, of the steps that are trained now, and
             show it in the report.
     """
-    run_until(
-        "report",
-        spec,
-        overrides,
-        out,
-        recipe,
-        seeds,
-        force,
-        methods=methods,
-        untagged=untagged,
-        tags=tags,
-        profile=profile,
-    )
-    _show(out)
+
+    untagged: str | None = None
+    tags: int | None = None
+    dry_run: Annotated[bool, Parameter(negative=())] = False
+    profile: Annotated[bool, Parameter(negative=())] = False
 
 
-def teacher(
-    spec: str, *overrides: Overrides, out: Path, recipe: str = "auto", force: Force = None
-) -> None:
-    """Propose regions and train the teacher; see `boxless train --help`."""
-    run_until("teacher", spec, overrides, out, recipe, None, force)
+RUN = RunOptions()
+TRAIN = TrainOptions()
 
 
-def cache(
-    spec: str, *overrides: Overrides, out: Path, recipe: str = "auto", force: Force = None
-) -> None:
-    """Run up to the cache of what the teacher knows; see `boxless train --help`."""
-    run_until("cache", spec, overrides, out, recipe, None, force)
+def train(spec: str, *overrides: Overrides, options: TrainOptions = TRAIN) -> None:
+    """From tags to a distilled, evaluated, exported classifier, in one command.
 
+    Proposes regions, trains the teacher on the tags, caches what it knows, trains the student with
+    and without distillation, evaluates both, fits thresholds on held-out images, exports ONNX and
+    writes a report. Stop it at any time; the same command, or `boxless train RUN`, goes on where it
+    stopped. Finished steps are skipped.
 
-def baseline(
-    spec: str,
-    *overrides: Overrides,
-    out: Path,
-    recipe: str = "auto",
-    seeds: int | None = None,
-    force: Force = None,
-) -> None:
-    """Train the student without distillation only; see `boxless train --help`."""
-    run_until("plain", spec, overrides, out, recipe, seeds, force, only=True)
+    Any setting of the recipe can be given as `--section.key VALUE`; `boxless recipes show NAME
+    --full` lists them all. Two that are wanted often:
 
+        boxless train csv:tags.csv --out runs/mine --student.input_size 160
 
-def distill(
-    spec: str,
-    *overrides: Overrides,
-    out: Path,
-    recipe: str = "auto",
-    seeds: int | None = None,
-    force: Force = None,
-) -> None:
-    """Train the distilled student, and the teacher if need be; see `boxless train --help`."""
-    run_until(OWN_METHOD, spec, overrides, out, recipe, seeds, force, only=True)
+        boxless train csv:tags.csv --out runs/mine --stage2.optim.epochs 8 --run.workers 4
 
+    `--method NAME` chooses how the student is distilled: regions (the paper's), regions-nms,
+    hint-class-aware, class-aware, fitnets-hinton, fitnets, attention or hinton.
 
-def evaluate(
-    spec: str,
-    *overrides: Overrides,
-    out: Path,
-    recipe: str = "auto",
-    seeds: int | None = None,
-    methods: Methods = None,
-    force: Force = None,
-) -> None:
-    """Run up to the evaluation of all variants; see `boxless train --help`."""
-    run_until("evaluate", spec, overrides, out, recipe, seeds, force, methods=methods)
+    For example:
 
+        boxless train csv:tags.csv --untagged photos/ --out runs/mine --dry-run
 
-def calibrate(
-    spec: str,
-    *overrides: Overrides,
-    out: Path,
-    recipe: str = "auto",
-    seeds: int | None = None,
-    methods: Methods = None,
-    force: Force = None,
-) -> None:
-    """Run up to temperatures and thresholds of all variants; see `boxless train --help`."""
-    run_until("calibrate", spec, overrides, out, recipe, seeds, force, methods=methods)
+        boxless train csv:tags.csv --untagged photos/ --out runs/mine
 
+        boxless train scenes: --recipe demo --out runs/demo
 
-def locate(
-    spec: str,
-    *overrides: Overrides,
-    out: Path,
-    recipe: str = "auto",
-    seeds: int | None = None,
-    methods: Methods = None,
-    force: Force = None,
-) -> None:
-    """Run up to where all variants look; see `boxless train --help`."""
-    run_until("locate", spec, overrides, out, recipe, seeds, force, methods=methods)
-
-
-def report(
-    spec: str,
-    *overrides: Overrides,
-    out: Path,
-    recipe: str = "auto",
-    seeds: int | None = None,
-    methods: Methods = None,
-    force: Force = None,
-) -> None:
-    """Write results.json and report.html again; see `boxless train --help`."""
-    again = [*(force or []), "report"]
-    run_until("report", spec, overrides, out, recipe, seeds, again, methods=methods)
-    _show(out)
-
-
-def run_until(
-    verb: str,
-    spec: str,
-    tokens: tuple[str, ...],
-    out: Path,
-    recipe: str,
-    seeds: int | None,
-    force: list[str] | None,
-    *,
-    only: bool = False,
-    methods: str | None = None,
-    untagged: str | None = None,
-    tags: int | None = None,
-    profile: bool = False,
-) -> None:
-    """Bring a run folder to a step.
+        boxless train voc:VOCdevkit/VOC2007 --methods hinton,fitnets,attention --out runs/compare
 
     Args:
-        verb: The last step; `OWN_METHOD` for the student of the recipe's own method.
-        spec: Data set.
-        tokens: Dotted settings as typed.
-        out: Run folder.
-        recipe: Name, path or ``auto``.
-        seeds: Students per variant, or None for the recipe's.
-        force: Steps to do again.
-        only: Carry out this step alone (and what it needs), not all before it.
-        methods: Names of methods to compare, separated by commas, or None for the recipe's.
-        untagged: Further images without tags, or None for the recipe's.
-        tags: Training images that keep their tags, or None for the recipe's.
-        profile: Have training steps measure where their time goes.
+        spec: The data set: voc:DIR, coco:DIR, nus-wide:DIR, csv:FILE, list:FILE, scenes: and
+            others; or the folder of a run, to go on with it.
+        overrides: Dotted settings.
+        options: As `TrainOptions` says.
     """
+    order = _order(spec, overrides, options)
+    if options.dry_run:
+        from boxless.cli.forecast import show_forecast
+        from boxless.runs.forecast import forecast
+
+        show_forecast(forecast(order.open()))
+        return
+    _carry_out(order, "report", options)
+    _show(order.out)
+
+
+def teacher(spec: Spec, *overrides: Overrides, options: RunOptions = RUN) -> None:
+    """Propose regions and train the teacher; see `boxless train --help`."""
+    _carry_out(_order(spec, overrides, options), "teacher", options)
+
+
+def cache(spec: Spec, *overrides: Overrides, options: RunOptions = RUN) -> None:
+    """Run up to the cache of what the teacher knows; see `boxless train --help`."""
+    _carry_out(_order(spec, overrides, options), "cache", options)
+
+
+def baseline(spec: Spec, *overrides: Overrides, options: RunOptions = RUN) -> None:
+    """Train the student without distillation only; see `boxless train --help`."""
+    _carry_out(_order(spec, overrides, options), "plain", options, only=True)
+
+
+def distill(spec: Spec, *overrides: Overrides, options: RunOptions = RUN) -> None:
+    """Train the distilled student, and the teacher if need be; see `boxless train --help`."""
+    _carry_out(_order(spec, overrides, options), OWN_METHOD, options, only=True)
+
+
+def evaluate(spec: Spec, *overrides: Overrides, options: RunOptions = RUN) -> None:
+    """Run up to the evaluation of all variants; see `boxless train --help`."""
+    _carry_out(_order(spec, overrides, options), "evaluate", options)
+
+
+def calibrate(spec: Spec, *overrides: Overrides, options: RunOptions = RUN) -> None:
+    """Run up to temperatures and thresholds of all variants; see `boxless train --help`."""
+    _carry_out(_order(spec, overrides, options), "calibrate", options)
+
+
+def locate(spec: Spec, *overrides: Overrides, options: RunOptions = RUN) -> None:
+    """Run up to where all variants look; see `boxless train --help`."""
+    _carry_out(_order(spec, overrides, options), "locate", options)
+
+
+def report(spec: Spec, *overrides: Overrides, options: RunOptions = RUN) -> None:
+    """Write results.json and report.html again; see `boxless train --help`."""
+    order = _order(spec, overrides, options)
+    _carry_out(order, "report", options, again="report")
+    _show(order.out)
+
+
+def _order(spec: str, tokens: tuple[str, ...], options: RunOptions) -> "Order":
+    """What was asked for, from the words of the command line."""
     from boxless.cli.overrides import parse_overrides
-    from boxless.files.launched import launched
-    from boxless.runs.start import Order, carry_out
+    from boxless.runs.start import Order, run_and_data
 
     overrides = parse_overrides(tokens)
-    if seeds is not None:
-        overrides["run.seeds"] = str(seeds)
-    if methods is not None:
-        names = (name.strip() for name in methods.split(","))
+    profile = False
+    if options.seeds is not None:
+        overrides["run.seeds"] = str(options.seeds)
+    if options.methods is not None:
+        names = (name.strip() for name in options.methods.split(","))
         overrides["methods"] = json.dumps([name for name in names if name])
-    if untagged is not None:
-        overrides["data.untagged"] = json.dumps(untagged)
-    if tags is not None:
-        overrides["data.tags"] = str(tags)
+    if isinstance(options, TrainOptions):
+        profile = options.profile
+        if options.untagged is not None:
+            overrides["data.untagged"] = json.dumps(options.untagged)
+        if options.tags is not None:
+            overrides["data.tags"] = str(options.tags)
+    out, data = run_and_data(spec, options.out)
+    return Order(data, out, options.recipe, overrides, profile)
+
+
+def _carry_out(
+    order: "Order", until: str, options: RunOptions, *, only: bool = False, again: str = ""
+) -> None:
+    """Bring a run to a step.
+
+    Args:
+        order: What was asked for.
+        until: The last step; `OWN_METHOD` for the student of the recipe's own method.
+        options: Says which steps are done again.
+        only: Carry out this step alone (and what it needs), not all before it.
+        again: One that is done again in any case.
+    """
+    from boxless.files.launched import launched
+    from boxless.runs.start import carry_out
+
     if launched().count > 1:
-        _refuse_forced_restarts(force or [])
-    order = Order(spec, out, recipe, overrides, profile)
-    carry_out(order, until=verb, force=force or (), only=only)
+        _refuse_forced_restarts(options.force or [])
+    forced = [*(options.force or []), *([again] if again else [])]
+    carry_out(order, until=until, force=forced, only=only)
 
 
 def _refuse_forced_restarts(force: list[str]) -> None:

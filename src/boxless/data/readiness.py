@@ -11,6 +11,9 @@ from boxless.types import PRESENT, UNKNOWN
 FEW_HELD_OUT = 50
 """With fewer held-out images a threshold for each class is a guess."""
 
+FIRM_HELD_OUT = 200
+"""With fewer of them their figures have wide intervals, which is worth a word."""
+
 _SHOWN = 5
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxless.data.manifest import Manifest
-from boxless.experiments.estimate import Estimate, Timings
 from boxless.experiments.sharing import find_finished
 from boxless.experiments.tables import MAIN, PaperTable
 from boxless.methods.table import COMPARED
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs.context import Run
-from boxless.runs.execute import outlook
+from boxless.runs.estimate import Estimate, Timings
+from boxless.runs.outlook import outlook
 from boxless.runs.readable import read_images
 
 Overrides = dict[str, str]

@@ -15,7 +15,8 @@ from boxless.methods.table import PLAIN
 from boxless.proposals.proposer import make_proposer
 from boxless.report.results import TEACHER, Results, read_results
 from boxless.runs.context import Run
-from boxless.runs.execute import execute, outlook
+from boxless.runs.execute import execute
+from boxless.runs.outlook import outlook
 from boxless.runs.proposal_step import proposer_settings
 from boxless.runs.reporting import write_results
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from boxless.files.lock import held
 from boxless.runs.context import Run
-from boxless.runs.execute import outlook
+from boxless.runs.outlook import outlook
 from boxless.runs.record import NAME, StepRecord, read_record
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 def plain_console(*, stderr: bool = False) -> "Console":
@@ -27,3 +28,20 @@ def escape_what_streams_lack() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def plain_table(*headings: str, title: str | None = None) -> "Table":
+    """A table whose cells are folded where they do not fit, and never cut short.
+
+    Args:
+        headings: Of its columns; one that begins with ``>`` is aligned to the right.
+        title: Text above it.
+    """
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        right = heading.startswith(">")
+        text = heading.removeprefix(">")
+        table.add_column(text, overflow="fold", justify="right" if right else "left")
+    return table

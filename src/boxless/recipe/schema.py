@@ -43,6 +43,7 @@ class Recipe(Section):
 
     name: str = Field("custom", description="name shown in results")
     description: str = Field("", description="one sentence on what it is for")
+    why: tuple[str, ...] = Field((), description="why it was chosen, where none was named")
     data: DataConfig = DataConfig()
     proposals: ProposalsConfig = ProposalsConfig()
     teacher: TeacherConfig

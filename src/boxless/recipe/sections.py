@@ -1,14 +1,14 @@
 """The sections of a recipe; those of single transfers stand beside them in `boxless.methods`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from boxless.files.engine import EngineName
 from boxless.methods.class_aware import ClassAwareSettings
 from boxless.methods.regions import RegionSettings
 from boxless.methods.section import Count, Fraction, NonNegative, Positive, Section
-from boxless.types import ProposalMethod
+from boxless.types import ProposalMethod, proposal_method
 
 
 class DataConfig(Section):
@@ -49,10 +49,17 @@ class DataConfig(Section):
         return bool(self.untagged or self.tags)
 
 
+def _method(value: object) -> object:
+    """Other spellings of a proposer's name are taken too."""
+    return proposal_method(value) if isinstance(value, str) else value
+
+
 class ProposalsConfig(Section):
     """Where regions come from."""
 
-    method: ProposalMethod = Field("edge_boxes", description="the proposer")
+    method: Annotated[ProposalMethod, BeforeValidator(_method)] = Field(
+        "edge_boxes", description="the proposer"
+    )
     max_boxes: Count = Field(500, description="boxes kept per image, best first (paper: 500)")
     min_box_size: NonNegative = Field(20.0, description="smallest side in pixels of the original")
     size: Count = Field(

@@ -98,6 +98,11 @@ class Run:
         """Images with tags that are never trained on; the split ``val``, or a part of train."""
         return self._parts.held_out
 
+    @property
+    def pool_size(self) -> int:
+        """Images of `pool`, before it is looked whether any must be left out."""
+        return len(self.train) + len(self._parts.lost) + len(self._parts.found)
+
     @cached_property
     def pool(self) -> Manifest:
         """`train`, then the untagged images, all of whose tags are unknown.

@@ -5,26 +5,32 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from boxless.data.readiness import opening_lines, shortcomings
+from boxless.data.readiness import FEW_HELD_OUT, FIRM_HELD_OUT, opening_lines, shortcomings
 from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
 from boxless.files.atomic import write_atomically
 from boxless.files.console import plain_console
 from boxless.files.lock import held
+from boxless.files.overall import left_in_all, roughly, step_of, titled
 from boxless.methods.table import ORACLE
 from boxless.recipe.recipe_files import dotted, toml_value
 from boxless.runs.claim import MARK, refuse_foreign_folder
 from boxless.runs.context import Run
+from boxless.runs.estimate import Remaining
 from boxless.runs.leak_check import refuse_leaks
+from boxless.runs.outlook import Outlook, expected_records, is_done, refuse_changes
 from boxless.runs.plan import AFTER_TRAINING, VERBS, plan
-from boxless.runs.record import NAME, StepRecord, differences, now, read_record, to_json
+from boxless.runs.record import NAME, StepRecord, now, read_record, to_json
 from boxless.runs.step import Step
 from boxless.training.files import CHECKPOINT
+
+if TYPE_CHECKING:
+    from boxless.runs.pace import Pace
 
 RUN_FILES = ("recipe.toml", "results.json", "report.html")
 """Files that lie in the run folder itself."""
@@ -60,10 +66,10 @@ def execute(
     places = [place for place, step in enumerate(steps) if step.verb == until]
     steps = steps[: max(places, default=len(steps)) + 1]
     wanted = expected_records(run, steps)
-    _refuse_changes(run, steps, wanted, redo)
+    refuse_changes(run, steps, wanted, redo)
     chosen = _needed(steps, until) if only else {step.name for step in steps}
     steps = [step for step in steps if step.name in chosen]
-    todo = [s for s in steps if s.name in redo or not _is_done(run, wanted, s)]
+    todo = [s for s in steps if s.name in redo or not is_done(run, wanted, s)]
     _check_networks(run, todo)
     for name in RUN_FILES:
         _sweep(run.folder, name)
@@ -73,7 +79,19 @@ def execute(
     for name in redo:  # also what lies beyond `until`: it was made from what goes now
         with held(run.folder / name):
             _discard(run.folder / name)
-    for step in steps:
+    _walk(run, steps, wanted, todo, console)
+
+
+def _walk(
+    run: Run,
+    steps: list[Step],
+    wanted: dict[str, StepRecord],
+    todo: list[Step],
+    console: Console,
+) -> None:
+    """Carry out the steps that are not done, one after the other."""
+    remaining = _remaining(run, [Outlook(s, wanted[s.name], done=False) for s in todo], console)
+    for place, step in enumerate(steps, start=1):
         folder = run.folder / step.name
         done = read_record(folder)
         changed = done is not None and done.fingerprint != wanted[step.name].fingerprint
@@ -82,38 +100,13 @@ def execute(
             done = None
         if done is not None and done.status == "done":
             (folder / CHECKPOINT).unlink(missing_ok=True)  # killed just before it was removed
-            console.print(f"{step.name}: done already ({done.seconds:.0f} s)", style="dim")
+            told = f"[{place}/{len(steps)}] {step.name}: done already ({done.seconds:.0f} s)"
+            console.print(told, style="dim")
             continue
-        with held(folder, patience=LOADERS if run.processes is not None else 0):
-            if not _is_done(run, wanted, step):  # another process may just have done it
+        overall = remaining.step(step.name, place, len(steps))
+        with held(folder, patience=LOADERS if run.processes is not None else 0), step_of(overall):
+            if not is_done(run, wanted, step):  # another process may just have done it
                 _carry_out(run, step, done or wanted[step.name], folder, console)
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """A step of a run before any work.
-
-    Attributes:
-        step: The step.
-        record: What its record must say.
-        done: Whether it is finished and up to date.
-    """
-
-    step: Step
-    record: StepRecord
-    done: bool
-
-
-def outlook(run: Run) -> list[Outlook]:
-    """All steps of a run and which are done; nothing is written.
-
-    Raises:
-        RunError: Settings or data changed since a step was done; each difference is listed.
-    """
-    steps = plan(run)
-    wanted = expected_records(run, steps)
-    _refuse_changes(run, steps, wanted, set())
-    return [Outlook(step, wanted[step.name], _is_done(run, wanted, step)) for step in steps]
 
 
 def _check_splits(run: Run, until: str) -> None:
@@ -133,6 +126,10 @@ def _look_at_images(run: Run, console: Console) -> None:
     needs = shortcomings(run.manifest, held_out=config.held_out, seed=config.seed)
     for line in opening_lines(run.manifest, needs):
         console.print(line)
+    few = len(held_out) if held_out is not None else 0
+    if FEW_HELD_OUT <= few < FIRM_HELD_OUT:  # fewer are among the shortcomings
+        told = f"note: {few} held-out images choose the student and its thresholds: their figures"
+        console.print(f"{told} have wide intervals")
     if untagged:
         apart = f"{len(held_out) if held_out else 0:,} more with tags are held out"
         told = f"trained on: {tagged:,} tagged and {untagged:,} untagged images; {apart}"
@@ -141,7 +138,7 @@ def _look_at_images(run: Run, console: Console) -> None:
 
 def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: Console) -> None:
     verb = "goes on" if folder.exists() and (folder / NAME).exists() else "begins"
-    console.print(Text(step.name, "bold"), verb)
+    console.print(Text(titled(step.name), "bold"), f"{verb}{left_in_all()}")
     _sweep(folder)
     write_atomically(folder / NAME, to_json(record))
     began = time.monotonic()
@@ -171,14 +168,26 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
     record.status, record.finished = "done", now()
     write_atomically(folder / NAME, to_json(record))
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    console.print(Text(f"{step.name} done", "green"), f"in {record.seconds:.1f} s")
+    console.print(Text(f"{titled(step.name)} done", "green"), f"in {record.seconds:.1f} s")
 
 
-def _is_done(run: Run, wanted: dict[str, StepRecord], step: Step) -> bool:
-    """Whether a step's result is there and up to date."""
-    done = read_record(run.folder / step.name)
-    fits = done is not None and done.fingerprint == wanted[step.name].fingerprint
-    return done is not None and fits and done.status == "done"
+def _remaining(run: Run, todo: list[Outlook], console: Console) -> Remaining:
+    """Time left, after a trial of the machine where training is to come; says how long in all."""
+    trains = any(item.step.verb not in AFTER_TRAINING for item in todo)
+    remaining = Remaining(run, todo, None)
+    if trains and remaining.total() is None:
+        remaining = Remaining(run, todo, _try_pace(run))
+    total = remaining.total()
+    if trains and total is not None:
+        console.print(f"{len(todo)} steps to do, about {roughly(total)} in all on this machine")
+    return remaining
+
+
+def _try_pace(run: Run) -> "Pace | None":
+    with _missing_packages():
+        from boxless.runs.pace import pace_of  # noqa: PLC0415  (imports torch)
+
+        return pace_of(run)
 
 
 def _check_networks(run: Run, todo: list[Step]) -> None:
@@ -219,16 +228,6 @@ def _sweep(folder: Path, name: str = "*") -> None:
         leftover.unlink(missing_ok=True)
 
 
-def expected_records(run: Run, steps: list[Step]) -> dict[str, StepRecord]:
-    """What each step's record must say now, by name."""
-    records: dict[str, StepRecord] = {}
-    for step in steps:
-        inputs = {"data": run.manifest.fingerprint}
-        inputs |= {need: records[need].fingerprint for need in step.needs}
-        records[step.name] = StepRecord(step.name, step.kind, step.settings, inputs)
-    return records
-
-
 def _needed(steps: list[Step], verb: str) -> set[str]:
     """Names of a verb's steps and of all that they read."""
     needed: set[str] = set()
@@ -245,31 +244,6 @@ def _forced(steps: list[Step], verbs: set[str]) -> set[str]:
         if step.verb in verbs or redo.intersection(step.needs):
             redo.add(step.name)
     return redo
-
-
-def _refuse_changes(
-    run: Run, steps: list[Step], wanted: dict[str, StepRecord], redo: set[str]
-) -> None:
-    lines: list[str] = []
-    verbs: list[str] = []
-    for step in steps:
-        done = read_record(run.folder / step.name)
-        if done is None or step.cheap or step.name in redo:
-            continue
-        found = differences(done.settings, wanted[step.name].settings)
-        if done.inputs.get("data") != run.manifest.fingerprint:
-            found.append("data set: its images or labels changed")
-        if found:
-            lines.append(f"  {step.name}:")
-            lines += [f"    {line}" for line in found]
-            verbs.append(step.verb)
-    if lines:
-        first = min(verbs, key=VERBS.index)
-        raise RunError(
-            f"{run.folder} was made with other settings:\n" + "\n".join(lines),
-            hint=f"choose another --out, undo the changes, or do these steps again with"
-            f" --force {' --force '.join(dict.fromkeys([first, *verbs]))}",
-        )
 
 
 def _save_settings(run: Run) -> None:

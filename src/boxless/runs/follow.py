@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from boxless.errors import RunError
 from boxless.runs.context import Run
-from boxless.runs.execute import execute, expected_records
+from boxless.runs.execute import execute
+from boxless.runs.outlook import expected_records
 from boxless.runs.plan import plan
 from boxless.runs.record import NAME
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from boxless.errors import ConfigError, MissingExtraError
 from boxless.files.launched import launched
 from boxless.recipe.recipe_files import load_recipe, toml_value
+from boxless.runs.chosen import choose_recipe
+from boxless.runs.claim import is_run
 from boxless.runs.context import Run
 from boxless.runs.execute import execute
+from boxless.runs.finished import spec_of
 from boxless.runs.readable import read_images
 
 if TYPE_CHECKING:
     from boxless.training.processes import Processes
-
-DEFAULT_RECIPE = "voc-lite0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Order:
     Attributes:
         spec: Data set.
         out: Run folder.
-        recipe: Name, path or ``auto``: the run folder's own, or `DEFAULT_RECIPE`.
+        recipe: Name, path or ``auto``: the run folder's own, or one chosen for the images.
         overrides: Dotted setting -> text of its TOML value.
         profile: Have training steps measure where their time goes.
     """
@@ -49,14 +50,43 @@ class Order:
             MissingExtraError: A package that training needs is missing.
         """
         name, own = self.recipe, self.out / "recipe.toml"
-        if name == "auto":
-            name = str(own) if own.exists() else DEFAULT_RECIPE
-        recipe = load_recipe(name, dict(self.overrides))
         if self.out.exists() and not self.out.is_dir():
             raise ConfigError(f"--out {self.out} is a file", hint="name a folder")
-        require_training()
-        manifest = read_images(self.spec, recipe)
+        if name == "auto" and not own.exists():
+            require_training()
+            recipe, manifest = choose_recipe(self.spec, self.overrides)
+        else:
+            recipe = load_recipe(str(own) if name == "auto" else name, dict(self.overrides))
+            require_training()
+            manifest = read_images(self.spec, recipe)
         return Run(self.out, self.spec, recipe, manifest, self.profile, processes)
+
+
+def run_and_data(spec: str, out: Path | None) -> tuple[Path, str]:
+    """Run folder and data set, where either may be all that was given.
+
+    Args:
+        spec: A data set, or the folder of a run, which names its data set.
+        out: Run folder; None = `spec` is one.
+
+    Raises:
+        ConfigError: There is no run folder, or there are two.
+    """
+    given, own = Path(spec), Path(spec) / "recipe.toml"
+    found = own.is_file() and is_run(given)
+    if out is None and found:
+        return given, spec_of(own)
+    if out is None:
+        raise ConfigError(
+            f"expected the run folder in --out, or in place of the data set; found {spec!r} alone",
+            hint=f"boxless train {spec} --out runs/NAME",
+        )
+    if found and given.resolve() != out.resolve():
+        raise ConfigError(
+            f"found two run folders: {given} and --out {out}",
+            hint=f"name one: boxless train {given}, or a data set and --out",
+        )
+    return out, spec_of(own) if found else spec
 
 
 def carry_out(

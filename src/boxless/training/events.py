@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from boxless.files.overall import left_in_all, titled
 from boxless.files.progress import ProgressBar
 
 NAME = "events.jsonl"
@@ -88,9 +89,10 @@ class StepProgress(ProgressBar):
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
         )
-        self._title, self._total, self._done, self._per = title, total, done, per
+        self._title, self._total, self._done, self._per = titled(title), total, done, per
+        self._first, self._began = done, time.monotonic()
         self._next_line, self._next_note = done + max(1, total // 4), 0.0
-        self._task = self._bar.add_task(title, total=total, completed=done, rate="", note="")
+        self._task = self._bar.add_task(self._title, total=total, completed=done, rate="", note="")
 
     def advance(self, count: int = 1, note: Callable[[], str] = str) -> None:
         """Count work done.
@@ -108,8 +110,15 @@ class StepProgress(ProgressBar):
             }
             if time.monotonic() >= self._next_note:
                 self._next_note = time.monotonic() + NOTE_SECONDS
-                fields["note"] = note()
+                fields["note"] = f"{note()}{self._whole()}".removeprefix(", ")
             self._bar.update(self._task, advance=count, **fields)
         elif self._done >= self._next_line:
             self._next_line = self._done + max(1, self._total // 4)
-            self._console.print(f"{self._title}: {self._done}/{self._total} {note()}")
+            line = f"{self._title}: {self._done}/{self._total} {note()}".rstrip()
+            self._console.print(f"{line}{self._whole()}")
+
+    def _whole(self) -> str:
+        """The time that is left in all, by this step's pace."""
+        done = self._done - self._first
+        each = (time.monotonic() - self._began) / done if done > 0 else None
+        return left_in_all(None if each is None else each * (self._total - self._done))

@@ -245,7 +245,7 @@ def train(
 def _under_way(task: Task, batch_size: int, runtime: Runtime) -> Iterator[Clock | None]:
     """A task as it is only while it trains; gives the clock, if time is to be measured."""
     task.train_mode()
-    _require_statistics(task.module, batch_size)
+    require_statistics(task.module, batch_size)
     synced = synced_norms(task.module, runtime.processes)
     fast = compiled(task.module, wanted=runtime.compiled)
     with measured(runtime.device, wanted=runtime.profile) as clock, synced, fast:
@@ -276,8 +276,16 @@ def _moment(folder: Path, stream: BatchStream, batch: Batch, update: int) -> Mom
     return Moment(update, records, saved, saved_update(folder))
 
 
-def _require_statistics(module: nn.Module, batch_size: int) -> None:
-    """Refuse to train BatchNorm's statistics on single images."""
+def require_statistics(module: nn.Module, batch_size: int) -> None:
+    """Refuse to train BatchNorm's statistics on single images.
+
+    Args:
+        module: What is trained, in the mode it trains in.
+        batch_size: Images per update.
+
+    Raises:
+        ConfigError: It has such layers, and a batch is one image.
+    """
     norms = (m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
     if batch_size == 1 and any(norm.training for norm in norms):
         raise ConfigError(

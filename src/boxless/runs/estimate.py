@@ -1,20 +1,24 @@
-"""How long steps will take, from what like steps took here before.
+"""How long steps will take, from what like steps took here before, or else from a trial.
 
 Time is taken to grow with the images a step looks at: those that it trains on, the data set's
 images elsewhere. Steps are alike if they do the same with networks of one kind and size. Another
 machine, or a busy one, takes another time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from boxless.errors import StoreError
+from boxless.files.overall import Overall
 from boxless.runs.context import Run
-from boxless.runs.execute import Outlook
+from boxless.runs.outlook import Outlook
 from boxless.runs.phases import updates
 from boxless.runs.record import NAME, StepRecord, read_record
+
+if TYPE_CHECKING:
+    from boxless.runs.pace import Pace  # imports torch
 
 _NETWORK: Final = ("backbone", "input_size", "fold_norms")
 _STUDENT: Final = (*(f"student.{k}" for k in (*_NETWORK, "frozen_to")),)
@@ -70,16 +74,59 @@ class Timings:
                     found.append((record.finished, _kind(record), record.seconds / work))
         self._rates = {kind: rate for _, kind, rate in sorted(found, key=lambda item: item[0])}
 
-    def estimate(self, run: Run, items: Iterable[Outlook]) -> Estimate:
-        """Time that steps of a run will take."""
+    def estimate(self, run: Run, items: Iterable[Outlook], pace: "Pace | None" = None) -> Estimate:
+        """Time that steps of a run will take.
+
+        Args:
+            run: The run.
+            items: Its steps to come.
+            pace: A trial, for steps without a like one.
+        """
         seconds, unknown = {}, []
         for item in items:
             rate = self._rates.get(_kind(item.record))
-            if rate is None:
-                unknown.append(item.step.name)
-            else:
+            if rate is not None:
                 seconds[item.step.name] = rate * _work(run, item)
+            elif pace is not None:
+                seconds[item.step.name] = pace.seconds(run, item)
+            else:
+                unknown.append(item.step.name)
         return Estimate(seconds, tuple(unknown))
+
+
+class Remaining:
+    """Time that a run still takes, by the steps that it has finished meanwhile, or by a trial.
+
+    Args:
+        run: The run.
+        todo: Its steps to come, in order.
+        pace: The trial, if there was one.
+    """
+
+    def __init__(self, run: Run, todo: Sequence[Outlook], pace: "Pace | None") -> None:
+        self._run, self._todo, self._pace = run, list(todo), pace
+
+    def total(self) -> float | None:
+        """Seconds of all steps to come; None where one is not known."""
+        return self._seconds(self._todo)
+
+    def step(self, name: str, place: int, count: int) -> Overall:
+        """Where the run stands with a step that begins now; those before it are done.
+
+        Args:
+            name: The step.
+            place: Its number, from 1.
+            count: Of all steps.
+        """
+        names = [item.step.name for item in self._todo]
+        first = names.index(name) if name in names else 0
+        self._todo = self._todo[first:]
+        own, later = self._seconds(self._todo[:1]), self._seconds(self._todo[1:])
+        return Overall(place, count, own, later)
+
+    def _seconds(self, items: Sequence[Outlook]) -> float | None:
+        found = Timings([self._run.folder]).estimate(self._run, items, self._pace)
+        return None if found.unknown else found.total
 
 
 def _finished(folder: Path) -> StepRecord | None:
@@ -109,7 +156,7 @@ def _work(run: Run, item: Outlook) -> float:
     phase, record = item.step.phase, item.record
     if phase is not None:
         return float(
-            updates(run.recipe, phase, len(run.pool), len(run.train)) * phase.optim.batch_size
+            updates(run.recipe, phase, run.pool_size, len(run.train)) * phase.optim.batch_size
         )
     if record.kind == "teacher" and run.recipe.teacher.kind != "wsddn":
         return float(len(run.train))

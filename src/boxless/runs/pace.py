@@ -1,0 +1,240 @@
+"""How fast this machine is with a run's own networks and images: a few seconds' trial.
+
+What is tried is what the steps do: a proposer on some images, the teacher's look at some, updates
+of the plain student. Nothing is written. What a step takes of such a look or update was measured
+for class maps and their cache (photos-cpu, 200 and 800 tags, two CPU cores, 26 November 2026); the
+other shares are rules of thumb.
+"""
+
+import os
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from boxless.data.images import load_image
+from boxless.data.kept_images import KeptImages
+from boxless.files.local_engine import available_cores
+from boxless.methods.table import PLAIN
+from boxless.proposals.imported import ImportedBoxes
+from boxless.proposals.proposer import make_proposer, works_in_process
+from boxless.runs import build
+from boxless.runs.context import Run
+from boxless.runs.levels import MAPS, kept_levels
+from boxless.runs.maps import runtime_of
+from boxless.runs.outlook import Outlook
+from boxless.runs.phases import phases_of, updates
+from boxless.runs.proposal_step import proposer_settings
+from boxless.runs.train_phase import phase_task, view_size
+from boxless.runs.variant import variants
+from boxless.training.batches import ViewDataset
+from boxless.training.loop import require_statistics
+from boxless.training.map_store import FEW, MapShards
+from boxless.training.optimization import build_optimizer
+from boxless.training.sharded import Shard
+
+SAMPLE: Final = 8
+"""Images that a proposer and a teacher are tried on."""
+SECONDS: Final = 2.0
+"""Time after which no further image or update is tried."""
+PATIENCE: Final = 10.0
+"""Time after which even the first update, which warms up, has to do."""
+UPDATES: Final = 4
+KEEP: Final = 1 << 30
+"""Bytes of memory for the decoded images of one update."""
+
+FIT: Final = {"class_maps": 1.1, "wsddn": 0.3, "file": 0.0}
+"""Of a look: the teacher's training for each tagged image and pass, if its backbone is frozen."""
+TRAIN: Final = 3.5
+"""Of a look: an update of all the teacher's layers."""
+KEPT: Final = 0.15
+"""Of a look: what the teacher says, from a kept map."""
+FORWARD: Final = 0.33
+"""Of an update: the same images without learning from them."""
+FIXED: Final = {"calibrate": 1.0, "export": 15.0, "report": 4.0}
+"""Seconds of steps that hardly depend on the images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a trial found.
+
+    Attributes:
+        propose: Seconds for each image of proposing regions, all processes together.
+        look: Seconds for each image that the teacher looks at, decoding included.
+        learn: Seconds for each image of an update of a student, already decoded.
+        map_bytes: What is kept of each image's feature maps.
+        student: Parameters of the student.
+        teacher: Parameters of the teacher's backbone.
+    """
+
+    propose: float
+    look: float
+    learn: float
+    map_bytes: int
+    student: int
+    teacher: int
+
+    def seconds(self, run: Run, item: Outlook) -> float:
+        """About how long a step will take.
+
+        Args:
+            run: The run.
+            item: Its step.
+        """
+        recipe, kind = run.recipe, item.record.kind
+        if kind in FIXED:
+            return FIXED[kind]
+        students = len(variants(recipe))
+        judged = FORWARD * self.learn * students + self.look
+        frozen = recipe.teacher.trainable == "head"
+        each = {
+            "proposals": self.propose,
+            "maps": self.look,
+            "teacher": (FIT[recipe.teacher.kind] if frozen else TRAIN) * self.look,
+            "cache": (KEPT if kept_levels(recipe, MAPS) else 1.0) * self.look,
+            "features": self.learn,
+            "student": self.learn,
+            "evaluate": judged,
+            "locate": judged,
+        }[kind]
+        phase = item.step.phase
+        if phase is not None and (
+            phase.needs.along or (phase.needs.levels and recipe.stage1.along)
+        ):
+            each += self.look
+        return each * images_of(run, item)
+
+
+def try_pace(run: Run) -> Pace:
+    """Try a run's networks on some of its training images.
+
+    Args:
+        run: The run.
+
+    Raises:
+        BoxlessError: An image cannot be read, or a network cannot be built.
+    """
+    with torch.random.fork_rng():
+        look, map_bytes, teacher = _look(run)
+        learn, student = _learn(run)
+    return Pace(_propose(run), look, learn, map_bytes, student, teacher)
+
+
+def busy() -> str:
+    """Says whether other work keeps this machine busy, so that a trial is slow; else empty."""
+    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, available_cores()
+    if load < cores + 1:
+        return ""
+    return (
+        f"other work keeps this machine busy (load {load:.0f}, {cores} cores): alone it is faster"
+    )
+
+
+def images_of(run: Run, item: Outlook) -> int:
+    """Images that a step looks at, each as often as it does.
+
+    Args:
+        run: The run.
+        item: Its step.
+    """
+    phase, kind = item.step.phase, item.record.kind
+    if phase is not None:
+        batch = phase.optim.batch_size
+        return batch * updates(run.recipe, phase, run.pool_size, len(run.train))
+    if kind == "teacher":
+        passes = run.recipe.teacher.optim.epochs if run.recipe.teacher.kind == "wsddn" else 1
+        return round(passes * len(run.train))
+    if kind in ("maps", "cache"):
+        return run.pool_size
+    if kind == "proposals":
+        return len(run.manifest)
+    test = len(run.test) if "test" in run.manifest.split_names else 0
+    return test + len(run.held_out or ())
+
+
+def pace_of(run: Run) -> Pace | None:
+    """`try_pace` where one process computes all; None where it fails: a run fails by itself."""
+    if run.processes is not None or run.recipe.run.engine != "local":
+        return None
+    try:
+        return try_pace(run)
+    except Exception:  # of whatever kind: the step that meets it too says it in its own words
+        return None
+
+
+def _propose(run: Run) -> float:
+    config = run.recipe.proposals
+    if run.recipe.teacher.kind == "file":
+        return 0.0
+    proposer = make_proposer(config.method, **proposer_settings(config))
+    if isinstance(proposer, ImportedBoxes):
+        return 0.0
+    times = []
+    for record in run.train.records[:SAMPLE]:
+        began = time.perf_counter()
+        proposer(load_image(record.path))
+        times.append(time.perf_counter() - began)
+    return statistics.median(times) / (1 if works_in_process(proposer) else available_cores())
+
+
+def _look(run: Run) -> tuple[float, int, int]:
+    """Seconds and bytes for each image, and the backbone's parameters."""
+    recipe = run.recipe
+    if recipe.teacher.kind == "file":
+        return 0.0, 0, 0
+    levels = kept_levels(recipe, MAPS)
+    trunk = build.backbone(recipe.teacher).eval()
+    work = MapShards(
+        trunk, recipe.teacher.input_size, levels or (recipe.teacher.level,), runtime_of(run, None)
+    )
+    records = run.train.records[: SAMPLE + FEW]
+    images, rows = ViewDataset(records, load_image), range(len(records))
+
+    def look(some: range) -> int:
+        found = work.maps(Shard(tuple(some), images.part(some)))
+        return sum(level.nbytes for level in found.values()) // len(some)
+
+    kept = look(rows[:FEW])  # which warms up
+    began, seen = time.perf_counter(), 0
+    for at in range(min(FEW, len(rows) - 1), len(rows), FEW):
+        some = rows[at : at + FEW]
+        look(some)
+        seen += len(some)
+        if time.perf_counter() - began > SECONDS:
+            break
+    seconds = (time.perf_counter() - began) / seen
+    return seconds, kept if levels else 0, build.parameters(trunk)
+
+
+def _learn(run: Run) -> tuple[float, int]:
+    """Seconds for each image of an update of the plain student, and its parameters."""
+    recipe, runtime = run.recipe, run.runtime
+    variant = next(one for one in variants(recipe) if one.method == PLAIN)
+    (phase,) = phases_of(recipe, variant)
+    model = build.student(recipe, len(run.classes), variant)
+    task = phase_task(run, phase, model)
+    runtime.place(task.module)
+    task.train_mode()
+    require_statistics(task.module, phase.optim.batch_size)
+    optimizer = build_optimizer(task.module, build.optim_settings(phase.optim), task.is_new)
+    records = run.train.records[: phase.optim.batch_size]
+    kept = KeptImages(load_image, [record.path for record in records], limit_bytes=KEEP)
+    view = view_size(run, phase)
+    stream = build.stream(ViewDataset(records, kept), phase.optim, sizes=(view,), seed=0, workers=0)
+    times: list[float] = []
+    began = before = time.perf_counter()
+    for batch in stream.batches(0, 1 + UPDATES):
+        with runtime.autocast():
+            losses = task.losses(batch.to(runtime.device))
+        found = runtime.step(losses, task.module, optimizer, phase.optim.clip_norm)
+        float(found["loss"])  # waits for a GPU
+        now = time.perf_counter()
+        times.append(now - before)
+        before = now
+        if now - began > (SECONDS if len(times) > 1 else PATIENCE):
+            break
+    # The first update decodes its images and warms up.
+    return statistics.median(times[1:] or times) / phase.optim.batch_size, build.parameters(model)
