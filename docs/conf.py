@@ -10,7 +10,7 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon",
 html_theme = "furo"
 html_title = f"boxless {release}"
 html_show_sphinx = False
-html_theme_options = {"source_view_link": ""}
+html_show_sourcelink = html_copy_source = False
 
 # Offline: no page asks another host for anything, and neither does building them.
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
