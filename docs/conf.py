@@ -27,4 +27,5 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 add_module_names = False
+maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
