@@ -15,7 +15,7 @@ html_show_sourcelink = html_copy_source = False
 # Offline: no page asks another host for anything, and neither does building them.
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 nb_execution_mode = "cache"
-nb_execution_timeout = 600
+nb_execution_timeout = 1800
 nb_execution_raise_on_error = True
 
 myst_heading_anchors = 3
