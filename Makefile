@@ -13,7 +13,7 @@ SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-base lint audit fuzz bench clean
+.PHONY: help demo test test-fast test-base lint docs audit fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,15 @@ lint: $(STAMP) ## check format, style, types, layers and dependencies; write bui
 	@mkdir -p build
 	$(SBOM) --no-validate
 	@echo "build/sbom.json lists what it is built on; known vulnerabilities of that: make audit"
+
+docs: $(STAMP) ## build the site build/docs: notebooks and doctests run, warnings are errors
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[docs]'
+	$(BIN)/sphinx-build -W --keep-going -q -d build/doctrees docs build/docs
+	$(BIN)/sphinx-build -W --keep-going -q -b doctest -d build/doctrees docs build/doctests
+	@! grep -rnE '<(script|link|img)[^>]+(src|href)="(https?:)?//' build/docs --include '*.html' || { \
+		echo "make: the pages above ask another host for something" >&2; exit 1; }
+	@echo "The site is $(CURDIR)/build/docs/index.html"
 
 audit: $(STAMP) ## look for known vulnerabilities of what is installed (needs the network)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \

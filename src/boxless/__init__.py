@@ -21,7 +21,7 @@ def load(path: str | Path, threads: int = 0) -> "Predictor":
         threads: Threads that one batch is computed with; 0 takes all cores.
 
     Returns:
-        A predictor: ``boxless.load("runs/first").predict(["street.jpg"])``.
+        A predictor, as in ``boxless.load("runs/first").predict(["street.jpg"])``.
 
     Raises:
         BoxlessError: There is no student, it cannot be downloaded, or it is damaged or foreign.
@@ -64,9 +64,9 @@ def train(
             ``**{"stage2.optim.epochs": 4}``.
 
     Returns:
-        The finished run: ``run.results.gain.map`` (what distilling gains, in fractions, with its
-        interval), ``run.best`` (the student that is shipped), ``run.student`` (as `load` opens it),
-        ``run.folder``.
+        The finished run, with ``run.results.gain.map`` (what distilling gains, in fractions, and
+        its interval), ``run.best`` (the student that is shipped), ``run.student`` (as `load` opens
+        it), ``run.folder``.
 
     Raises:
         BoxlessError: Something is wrong with the data, a setting or the machine; the message says

@@ -55,6 +55,7 @@ def command_line(asked: str = "") -> App:
         markdown = {} if target.endswith(":app") else {"help_format": "markdown"}
         listed = {} if name == asked else {"help": text}
         app.command(f"boxless.cli.{target}", name=name, sort_key=place, **markdown, **listed)
+    app.register_install_completion_command(help="Have this shell complete words.")
     return app
 
 

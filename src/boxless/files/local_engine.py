@@ -2,11 +2,13 @@
 
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 
 from boxless.errors import RunError
@@ -39,7 +41,7 @@ class LocalEngine:
         waiting: deque[Future[Answer]] = deque()
         try:
             for unit in units:
-                with interrupts_wait():
+                with interrupts_wait(), _main_left_alone():
                     waiting.append(pool.submit(function, unit))
                 if len(waiting) == AHEAD * self.workers:
                     yield waiting.popleft().result()
@@ -49,11 +51,26 @@ class LocalEngine:
             raise RunError(
                 f"a worker process died (of {self.workers}); most often the machine ran out of"
                 " memory",
-                hint="run the same again with fewer workers; finished shards are kept. (A script of"
-                " your own must call this under `if __name__ == '__main__':`, or use workers=1)",
+                hint="run the same again with fewer workers; finished shards are kept",
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """Keep new processes from running the user's script again: all they call is in this package.
+
+    So a script needs no ``if __name__ == "__main__":`` around `boxless.train`.
+    """
+    main = sys.modules["__main__"].__dict__
+    kept = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    main.pop("__file__", None)
+    main["__spec__"] = None  # what multiprocessing.spawn looks at
+    try:
+        yield
+    finally:
+        main.update(kept)
 
 
 def available_cores() -> int:

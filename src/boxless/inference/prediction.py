@@ -78,8 +78,8 @@ class Prediction:
         """Values for JSON.
 
         Returns:
-            ``{"path", "width", "height", "labels": [{"name", "probability", "threshold"}, …],
-            "boxes": [{"name", "score", "x1", "y1", "x2", "y2"}, …]}``.
+            Keys ``path``, ``width``, ``height``; ``labels``, a list of ``name``, ``probability``,
+            ``threshold``; ``boxes``, a list of ``name``, ``score``, ``x1``, ``y1``, ``x2``, ``y2``.
         """
         labels, boxes = list(map(asdict, self.labels)), list(map(asdict, self.boxes))
         size = {"width": self.width, "height": self.height}
