@@ -236,7 +236,13 @@ class TestPlan:
 
         free = ("run.seeds", "run.workers", "run.cache_gib", "run.threads", "run.checkpoint_")
         free += ("name", "description", "why", "baseline.input_sizes", "baseline.optim")
-        free += ("method", "hinton.", "hint.", "attention.", "tags.")  # of methods: test_method_plan
+        free += (
+            "method",
+            "hinton.",
+            "hint.",
+            "attention.",
+            "tags.",
+        )  # of methods: test_method_plan
         free += ("data.single_positive", "run.tracker")  # where it is asked for; what is only told
         free += ("data.image_cache", "run.leaks")  # the first but for "sized", see below
         free += ("run.engine", "run.ray_address")  # the same bytes wherever they are computed
