@@ -53,7 +53,7 @@ class Tags(Transfer):
             value = state(view.logits, batch, weights, images)
             return value, {"tags": value}
 
-        return Term(loss, logits=True, module=state if state.keeps else None)
+        return Term(loss, logits=True, module=state if state.counts else None)
 
 
 @dataclass(frozen=True)
