@@ -1,4 +1,4 @@
-"""Thresholds, calibration and where models look: tables and the reliability plot."""
+"""Thresholds, calibration and localization: tables and the reliability plot."""
 
 from collections.abc import Callable
 from typing import Final

@@ -1,4 +1,4 @@
-"""Pictures for the report: where the teacher looks, and what the student says before and after."""
+"""Pictures for the report: the teacher's best regions, and what the student says before and after."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
