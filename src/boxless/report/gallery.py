@@ -1,4 +1,4 @@
-"""Pictures for the report: the teacher's best regions, and what the student says before and after."""
+"""Pictures for the report: the teacher's best regions, and what students say of the classes."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
