@@ -61,7 +61,9 @@ class StudentTask:
     def held_out_loss(self, batch: Batch) -> Tensor:
         """The tags' loss of images that are not trained on; the whole loss where tags have none."""
         if self.logits:
-            return TagLoss()(self.student(batch.pixels.float()).float(), batch.labels)
+            logits = self.student(batch.pixels.float()).float()
+            tags: Tensor = TagLoss()(logits, batch.labels)
+            return tags
         return self._losses(self.view(batch, self.lessons.live()))["loss"]
 
     def _losses(self, view: View) -> dict[str, Tensor]:
