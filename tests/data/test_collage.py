@@ -146,8 +146,10 @@ def test_wrong_options_are_refused(spec, told):
         load_manifest(spec)
 
 
-def test_a_photograph_in_two_splits_is_refused(csv_file):
-    table = csv_file("path,labels,split\na.png,x,train\nb.png,x,train\nc.png,x,test\n")
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_photograph_in_two_splits_is_refused(csv_file, split):
+    table = csv_file(f"path,labels,split\na.png,x,train\nb.png,x,{split}\nc.png,x,test\n")
     (table.parent / "c.png").write_bytes((table.parent / "b.png").read_bytes())
-    with pytest.raises(DataError, match=r"1 image\(s\) stand in 'train' and in 'test'.*b\.png"):
+    told = rf"1 image\(s\) stand in '{split}' and in 'test'.*b\.png"
+    with pytest.raises(DataError, match=told):
         load_manifest(f"collage:csv:{table},grid=2")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from boxless.losses.tag_loss import CLAMP, clamped_log, detector_loss, tag_loss
+from boxless.losses.tag_loss import CLAMP, TagLoss, clamped_log, detector_loss
 
 
 def caffe_cross_entropy(probabilities, labels):
@@ -65,15 +65,15 @@ def test_detector_loss_is_caffes(seed, unknown):
 def test_tag_loss_is_torchs(seed):
     logits, labels = draw(seed)
     expected = functional.binary_cross_entropy_with_logits(logits, labels.float()) * 7
-    torch.testing.assert_close(tag_loss(logits, labels), expected)
+    torch.testing.assert_close(TagLoss()(logits, labels), expected)
 
 
 def test_tag_loss_sums_over_classes_and_averages_over_images():
     logits, labels = torch.zeros(4, 3), torch.zeros(4, 3, dtype=torch.int8)
-    assert tag_loss(logits, labels).item() == pytest.approx(3 * math.log(2))
+    assert TagLoss()(logits, labels).item() == pytest.approx(3 * math.log(2))
 
 
-@pytest.mark.parametrize("loss", [tag_loss, lambda z, y: detector_loss(z.sigmoid(), y)])
+@pytest.mark.parametrize("loss", [TagLoss(), lambda z, y: detector_loss(z.sigmoid(), y)])
 def test_unknown_labels_give_no_gradient_and_no_loss(loss):
     logits, labels = draw(1, unknown=True)
     assert (labels == -1).any()
@@ -86,7 +86,7 @@ def test_unknown_labels_give_no_gradient_and_no_loss(loss):
     assert loss(other, labels).item() == value.item()
 
 
-@pytest.mark.parametrize("loss", [tag_loss, lambda z, y: detector_loss(z.sigmoid(), y)])
+@pytest.mark.parametrize("loss", [TagLoss(), lambda z, y: detector_loss(z.sigmoid(), y)])
 def test_all_unknown_is_zero(loss):
     logits = torch.randn(2, 3, requires_grad=True)
     value = loss(logits, torch.full((2, 3), -1, dtype=torch.int8))

@@ -22,7 +22,7 @@ from training_case import CLASSES, IMAGES, REGIONS, SIDE, stream
 
 from boxless.losses.hinton import SigmoidDistillationLoss
 from boxless.losses.region_transfer import region_loss
-from boxless.losses.tag_loss import tag_loss
+from boxless.losses.tag_loss import TagLoss
 from boxless.methods.attention import Attention
 from boxless.methods.class_aware import ClassAware
 from boxless.methods.hint import Hint
@@ -36,7 +36,7 @@ class TestClassifier:
         task = classifier_task()
         task.student.eval()
         batch = batch_of(regions=0)
-        expected = tag_loss(task.student(batch.pixels.float()), batch.labels)
+        expected = TagLoss()(task.student(batch.pixels.float()), batch.labels)
         torch.testing.assert_close(task.losses(batch)["loss"], expected)
 
     @pytest.mark.parametrize("soft", ["l2", "bce"])

@@ -6,7 +6,7 @@ import torch
 from task_case import SIDE, knowledge_of, student
 from training_case import CLASSES, IMAGES, dataset
 
-from boxless.losses.tag_loss import tag_loss
+from boxless.losses.tag_loss import TagLoss
 from boxless.methods.lessons import Lessons
 from boxless.methods.tag_settings import TagSettings
 from boxless.methods.tags import Tags, TrueTags
@@ -34,7 +34,7 @@ def mixed():
 
 def test_the_mean_is_over_images_with_tags():
     batch, logits = mixed()
-    wanted = tag_loss(logits[:TAGGED], batch.labels[:TAGGED])
+    wanted = TagLoss()(logits[:TAGGED], batch.labels[:TAGGED])
     torch.testing.assert_close(loss_of(batch, logits, tagged=TAGGED), wanted)
     assert loss_of(batch, logits, tagged=None) < wanted
 

@@ -16,7 +16,7 @@ from task_case import (
 from training_case import IMAGES, SIDE, dataset, stream
 
 from boxless.losses.attention import attention_loss
-from boxless.losses.tag_loss import tag_loss
+from boxless.losses.tag_loss import TagLoss
 from boxless.training.batches import whole_batches
 
 
@@ -117,7 +117,7 @@ def test_attention_adds_to_the_tags():
     with torch.no_grad():
         pixels = batch.pixels.float()
         ours, theirs = (one.maps(pixels, (LEVEL,))[LEVEL] for one in (model, detector))
-        tags = tag_loss(model(pixels), batch.labels)
+        tags = TagLoss()(model(pixels), batch.labels)
         parts = task.losses(batch)
         torch.testing.assert_close(parts["tags"], tags)
         torch.testing.assert_close(parts[LEVEL], attention_loss(ours, theirs, beta=3.0))

@@ -4,7 +4,7 @@ import pytest
 from boxless.errors import ConfigError, DataError, NumericsError, ShapeError
 from boxless.metrics import bootstrap
 from boxless.metrics.average_precision import average_precision
-from boxless.metrics.bootstrap import image_counts, paired_bootstrap, resampled_map, seed_counts
+from boxless.metrics.bootstrap import drawn_counts, paired_bootstrap, resampled_map
 
 
 def case(seeds: int = 2, images: int = 70, classes: int = 4):
@@ -19,10 +19,10 @@ def case(seeds: int = 2, images: int = 70, classes: int = 4):
 def naive(first, second, labels, *, draws, seed, method, resample_seeds):
     """Build every resampled data set and score it."""
     S, M = first.shape[:2]
-    counts = image_counts(np.random.default_rng(seed), draws, M)
+    counts = drawn_counts(np.random.default_rng(seed), draws, M)
     weights = np.ones((draws, S))
     if resample_seeds:
-        weights = seed_counts(np.random.default_rng([seed, 1]), draws, S)
+        weights = drawn_counts(np.random.default_rng([seed, 1]), draws, S)
     values = []
     for drawn, weight in zip(counts, weights, strict=True):
         rows = np.repeat(np.arange(M), drawn)
@@ -111,7 +111,7 @@ def test_interval_narrows_with_more_images_and_covers_the_truth():
 
 
 def test_counts_add_up():
-    counts = image_counts(np.random.default_rng(0), 5, 40)
+    counts = drawn_counts(np.random.default_rng(0), 5, 40)
     assert (counts.sum(axis=1) == 40).all()
     assert counts.shape == (5, 40)
 

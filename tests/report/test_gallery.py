@@ -5,7 +5,8 @@ import pytest
 
 from boxless.errors import ShapeError
 from boxless.inference.labels import Label
-from boxless.report.gallery import GalleryItem, draw_regions, label_rows, picture_url
+from boxless.report.data_url import jpeg_url
+from boxless.report.gallery import GalleryItem, draw_regions, label_rows
 
 
 def item(boxes, scores, size=(100, 200), **labels):
@@ -60,7 +61,7 @@ def test_padding_is_not_drawn():
 def test_tiny_boxes_and_no_boxes_do_not_fail():
     draw_regions(item([[199.6, 99.6, 200, 100], [0, 0, 1, 1]], [1.0, 0.5]))
     assert np.asarray(draw_regions(item([], []))).sum() == 0
-    assert picture_url(item([], [])).startswith("data:image/jpeg;base64,")
+    assert jpeg_url(draw_regions(item([], []))).startswith("data:image/jpeg;base64,")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Look a data set over: counts, class balance, unreadable files, duplicates, contradictions."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from boxless.data.images import BadImage, find_bad_images
+from boxless.data.leaks import equal_images
 from boxless.data.manifest import Manifest
 from boxless.data.readiness import shortcomings
-from boxless.files.remote import file_size, read_file
+from boxless.files.remote import file_size
 from boxless.types import ABSENT, PRESENT, UNKNOWN, ImageRecord
 
 
@@ -155,27 +155,14 @@ def _is_there(record: ImageRecord) -> bool:
 
 def _duplicates(manifest: Manifest) -> tuple[list[tuple[str, ...]], int]:
     """Groups of equal files across splits, and extra copies within splits."""
-    groups: dict[bytes, list[ImageRecord]] = {}
-    for record in manifest.records:
-        if not record.path.startswith("scenes:") and file_size(record.path) is not None:
-            content = _digest(record.path)
-            if content is not None:
-                groups.setdefault(content, []).append(record)
     crossing = []
     repeated = 0
-    for group in groups.values():
-        splits = Counter(record.split for record in group)
+    for group in equal_images([manifest.records], lambda group: len(group) > 1):
+        splits = Counter(record.split for _, record in group)
         repeated += sum(count - 1 for count in splits.values())
         if len(splits) > 1:
-            crossing.append(tuple(record.image_id for record in group))
+            crossing.append(tuple(record.image_id for _, record in group))
     return crossing, repeated
-
-
-def _digest(path: str) -> bytes | None:
-    try:
-        return hashlib.sha256(read_file(path)).digest()
-    except OSError:
-        return None  # listed among the bad images
 
 
 def _disagreements(manifest: Manifest) -> tuple[Disagreement, ...]:

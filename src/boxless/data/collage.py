@@ -15,6 +15,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -115,9 +116,8 @@ def _parse(rest: str) -> tuple[str, Options]:
 
 def _refuse_shared(base: Manifest) -> None:
     """A photograph in two splits could no longer be found once it is part of collages."""
-    train, *others = (base.split(name) for name in base.split_names)
-    for other in others:
-        pairs = shared_images(train.records, other.records)
+    for first, second in combinations(base.split_names, 2):
+        pairs = shared_images(base.split(first).records, base.split(second).records)
         if pairs:
             one, two = pairs[0]
             raise DataError(

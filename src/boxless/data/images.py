@@ -113,9 +113,7 @@ def load_image(path: str) -> UInt8Array:
         return _decoded(image)
 
 
-def decode_image(
-    data: bytes, *, name: str = "image", limits: ImageLimits = ANY_IMAGE
-) -> UInt8Array:
+def decode_image(data: bytes, *, limits: ImageLimits = ANY_IMAGE) -> UInt8Array:
     """Decode the content of an image file, as `load_image` would.
 
     Returns:
@@ -124,7 +122,7 @@ def decode_image(
     Raises:
         DataError: The bytes are none, truncated, no image, or beyond the limits.
     """
-    with _opened(name, lambda: io.BytesIO(data), limits) as image:
+    with _opened("image", lambda: io.BytesIO(data), limits) as image:
         return _decoded(image)
 
 

@@ -1,4 +1,4 @@
-"""Images that stand in two parts of a data set with the very same bytes.
+"""Images that stand in a data set twice with the very same bytes.
 
 A copy of a training image among the test images makes every figure look better than it is. Names do
 not tell; contents do. Files are compared by size, then by their last bytes, and only then as a
@@ -7,7 +7,7 @@ whole, so looking through a large data set costs one short read an image at most
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from boxless.files.paths import place
 from boxless.files.remote import file_size, look_ahead, read_file
@@ -15,6 +15,8 @@ from boxless.types import ImageRecord
 
 _TAIL = 4096
 Pair = tuple[ImageRecord, ImageRecord]
+Group = list[tuple[int, ImageRecord]]
+"""Images, each behind the number of its part."""
 
 
 def shared_images(one: Sequence[ImageRecord], other: Sequence[ImageRecord]) -> list[Pair]:
@@ -27,30 +29,31 @@ def shared_images(one: Sequence[ImageRecord], other: Sequence[ImageRecord]) -> l
     Returns:
         Pairs in the order of `other`. Files that cannot be read are nobody's copy here.
     """
-    look_ahead(record.path for record in (*one, *other))
-    groups = [(list(one), list(other))]
-    for key in (file_size, _tail, _whole):
-        groups = [part for left, right in groups for part in _split(left, right, key)]
-    pairs = [(left[0], record) for left, right in groups for record in right]
+    groups = equal_images((one, other), lambda group: len({part for part, _ in group}) == 2)
+    pairs = [(group[0][1], record) for group in groups for part, record in group if part]
     order = {id(record): place for place, record in enumerate(other)}
     return sorted(pairs, key=lambda pair: order[id(pair[1])])
 
 
-def _split(
-    left: Iterable[ImageRecord],
-    right: Iterable[ImageRecord],
-    key: Callable[[str], Hashable | None],
-) -> list[tuple[list[ImageRecord], list[ImageRecord]]]:
-    """Groups of both sides that agree in a key; what occurs on one side alone is dropped."""
-    found: dict[Hashable, tuple[list[ImageRecord], list[ImageRecord]]] = defaultdict(
-        lambda: ([], [])
-    )
-    for side, records in enumerate((left, right)):
-        for record in records:
-            value = record.path if record.path.startswith("scenes:") else key(record.path)
-            if value is not None:
-                found[value][side].append(record)
-    return [pair for pair in found.values() if all(pair)]
+def equal_images(
+    parts: Sequence[Sequence[ImageRecord]], wanted: Callable[[Group], bool]
+) -> list[Group]:
+    """Groups of byte-identical images, in the order of the parts; only those that are wanted."""
+    look_ahead(record.path for part in parts for record in part)
+    groups = [[(number, record) for number, part in enumerate(parts) for record in part]]
+    for key in (file_size, _tail, _whole):
+        groups = [found for group in groups for found in _split(group, key) if wanted(found)]
+    return groups
+
+
+def _split(group: Group, key: Callable[[str], Hashable | None]) -> list[Group]:
+    """Groups that agree in a key; what has none is left out."""
+    found: dict[Hashable, Group] = defaultdict(list)
+    for part, record in group:
+        value = record.path if record.path.startswith("scenes:") else key(record.path)
+        if value is not None:
+            found[value].append((part, record))
+    return list(found.values())
 
 
 def _tail(path: str) -> bytes | None:

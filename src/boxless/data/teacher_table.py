@@ -92,7 +92,7 @@ def read_teacher_table(path: Path) -> TeacherTable:
     except (OSError, KeyError, ValueError, TypeError, SafetensorError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path}: cannot be read as a teacher's table: {str(error)[:200]}",
-            hint="write it with boxless.data.write_teacher_table, or see docs/your-own-teacher.md",
+            hint="boxless.data.teacher_table makes one; docs/your-own-teacher.md has the layout",
         ) from error
     if table.shape != (len(images), len(classes)):
         raise DataError(

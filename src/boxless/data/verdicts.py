@@ -70,7 +70,8 @@ def read_verdicts(file: AnyPath) -> list[Decision]:
         if known is not one:
             raise DataError(
                 f"{one.source}: the tag {one.name!r} of {one.image!r} is judged already at"
-                f" {known.source}"
+                f" {known.source}",
+                hint="leave one of the two verdicts, and empty the other cell",
             )
     return decisions
 

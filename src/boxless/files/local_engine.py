@@ -64,7 +64,8 @@ def _main_left_alone() -> Iterator[None]:
     So a script needs no ``if __name__ == "__main__":`` around `boxless.train`.
     """
     main = sys.modules["__main__"].__dict__
-    kept = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    names: tuple[str, ...] = ("__file__", "__spec__")
+    kept = {name: main[name] for name in names if name in main}
     main.pop("__file__", None)
     main["__spec__"] = None  # what multiprocessing.spawn looks at
     try:

@@ -7,17 +7,17 @@ outweighing the present tags, and the margin takes them out of the loss altogeth
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from boxless.errors import ConfigError
-from boxless.losses.tag_loss import check_tags, mean_over_images
+from boxless.losses.tag_loss import TagLoss
 
 LEAST: Final = 1e-8
 """Probabilities below this count as this in the logarithm, as in the released code."""
 
 
-class AsymmetricLoss(nn.Module):
+class AsymmetricLoss(TagLoss):
     """Asymmetric loss (ASL) of a student on tags, for data where most tags are absent.
 
     ``1/N sum_n sum_k l_nk`` with ``l = -(1 - p)^g+ log p`` for a present tag and
@@ -55,26 +55,8 @@ class AsymmetricLoss(nn.Module):
             raise ConfigError(f"margin must be in [0, 1), found {margin:g}")
         self.focus_present, self.focus_absent, self.margin = focus_present, focus_absent, margin
 
-    def forward(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Loss of a batch.
-
-        Args:
-            logits: (N, K), differentiable.
-            labels: (N, K) of 1 (present), 0 (absent), -1 (unknown: left out).
-            weights: (N, K) >= 0 by which each tag counts; None = all alike.
-
-        Returns:
-            Scalar.
-
-        Raises:
-            ShapeError: The shapes differ or are not (N, K).
-            DataError: A label is none of 1, 0, -1, or a weight is below 0.
-        """
-        check_tags(logits, labels, weights, loss=type(self).__name__)
-        return mean_over_images(self.terms(logits, labels), labels, weights)
-
     def terms(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Loss (N, K) of every tag, not weighted; what stands at unknown ones has no meaning."""
+        """See `TagLoss.terms`."""
         other = torch.sigmoid(-logits)
         present = -functional.logsigmoid(logits) * other**self.focus_present
         spared = (other + self.margin).clamp(LEAST, 1.0)

@@ -4,15 +4,10 @@ A network that was trained with missing tags looks at the same places as one tra
 them, but scores them lower. Boosting the positive scores of its class maps makes up for that.
 """
 
-from typing import Final
-
 import torch
 from torch import Tensor, nn
 
 from boxless.errors import ConfigError
-
-BOOST: Final = 5.0
-"""Alpha of the paper."""
 
 
 class BoostLU(nn.Module):
@@ -24,7 +19,7 @@ class BoostLU(nn.Module):
     released code, the last layer's bias is in the map.
 
     Args:
-        alpha: At least 1; 1 changes nothing.
+        alpha: At least 1; 1 changes nothing, the paper has 5.
 
     Raises:
         ConfigError: alpha is below 1.
@@ -37,7 +32,7 @@ class BoostLU(nn.Module):
         (1.0, 7.0)
     """
 
-    def __init__(self, alpha: float = BOOST) -> None:
+    def __init__(self, alpha: float = 5.0) -> None:
         super().__init__()
         if not alpha >= 1:
             raise ConfigError(f"alpha must be at least 1, found {alpha:g}")

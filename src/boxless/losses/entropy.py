@@ -83,7 +83,7 @@ class EntropyMaximizationLoss(nn.Module):
         return mean_over_images(self.terms(logits, labels, pseudo), labels, weights)
 
     def terms(self, logits: Tensor, labels: Tensor, pseudo: Tensor | None = None) -> Tensor:
-        """Loss (N, K) of every tag, not weighted; what stands at unknown ones has no meaning."""
+        """See `boxless.losses.TagLoss.terms`."""
         # Of a logit z: H(sigmoid(z)) = softplus(z) - z sigmoid(z).
         entropy = functional.softplus(logits) - logits * logits.sigmoid()
         absent = -self.alpha * entropy

@@ -5,17 +5,13 @@ classes each sigmoid is softened by itself. T^2 keeps the gradient's size indepe
 section 2). The detector gives probabilities, so its logit is recovered from them (method 7).
 """
 
-from typing import Final
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from boxless.errors import ConfigError
 from boxless.losses.checks import check_probabilities, check_rows
-
-CLAMP: Final = 1e-4
-"""Probabilities are kept this far from 0 and 1 before their logit is taken, as in `tag_loss`."""
+from boxless.losses.tag_loss import CLAMP
 
 
 def soften(probabilities: Tensor, temperature: float) -> Tensor:

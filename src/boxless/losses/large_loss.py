@@ -6,19 +6,16 @@ LL-Ct takes it for present.
 """
 
 import math
-from typing import Final, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from boxless.errors import ConfigError, unknown_name
-from boxless.losses.tag_loss import check_tags, mean_over_images, tag_terms
+from boxless.losses.tag_loss import TagLoss, check_tags, mean_over_images
 
 LargeLossKind = Literal["reject", "correct"]
-
-GROWTH: Final = 0.002
-"""Delta_rel, by which the rate grows in each pass over the images: 0.2 % (paper: 0.1 to 0.5 %)."""
 
 
 class LargeLoss(nn.Module):
@@ -28,8 +25,8 @@ class LargeLoss(nn.Module):
     ``ceil(rate * T)`` absent ones with the largest terms have w = 0 (``reject``: LL-R) or are
     learned as present (``correct``: LL-Ct); all others have w = 1. Kim et al., "Large Loss Matters
     in Weakly Supervised Multi-Label Classification", CVPR 2022 (https://arxiv.org/abs/2206.03740):
-    rate = (t - 1) * Delta_rel in pass t. It differs from the paper in its reduction: summed over
-    classes, where theirs is a mean.
+    rate = (t - 1) * Delta_rel in pass t, Delta_rel 0.1 to 0.5 %. It differs from the paper in its
+    reduction: summed over classes, where theirs is a mean.
 
     Args:
         kind: ``reject`` or ``correct``.
@@ -79,8 +76,8 @@ class LargeLoss(nn.Module):
         return mean_over_images(self.terms(logits, labels, rate), labels, weights)
 
     def terms(self, logits: Tensor, labels: Tensor, rate: float) -> Tensor:
-        """Loss (N, K) of every tag, not weighted; what stands at unknown ones has no meaning."""
-        found = tag_terms(logits, labels)
+        """See `TagLoss.terms`."""
+        found = TagLoss().terms(logits, labels)
         large = largest_absent(found.detach(), labels, rate)
         if self.kind == "reject":
             return found.masked_fill(large, 0.0)

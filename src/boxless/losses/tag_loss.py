@@ -50,8 +50,14 @@ class TagLoss(nn.Module):
             ShapeError: The shapes differ or are not (N, K).
             DataError: A label is none of 1, 0, -1, or a weight is below 0.
         """
-        check_tags(logits, labels, weights, loss="TagLoss")
-        return mean_over_images(tag_terms(logits, labels), labels, weights)
+        check_tags(logits, labels, weights, loss=type(self).__name__)
+        return mean_over_images(self.terms(logits, labels), labels, weights)
+
+    def terms(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Loss (N, K) of every tag, not weighted; what stands at unknown ones has no meaning."""
+        return functional.binary_cross_entropy_with_logits(
+            logits, labels.clamp(min=0).to(logits.dtype), reduction="none"
+        )
 
 
 class _ClampedLog(torch.autograd.Function):
@@ -124,27 +130,6 @@ def detector_loss(
     if images is None:
         images = len(labels) if include is None else int(include.sum())
     return -(terms * known).sum() / (images or 1)
-
-
-def tag_loss(logits: Tensor, labels: Tensor, *, images: float | None = None) -> Tensor:
-    """Student loss on tags, L_p: sigmoid cross-entropy.
-
-    Args:
-        logits: (N, K).
-        labels: (N, K) of 1, 0, -1.
-        images: What the sum is divided by, such as the number of images that have tags; None = N.
-
-    Returns:
-        Scalar.
-    """
-    return mean_over_images(tag_terms(logits, labels), labels, images=images)
-
-
-def tag_terms(logits: Tensor, labels: Tensor) -> Tensor:
-    """Sigmoid cross-entropy (N, K) of every tag; what stands at unknown ones has no meaning."""
-    return functional.binary_cross_entropy_with_logits(
-        logits, labels.clamp(min=0).to(logits.dtype), reduction="none"
-    )
 
 
 def mean_over_images(

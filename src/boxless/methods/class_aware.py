@@ -7,11 +7,10 @@ from pydantic import Field
 
 from boxless.methods.section import NonNegative, Positive, Section
 from boxless.methods.teaching import Teaching
-from boxless.methods.transfer import Needs, Term, Transfer
+from boxless.methods.transfer import Needs, Term, Transfer, prediction_term
 
 if TYPE_CHECKING:
     from boxless.methods.lessons import Lessons
-    from boxless.methods.transfer import Loss, View
     from boxless.models.protocols import Student
 
 
@@ -47,7 +46,6 @@ class ClassAware(Transfer):
     def build(self, student: "Student", lessons: "Lessons") -> Term:
         """L_p' times its weight."""
         from boxless.losses.prediction_transfer import ClassAwareLoss
-        from boxless.training.clock import timed
 
         config = self.stage2
         soft = ClassAwareLoss(
@@ -56,11 +54,4 @@ class ClassAware(Transfer):
             temperature=config.student_temperature,
             learn_temperature=config.learn_temperature,
         )
-
-        def loss(view: "View") -> "Loss":
-            targets = view.lessons.predictions(view.batch, softened=True)
-            with timed("distillation loss"):
-                value = soft(view.logits, targets)
-            return config.soft_weight * value, {"soft": value}
-
-        return Term(loss, logits=True, module=soft)
+        return prediction_term(soft, config.soft_weight, softened=True)

@@ -7,11 +7,10 @@ from pydantic import Field
 
 from boxless.methods.section import NonNegative, Positive, Read, Section
 from boxless.methods.teaching import Teaching
-from boxless.methods.transfer import Needs, Term, Transfer
+from boxless.methods.transfer import Needs, Term, Transfer, prediction_term
 
 if TYPE_CHECKING:
     from boxless.methods.lessons import Lessons
-    from boxless.methods.transfer import Loss, View
     from boxless.models.protocols import Student
 
 
@@ -43,14 +42,6 @@ class Hinton(Transfer):
     def build(self, student: "Student", lessons: "Lessons") -> Term:
         """The softened cross-entropy."""
         from boxless.losses.hinton import SigmoidDistillationLoss
-        from boxless.training.clock import timed
 
-        soft, weight = SigmoidDistillationLoss(self.hinton.temperature), self.hinton.weight
-
-        def loss(view: "View") -> "Loss":
-            targets = view.lessons.predictions(view.batch, softened=False)
-            with timed("distillation loss"):
-                value = soft(view.logits, targets)
-            return weight * value, {"soft": value}
-
-        return Term(loss, logits=True, module=soft)
+        soft = SigmoidDistillationLoss(self.hinton.temperature)
+        return prediction_term(soft, self.hinton.weight, softened=False)

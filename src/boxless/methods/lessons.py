@@ -1,7 +1,6 @@
 """What a teacher says of the images of a batch: kept beforehand, or asked of it along."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,23 +13,7 @@ from boxless.models.protocols import Student, Teacher
 from boxless.training.batches import Batch, ViewDataset
 from boxless.training.clock import timed
 from boxless.training.map_store import LevelMaps, MapStore
-from boxless.training.teacher_cache import Knowledge
-
-
-class Kept(Protocol):
-    """What a cache keeps of the training images; see `TeacherCache`."""
-
-    @property
-    def targets(self) -> Tensor:
-        """(M, K), p'^T."""
-
-    @property
-    def probabilities(self) -> Tensor:
-        """(M, K), p^T."""
-
-    @property
-    def objectness(self) -> Tensor:
-        """(M, R), s'."""
+from boxless.training.teacher_cache import Knowledge, TeacherCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +36,7 @@ class Lessons:
     size: int
     knowledge: Knowledge
     teacher: Teacher | None = None
-    kept: Kept | None = None
+    kept: TeacherCache | None = None
     maps: MapStore | LevelMaps | None = None
     images: ViewDataset | None = None
     along: bool = False

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from boxless.losses.ridge_start import RidgeStart, set_adapter
-from boxless.losses.tag_loss import tag_loss
+from boxless.losses.tag_loss import TagLoss
 from boxless.methods.lessons import Lessons
 from boxless.methods.transfer import Term, View
 from boxless.models.backbone import train_mode
@@ -61,7 +61,9 @@ class StudentTask:
     def held_out_loss(self, batch: Batch) -> Tensor:
         """The tags' loss of images that are not trained on; the whole loss where tags have none."""
         if self.logits:
-            return tag_loss(self.student(batch.pixels.float()).float(), batch.labels)
+            logits = self.student(batch.pixels.float()).float()
+            tags: Tensor = TagLoss()(logits, batch.labels)
+            return tags
         return self._losses(self.view(batch, self.lessons.live()))["loss"]
 
     def _losses(self, view: View) -> dict[str, Tensor]:

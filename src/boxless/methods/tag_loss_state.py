@@ -11,7 +11,7 @@ from boxless.losses.asymmetric import AsymmetricLoss
 from boxless.losses.class_weights import balanced_weights
 from boxless.losses.entropy import EntropyMaximizationLoss
 from boxless.losses.large_loss import LargeLoss
-from boxless.losses.tag_loss import mean_over_images, tag_terms
+from boxless.losses.tag_loss import TagLoss, mean_over_images
 from boxless.methods.tag_settings import LARGE, TagSettings
 from boxless.training.batches import Batch
 
@@ -26,6 +26,9 @@ class TagLossState(nn.Module):
         settings: Which.
         labels: (M, K) tags of the tagged training images, in the order of `Batch.index`; None where
             nothing is to be counted (cross-entropy without class weights).
+
+    Attributes:
+        counts: Whether it counts passes, so that there is something for checkpoints to carry.
     """
 
     seen: Tensor
@@ -46,11 +49,6 @@ class TagLossState(nn.Module):
             self.register_buffer("begun", torch.zeros((), dtype=torch.int64))
             for name in ("latest", "pseudo"):
                 self.register_buffer(name, torch.full(self._labels.shape, NONE))
-
-    @property
-    def keeps(self) -> bool:
-        """Whether there is anything that a checkpoint must carry."""
-        return self.counts
 
     @property
     def _labels(self) -> Tensor:
@@ -94,7 +92,7 @@ class TagLossState(nn.Module):
             return kind.terms(logits, labels, rate)
         if config.loss == "em":
             return self._entropy_terms(logits, batch)
-        return tag_terms(logits, labels)
+        return TagLoss().terms(logits, labels)
 
     @property
     def passes(self) -> int:

@@ -18,22 +18,24 @@ class Tags(Transfer):
     """Learn from the tags; the one transfer that needs no teacher."""
 
     name: ClassVar[str] = "tags"
+    asks: ClassVar[bool] = False
+    """Whether a teacher may say how far an absent tag can be trusted."""
     tags: TagSettings
 
     @property
     def reads(self) -> tuple[Read, ...]:
-        """What the chosen loss reads; nothing where it is the plain one."""
-        return self.tags.used()
+        """What the chosen loss reads, and the trust; nothing where all is plain."""
+        return self.tags.used(*(("trust",) if self.asks else ()))
 
     @property
     def needs(self) -> Needs:
-        """Tags."""
-        return Needs(tags=True)
+        """Tags, and predictions where there is trust."""
+        return Needs(tags=True, predictions=self.trust > 0)
 
     @property
     def trust(self) -> float:
         """How far a teacher is believed that doubts an absent tag."""
-        return 0.0
+        return self.tags.trust if self.asks else 0.0
 
     def build(self, student: "Student", lessons: "Lessons") -> Term:
         """L_p, a mean over the images that have tags."""
@@ -53,27 +55,13 @@ class Tags(Transfer):
             value = state(view.logits, batch, weights, images)
             return value, {"tags": value}
 
-        return Term(loss, logits=True, module=state if state.keeps else None)
+        return Term(loss, logits=True, module=state if state.counts else None)
 
 
-@dataclass(frozen=True)
 class TrustedTags(Tags):
     """Tags beside a teacher's predictions, which may say how far an absent tag can be trusted."""
 
-    @property
-    def reads(self) -> tuple[Read, ...]:
-        """What the chosen loss reads, and the trust."""
-        return self.tags.used("trust")
-
-    @property
-    def needs(self) -> Needs:
-        """Tags, and predictions where there is trust."""
-        return Needs(tags=True, predictions=self.trust > 0)
-
-    @property
-    def trust(self) -> float:
-        """How far the teacher is believed."""
-        return self.tags.trust
+    asks = True
 
 
 class TrueTags(Tags):

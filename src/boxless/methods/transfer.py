@@ -108,6 +108,20 @@ class Term:
     ridge: float | None = None
 
 
+def prediction_term(soft: "nn.Module", weight: float, *, softened: bool) -> Term:
+    """The term of a loss of logits and a teacher's predictions, p'^T or (not softened) p^T."""
+
+    def loss(view: View) -> Loss:
+        from boxless.training.clock import timed
+
+        targets = view.lessons.predictions(view.batch, softened=softened)
+        with timed("distillation loss"):
+            value = soft(view.logits, targets)
+        return weight * value, {"soft": value}
+
+    return Term(loss, logits=True, module=soft)
+
+
 @dataclass(frozen=True)
 class Transfer(ABC):
     """What is transferred, and the settings it reads.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxless.errors import DataError, ShapeError
-from boxless.metrics.bootstrap import Interval, image_counts, percentiles, seed_counts
+from boxless.metrics.bootstrap import Interval, drawn_counts, percentiles
 from boxless.types import Float64Array
 
 
@@ -41,11 +41,11 @@ def paired_answer_bootstrap(
     S, M, _ = first.shape
     difference = np.nan_to_num(first - second)
     generator = np.random.default_rng(seed)
-    counts = image_counts(generator, draws, M).astype(np.float64)
+    counts = drawn_counts(generator, draws, M).astype(np.float64)
     values = _means(difference, asked, counts)
     weights = np.ones((draws, S))
     if S > 1:
-        weights = seed_counts(np.random.default_rng([seed, 1]), draws, S).astype(np.float64)
+        weights = drawn_counts(np.random.default_rng([seed, 1]), draws, S).astype(np.float64)
     observed = float(_means(difference, asked, np.ones((1, M))).mean())
     return percentiles(observed, (values * weights).sum(axis=1) / S, level)
 

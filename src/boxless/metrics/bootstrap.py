@@ -104,7 +104,7 @@ def paired_bootstrap(
     weights = np.ones((draws, S))
     if resample_seeds if resample_seeds is not None else S > 1:
         # a generator of its own: the images drawn do not depend on this choice
-        weights = seed_counts(np.random.default_rng([seed, 1]), draws, S).astype(np.float64)
+        weights = drawn_counts(np.random.default_rng([seed, 1]), draws, S).astype(np.float64)
     return percentiles(observed, (drawn * weights).sum(axis=1) / S, level)
 
 
@@ -113,19 +113,15 @@ def resampled_map(
     labels: ArrayLike,
     *,
     draws: int = 2000,
-    seed: int = 0,
-    method: Method = "envelope",
 ) -> Float64Array:
     """MAP of each training run under resampling of the images, for intervals of other figures.
 
-    Calls with equal labels, `draws` and `seed` draw the same images, so their values are paired.
+    Calls with equal labels and `draws` draw the same images, so their values are paired.
 
     Args:
         scores: (M, K) or (S, M, K) scores of S runs.
         labels: (M, K) values of {1, 0, -1}.
         draws: Number of resamplings.
-        seed: Seed of the random numbers.
-        method: Definition of average precision.
 
     Returns:
         (1 + draws, S) values: all images, then each draw; NaN where no class has a positive.
@@ -133,11 +129,11 @@ def resampled_map(
     Raises:
         ShapeError: If shapes do not fit.
         NumericsError: If a score is NaN or infinite.
-        ConfigError: If `draws` or `method` make no sense.
+        ConfigError: If `draws` is below 1.
     """
-    _check_choices(draws, 0.95, method)
+    _check_choices(draws, 0.95, "envelope")
     checked, _, tags = _check_arrays(scores, scores, labels)
-    return _resampled(checked, tags, draws, seed, method)
+    return _resampled(checked, tags, draws, seed=0, method="envelope")
 
 
 def _resampled(
@@ -170,18 +166,13 @@ def percentiles(observed: float, differences: Float64Array, level: float) -> Int
     return Interval(observed, float(low), float(high), level, len(values), positive)
 
 
-def image_counts(generator: np.random.Generator, draws: int, images: int) -> Counts:
-    """How often each image is drawn: (draws, images), each row adding up to `images`."""
+def drawn_counts(generator: np.random.Generator, draws: int, images: int) -> Counts:
+    """How often each image (or seed) is drawn: (draws, images), rows adding up to `images`."""
     picks = generator.integers(0, images, (draws, images))
     counts = np.empty((draws, images), np.int32)
     for row, pick in enumerate(picks):
         counts[row] = np.bincount(pick, minlength=images)
     return counts
-
-
-def seed_counts(generator: np.random.Generator, draws: int, seeds: int) -> Counts:
-    """How often each training seed is drawn: (draws, seeds)."""
-    return image_counts(generator, draws, seeds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +255,7 @@ def _resamples(generator: np.random.Generator, draws: int, images: int) -> Itera
     """Counts of all draws in blocks; how they are cut into blocks changes no number."""
     size = max(1, _ELEMENTS_AT_ONCE // max(images, 1))
     for start in range(0, draws, size):
-        yield image_counts(generator, min(size, draws - start), images)
+        yield drawn_counts(generator, min(size, draws - start), images)
 
 
 def _check_choices(draws: int, level: float, method: str) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from boxless.metrics.average_precision import Method, mean_average_precision
 from boxless.metrics.calibration_error import expected_calibration_error
 from boxless.metrics.f1 import F1Report, f1_report
-from boxless.metrics.inputs import check_classes, check_pair
+from boxless.metrics.inputs import check_classes, check_pair, known
 from boxless.types import PRESENT, Float64Array
 
 _COLUMNS = ("images", "AP", "precision", "recall", "F1")
@@ -144,10 +144,10 @@ def classification_summary(
     ]
     parts = {"all": report.f1, "top3": report.top3, "top3_forced": report.top3_forced}
     return {
-        "map": _json(report.map),
-        "map_non_interpolated": _json(report.map_non_interpolated),
-        "map_eleven_point": _json(report.map_eleven_point),
-        "per_class_ap": [_json(float(value)) for value in report.ap],
+        "map": known(report.map),
+        "map_non_interpolated": known(report.map_non_interpolated),
+        "map_eleven_point": known(report.map_eleven_point),
+        "per_class_ap": [known(value) for value in report.ap],
         "excluded_classes": absent,
         "f1": {name: _f1(part) for name, part in parts.items()},
     }
@@ -160,9 +160,4 @@ def _row(name: str, count: str, *values: float) -> tuple[str, ...]:
 def _f1(report: F1Report) -> dict[str, float | None]:
     """The seven means of a report."""
     names = ("cp", "cr", "f1_c", "cf1", "op", "or_", "of1")
-    return {name.rstrip("_"): _json(getattr(report, name)) for name in names}
-
-
-def _json(value: float) -> float | None:
-    """JSON knows no NaN."""
-    return None if math.isnan(value) else value
+    return {name.rstrip("_"): known(getattr(report, name)) for name in names}

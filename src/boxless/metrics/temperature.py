@@ -53,7 +53,7 @@ def shared_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
 
 
 def fit_temperatures(
-    probabilities: ArrayLike, labels: ArrayLike, *, strength: float, shared: float | None = None
+    probabilities: ArrayLike, labels: ArrayLike, *, strength: float
 ) -> Float64Array:
     """Temperatures (K,) in [0.05, 20], drawn towards the shared one.
 
@@ -68,14 +68,12 @@ def fit_temperatures(
         probabilities: (M, K) values in [0, 1].
         labels: (M, K) values of {1, 0, -1}; -1 is left out.
         strength: >= 0; infinite = the shared temperature for all.
-        shared: What classes are drawn towards; default: `shared_temperature`.
 
     Raises:
         ShapeError: If shapes do not fit.
     """
     values, tags = check_pair(probabilities, labels)
-    if shared is None:
-        shared = shared_temperature(values, tags)
+    shared = shared_temperature(values, tags)
     if not np.isfinite(strength):
         return np.full(values.shape[1], shared)
     found = _sharpness(logit(values), tags, strengths=(strength,), centre=1 / shared)

@@ -5,7 +5,7 @@ Training a folded network means frozen statistics and about a third more images 
 
 import copy
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ def _fold(module: nn.Module) -> int:
     for parent, name, conv, norm in pairs:
         _fold_pair(conv, norm)
         rest = [getattr(norm, part, nn.Identity()) for part in ("drop", "act")]
-        setattr(parent, name, nn.Sequential(*(r for r in rest if not _is_identity(r))))
+        setattr(parent, name, nn.Sequential(*(r for r in rest if not isinstance(r, nn.Identity))))
     return len(pairs)
 
 
@@ -106,10 +106,6 @@ def _fold_pair(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     old = torch.zeros_like(mean) if conv.bias is None else conv.bias.data
     conv.weight.data.mul_(scale.view(-1, 1, 1, 1))
     conv.bias = nn.Parameter(norm.bias.data + (old - mean) * scale)
-
-
-def _is_identity(module: Any) -> bool:
-    return isinstance(module, nn.Identity)
 
 
 def last_convolution(backbone: Backbone) -> nn.Conv2d:

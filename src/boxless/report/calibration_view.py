@@ -1,18 +1,17 @@
-"""Thresholds, calibration and where models look: tables and the reliability plot."""
+"""Thresholds, calibration and localization: tables and the reliability plot."""
 
 from collections.abc import Callable
-from statistics import mean, stdev
 from typing import Final
 
 import numpy as np
 
 from boxless.methods.table import PLAIN
 from boxless.report import svg
-from boxless.report.calibration import BeforeAfter, CalibrationFigures, Curve, SeedCalibration
+from boxless.report.calibration import BeforeAfter, CalibrationFigures, Curve
 from boxless.report.plots import colour_of
 from boxless.report.results import TEACHER, Results
 from boxless.report.tables import TableRow
-from boxless.report.variants import Spread, VariantResult
+from boxless.report.variants import Spread, VariantResult, mean_or_none
 from boxless.report.wording import NOTHING, percent, spread
 
 CALIBRATION_COLUMNS: Final = (
@@ -59,29 +58,17 @@ def calibration_rows(results: Results) -> list[TableRow]:
         cells = []
         for pick, in_percent in _FIGURES:
             pairs = [pick(figures) for figures in found]
-            for values in ([p.before for p in pairs], [p.after for p in pairs]):
-                known = [value for value in values if value is not None]
-                cells.append(spread(_spread(known)) if in_percent else _nats(known))
+            cells += [
+                spread(Spread.of(values)) if in_percent else _nats(values)
+                for values in ([p.before for p in pairs], [p.after for p in pairs])
+            ]
         rows.append(TableRow(key, (variant.label, *cells)))
     return rows
 
 
-def _first_fit(variant: VariantResult) -> SeedCalibration | None:
-    """What was fitted for the first seed; None where nothing was."""
-    found = variant.seeds[0].calibration
-    return found if found is not None and found.fitted else None
-
-
-def _spread(values: list[float]) -> Spread:
-    return Spread(
-        mean=mean(values) if values else None,
-        std=stdev(values) if len(values) > 1 else None,
-        n=len(values),
-    )
-
-
-def _nats(values: list[float]) -> str:
-    return f"{mean(values):.3f}" if values else NOTHING
+def _nats(values: list[float | None]) -> str:
+    found = mean_or_none(values)
+    return NOTHING if found is None else f"{found:.3f}"
 
 
 def localization_rows(results: Results) -> list[TableRow]:
@@ -93,10 +80,10 @@ def localization_rows(results: Results) -> list[TableRow]:
         found = [seed.localization for seed in variant.seeds if seed.localization is not None]
         if not found:
             continue
-        cells = []
-        for name in ("pointing", "pointing_tolerant", "corloc", "detection_map"):
-            values = [getattr(one, name) for one in found]
-            cells.append(spread(_spread([value for value in values if value is not None])))
+        cells = [
+            spread(Spread.of([getattr(one, name) for one in found]))
+            for name in ("pointing", "pointing_tolerant", "corloc", "detection_map")
+        ]
         rows.append(TableRow(key, (variant.label, *cells)))
     centre, whole = results.localization.centre_pointing, results.localization.whole_image_corloc
     cells = [percent(centre), NOTHING, percent(whole), NOTHING]
@@ -111,20 +98,15 @@ def reliability_plot(results: Results) -> str | None:
         SVGs: share of positives against mean probability, one per variant, first seed;
         None where nothing was fitted.
     """
-    shown: list[tuple[str, VariantResult]] = [
-        (key, results.variants[key])
-        for key in (TEACHER, PLAIN, results.method)
-        if key in results.variants and _first_fit(results.variants[key]) is not None
-    ]
-    if not shown:
-        return None
-    return "".join(_reliability(key, one, colour_of(results, key)) for key, one in shown)
+    shown = (key for key in (TEACHER, PLAIN, results.method) if key in results.variants)
+    plots = (_reliability(key, results.variants[key], colour_of(results, key)) for key in shown)
+    return "".join(plots) or None
 
 
 def _reliability(key: str, variant: VariantResult, colour: str) -> str:
-    """One variant's curves, before and after; empty where nothing was fitted."""
-    found = _first_fit(variant)
-    if found is None:
+    """Curves of a variant's first seed, before and after; empty where nothing was fitted."""
+    found = variant.seeds[0].calibration
+    if found is None or not found.fitted:
         return ""
     with svg.theme():
         figure = svg.new_figure(3.3, 3.5)

@@ -1,7 +1,5 @@
-"""Pictures for the report: where the teacher looks, and what the student says before and after."""
+"""Pictures for the report: the teacher's best regions, and what students say of the classes."""
 
-import base64
-import io
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -167,14 +165,3 @@ def _colour(strength: float) -> tuple[int, int, int]:
     low = min(int(place), len(_RAMP) - 2)
     mix = [round(a + (b - a) * (place - low)) for a, b in zip(*_RAMP[low : low + 2], strict=True)]
     return mix[0], mix[1], mix[2]
-
-
-def picture_url(item: GalleryItem) -> str:
-    """The drawn picture as a ``data:`` address, so that a page needs no second file.
-
-    Returns:
-        JPEG in base64.
-    """
-    buffer = io.BytesIO()
-    draw_regions(item).save(buffer, "JPEG", quality=86, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

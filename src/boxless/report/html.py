@@ -11,7 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from boxless.files.atomic import write_atomically
 from boxless.methods.table import PLAIN
 from boxless.report import calibration_view, class_plots, plots, wording
-from boxless.report.gallery import GalleryItem, label_rows, picture_url
+from boxless.report.data_url import jpeg_url
+from boxless.report.gallery import GalleryItem, draw_regions, label_rows
 from boxless.report.localization_pictures import LocalizedImage, localization_urls
 from boxless.report.part import Interval
 from boxless.report.results import TEACHER, Results
@@ -89,7 +90,7 @@ def write_report(
         pictured=[(item, localization_urls(item)) for item in localized],
         tags=tags,
         located={key: variant for key, variant in results.variants.items() if variant.localization},
-        gallery=[(item, picture_url(item), label_rows(item)) for item in gallery],
+        gallery=[(item, jpeg_url(draw_regions(item)), label_rows(item)) for item in gallery],
         suspects=suspects,
         settings=list(flatten(results.recipe)),
         environment=list(flatten(results.environment)),

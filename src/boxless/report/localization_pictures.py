@@ -1,7 +1,5 @@
 """Pictures for the report: what a model's class map shows, and the box made of it."""
 
-import base64
-import io
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from boxless.inference.drawing import overlay
 from boxless.inference.location import LocationSettings, heat_map, locate, peak
+from boxless.report.data_url import jpeg_url
 from boxless.types import Float32Array, UInt8Array
 
 _LONGER_SIDE: Final = 300
@@ -70,13 +69,10 @@ def draw_localization(
 
 def localization_urls(item: LocalizedImage) -> list[tuple[str, str]]:
     """Name of each model and its picture as a ``data:`` address."""
-    urls = []
-    for name, maps, settings in item.maps:
-        buffer = io.BytesIO()
-        draw_localization(item, maps, settings).save(buffer, "JPEG", quality=84, optimize=True)
-        encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-        urls.append((name, f"data:image/jpeg;base64,{encoded}"))
-    return urls
+    return [
+        (name, jpeg_url(draw_localization(item, maps, settings)))
+        for name, maps, settings in item.maps
+    ]
 
 
 def _frame(

@@ -84,7 +84,7 @@ def _panel(place: int, name: str, runs: Sequence[Sequence[Mapping[str, Any]]]) -
     with svg.theme():
         figure = svg.new_figure(3.3, 2.4)
         axes = figure.add_subplot()
-        colour = _curve_colour(name)
+        colour = COLOURS.get(name, svg.AFTER)
         for events in runs:
             updates = np.array([event["update"] for event in events], np.float64)
             losses = np.array([event["loss"] for event in events], np.float64)
@@ -103,10 +103,6 @@ def _finite(event: Mapping[str, Any]) -> bool:
         isinstance(event.get(key), int | float) and np.isfinite(event[key])
         for key in ("update", "loss")
     )
-
-
-def _curve_colour(name: str) -> str:
-    return COLOURS.get(name, svg.AFTER)
 
 
 def moving_mean(values: Float64Array) -> Float64Array:

@@ -1,13 +1,12 @@
 """A picture of a suspicious tag, or of an image to tag next, for pages."""
 
-import base64
-import io
 from dataclasses import dataclass
 from typing import Final
 
 from PIL import Image
 
 from boxless.data.suspects import Suspect, ToTag
+from boxless.report.data_url import jpeg_url
 from boxless.types import UInt8Array
 
 _LONGER_SIDE: Final = 300
@@ -30,6 +29,4 @@ class Card:
         """The image as a ``data:`` address, its longer side at most 300 pixels."""
         picture = Image.fromarray(self.image)
         picture.thumbnail((_LONGER_SIDE, _LONGER_SIDE))
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=82, optimize=True)
-        return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        return jpeg_url(picture)

@@ -5,7 +5,7 @@ All rates are fractions in [0, 1]; only tables and plots turn them into percent.
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, stdev
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import Field, computed_field, model_validator
 
@@ -144,6 +144,13 @@ class Spread(Part):
     std: float | None
     n: int
 
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> Self:
+        """Of the values that are not None."""
+        known = [value for value in values if value is not None]
+        std = stdev(known) if len(known) > 1 else None
+        return cls(mean=mean_or_none(known), std=std, n=len(known))
+
 
 class VariantResult(Part):
     """One of the compared models; its ``summary`` is derived from the seeds.
@@ -185,12 +192,7 @@ class VariantResult(Part):
 
     def spread(self, name: str) -> Spread:
         """Mean and standard deviation over seeds of one metric (a key of `METRICS`)."""
-        values = self.values(name)
-        return Spread(
-            mean=mean(values) if values else None,
-            std=stdev(values) if len(values) > 1 else None,
-            n=len(values),
-        )
+        return Spread.of(self.values(name))
 
     @computed_field  # type: ignore[prop-decorator]
     @property
