@@ -7,8 +7,7 @@ from proposal_pictures import load
 from torchvision.models import detection
 
 from boxless.proposals.proposer import make_proposer
-from boxless.training.batches import Sample, ViewDataset
-from boxless.training.views import View
+from boxless.training.batches import ViewDataset, whole_batches
 
 NETWORK = "fasterrcnn_mobilenet_v3_large_320_fpn"
 
@@ -46,7 +45,7 @@ def test_mask_tells_boxes_from_padding(method, records, make_store, tmp_path):
     counts = [len(store[record.image_id]) for record in used]
     most = max(counts)
     dataset = ViewDataset(used, load, proposals=store.__getitem__, regions=most)
-    batch = dataset.collate([dataset[Sample(row, View(), 32)] for row in range(3)])
+    (batch,) = whole_batches(dataset, size=32, batch_size=3)
     assert batch.mask.shape == (3, most)
     assert batch.mask.sum(1).tolist() == counts
     if method == "file":

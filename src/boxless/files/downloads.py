@@ -9,11 +9,11 @@ from typing import IO, Final
 from urllib.error import HTTPError
 from urllib.parse import urldefrag, urlparse
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from boxless.errors import ConfigError, RunError, StoreError
 from boxless.files.atomic import replacing
+from boxless.files.console import plain_console
 from boxless.files.copies import cache_folder
 
 _CHECKSUM: Final = re.compile(r"sha256=([0-9a-f]{64})")
@@ -79,9 +79,9 @@ def _keep(answer: http.client.HTTPResponse, kept: Path, sha256: str, url: str) -
 
 def _copy(answer: http.client.HTTPResponse, file: IO[bytes], name: str, size: int) -> str:
     """Copy with a progress bar on a terminal; the checksum of what came."""
-    console, digest = Console(stderr=True), hashlib.sha256()
+    console, digest = plain_console(stderr=True), hashlib.sha256()
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
