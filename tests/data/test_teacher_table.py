@@ -43,6 +43,13 @@ def test_rows_and_columns_are_found_by_name(tmp_path, suffix):
     assert found.dtype == np.float32
 
 
+def test_a_file_name_that_two_images_share_is_refused(tmp_path):
+    table = read_teacher_table(write(tmp_path / "table.npz"))
+    other = ImageRecord("d", "/elsewhere/c.jpg", "train", ())
+    with pytest.raises(DataError, match=r"'c.jpg' is the file name of c and of d"):
+        table.of([*RECORDS, other], CLASSES)
+
+
 def test_missing_images_and_classes_are_listed(tmp_path):
     table = read_teacher_table(write(tmp_path / "table.npz"))
     others = [ImageRecord(f"z{n}", f"/z{n}.jpg", "train", ()) for n in range(7)]

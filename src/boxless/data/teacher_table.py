@@ -58,8 +58,20 @@ class TeacherTable:
         ]
         missing = [r.image_id for r, row in zip(records, found, strict=True) if row < 0]
         self._require("images", missing, len(records))
+        self._refuse_shared(records, found)
         columns = [place[name] for name in classes]
         return np.ascontiguousarray(self.probabilities[found][:, columns])
+
+    def _refuse_shared(self, records: Sequence[ImageRecord], found: list[int]) -> None:
+        first = dict[int, ImageRecord]()
+        for record, row in zip(records, found, strict=True):
+            other = first.setdefault(row, record)
+            if other is not record:
+                raise DataError(
+                    f"{self.source}: {self.images[row]!r} is the file name of {other.image_id} and"
+                    f" of {record.image_id}",
+                    hint="name images by id or path where file names are not enough",
+                )
 
     def _require(self, what: str, missing: list[str], total: int) -> None:
         if missing:
