@@ -89,14 +89,16 @@ def wanted(finished_run, images):
     """What PyTorch says, (24, K)."""
     import torch
 
-    from boxless.runs.choice import choose, chosen_variant
+    from boxless.runs.choice import choose
     from boxless.runs.export import best_student
     from boxless.runs.finished import open_run
     from boxless.runs.onnx_graph import ExportedStudent
     from boxless.runs.student_facts import student_metadata
+    from boxless.runs.variant import trained_as
 
     run = open_run(finished_run)
-    variant = chosen_variant(run, choose(run))
+    shipped = choose(run)
+    variant = trained_as(run.recipe, shipped.variant, shipped.seed)
     model = best_student(run, variant)
     about = student_metadata(run, model, variant)
     pixels = np.stack([resize_square(load_image(path), about.input_size) for path in images])

@@ -12,10 +12,10 @@ from boxless.files.seals import write_sealed
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.recipe.recipe_files import load_recipe
 from boxless.report import wording
-from boxless.runs.choice import choose, chosen_variant
+from boxless.runs.choice import choose
 from boxless.runs.context import Run
 from boxless.runs.evaluation import METRICS, PREDICTIONS
-from boxless.runs.variant import by_key
+from boxless.runs.variant import by_key, trained_as
 
 SEEDS = 2
 
@@ -68,7 +68,8 @@ def test_the_best_mean_over_seeds_is_shipped_and_its_best_seed(evaluated):
     assert found.margin.mean == pytest.approx(
         found.held_out_map["hinton"] - found.held_out_map["plain"]
     )
-    assert chosen_variant(run, found).folder == "students/hinton/128px/seed-1"
+    shipped = trained_as(run.recipe, found.variant, found.seed)
+    assert shipped.folder == "students/hinton/128px/seed-1"
     text = wording.shipped(found)
     assert text.startswith("ships 'hinton': ")
     assert f"on {len(run.held_out)} held-out images against" in text
@@ -105,7 +106,7 @@ def test_another_size_is_shipped_only_when_asked_for(evaluated):
     assert choose(run).variant == "regions"
     found = choose(run, "plain@160")
     assert (found.variant, found.why) == ("plain@160", "asked for")
-    assert chosen_variant(run, found).input_size == 160
+    assert trained_as(run.recipe, found.variant, found.seed).input_size == 160
     assert wording.shipped(found).startswith("ships 'plain@160', as asked for: 100.0")
     assert wording.cautions(found) == []
 

@@ -13,8 +13,8 @@ from boxless.runs import pace as module
 from boxless.runs.context import Run
 from boxless.runs.estimate import Remaining, Timings
 from boxless.runs.forecast import forecast, shipped
-from boxless.runs.outlook import outlook
-from boxless.runs.pace import Pace, images_of, pace_of, try_pace
+from boxless.runs.outlook import images_of, outlook
+from boxless.runs.pace import Pace, pace_of, try_pace
 
 TINY = str(Path(__file__).parents[1] / "cli" / "tiny.toml")
 PACE = Pace(propose=0.1, look=0.2, learn=0.05, map_bytes=1000, student=10, teacher=20)

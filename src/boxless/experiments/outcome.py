@@ -4,11 +4,10 @@ All rates are fractions, the paper's too; only rendered tables are in percent.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from itertools import permutations
 from typing import Final, Literal
-
-import numpy as np
 
 from boxless import __version__
 from boxless.experiments.recovered import Recovered, recovered
@@ -17,10 +16,10 @@ from boxless.methods.table import PLAIN
 from boxless.metrics.bootstrap import paired_bootstrap
 from boxless.recipe.recipe_files import dotted
 from boxless.report.part import Interval, Part
-from boxless.report.results import TEACHER, Results
+from boxless.report.results import Results
 from boxless.report.variants import Spread
 from boxless.runs.context import Run
-from boxless.runs.evaluation import load_predictions
+from boxless.runs.evaluation import load_predictions, stacked
 from boxless.runs.record import now
 from boxless.types import Float32Array
 
@@ -121,11 +120,8 @@ class Comparison:
         self.interval = cache(self._interval)
 
     def scores(self, run: Run, key: str) -> Float32Array:
-        """(S, M, K) test predictions; the one teacher stands beside every student seed."""
-        own = run.recipe.run.seed
-        found = self._predictions[run.folder]
-        seeds = [own if key == TEACHER else seed for seed in run.seeds]
-        return np.stack([found[f"{key}.{seed}.test"] for seed in seeds])
+        """(S, M, K) test predictions."""
+        return stacked(run, self._predictions[run.folder], key)
 
     def _interval(self, higher: tuple[str, str], lower: tuple[str, str]) -> Interval:
         """MAP of one (run, key) minus that of another, paired by image and seed."""
@@ -133,7 +129,7 @@ class Comparison:
         first, second = self._runs[a_run], self._runs[b_run]
         labels = first.test.labels
         found = paired_bootstrap(self.scores(first, a), self.scores(second, b), labels)
-        return Interval(**{name: getattr(found, name) for name in found.__slots__})
+        return Interval(**asdict(found))
 
 
 def make_outcome(

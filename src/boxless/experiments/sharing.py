@@ -13,14 +13,13 @@ from pathlib import Path
 from boxless.files.lock import held
 from boxless.runs.context import Run
 from boxless.runs.outlook import outlook
-from boxless.runs.record import NAME, StepRecord, read_record
+from boxless.runs.record import NAME, StepRecord, is_done, read_record
 
 
 def find_finished(record: StepRecord, sources: Iterable[Path]) -> Path | None:
     """The folder of a finished step with a record's fingerprint."""
     for source in sources:
-        found = read_record(source / record.name)
-        if found is not None and found.status == "done" and found.fingerprint == record.fingerprint:
+        if is_done(source, record):
             return source / record.name
     return None
 

@@ -8,11 +8,12 @@ The paper's numbers are in percent, by data set and metric; none where the sourc
 import tomllib
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from boxless.errors import unknown_name
 from boxless.methods.table import METHODS
 from boxless.recipe.recipe_files import bundled, bundled_text
+from boxless.report.part import Part
 from boxless.report.results import TEACHER
 from boxless.report.variants import METRICS
 
@@ -20,12 +21,6 @@ MAIN: Final = "main"
 """The run with the recipe as it is."""
 
 Percent = Annotated[float, Field(ge=0, le=100)]
-
-
-class Part(BaseModel):
-    """Base of all parts: frozen, strict about unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TableRow(Part):

@@ -4,7 +4,7 @@ The plain student is a method like any other. The last phase of each looks at th
 train the features it starts from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -66,6 +66,13 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
 )
 """By name, in the order of tables: the paper's rows, the option of the FitNets paper
 (``fitnets-hinton``) and the whole-map twin of ``regions`` (``hint-class-aware``)."""
+
+
+def transfers(recipe: object, methods: Iterable[str]) -> list[Transfer]:
+    """What methods transfer in all their phases, with the settings of a recipe."""
+    kinds = (kind for name in methods for phase in METHODS[name].phases for kind in phase)
+    return [kind.of(recipe) for kind in kinds]
+
 
 DISTILLING: Final = tuple(name for name in METHODS if name not in (PLAIN, ORACLE))
 """Methods that need a teacher."""

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -125,17 +125,16 @@ def validate(values: dict[str, Any], where: str) -> Recipe:
 
 def dotted(recipe: BaseModel) -> dict[str, Any]:
     """All settings as a flat ``{"section.key": value}`` dictionary."""
-    flat: dict[str, Any] = {}
+    return flat(recipe.model_dump(mode="json"))
 
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                walk(f"{prefix}.{key}" if prefix else key, inner)
-        else:
-            flat[prefix] = value
 
-    walk("", recipe.model_dump(mode="json"))
-    return flat
+def flat(values: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    """Nested values with dotted names, below the name of a place."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{place}.{name}" if place else name
+        found |= flat(value, key) if isinstance(value, Mapping) else {key: value}
+    return found
 
 
 def known_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The recipe: every setting of a run, one pydantic model a section.
 
 These models are at once the schema of recipe files (TOML), the dotted command-line overrides
-(``--teacher.epochs 4``) and the reference documentation: each field's description is shown by
+(``--teacher.optim.epochs 4``) and the reference documentation: each field's description is shown by
 ``boxless recipes show``. Defaults are the paper's where a source says so, otherwise the decisions
 of ``docs/decisions``. Components never see these models; `boxless.runs.build` hands them plain
 values.

@@ -1,9 +1,6 @@
 """What a teacher must be able to say for the methods of a recipe."""
 
-from collections.abc import Iterator
-
-from boxless.methods.table import METHODS
-from boxless.methods.transfer import Transfer
+from boxless.methods.table import transfers
 from boxless.recipe.sections import TeacherConfig
 
 PROBABILITIES = ("class-aware", "hinton")
@@ -19,7 +16,7 @@ def check_teacher_file(teacher: TeacherConfig, methods: tuple[str, ...], recipe:
     if teacher.kind != "file":
         return
     for name in methods:
-        needs = [transfer.needs for transfer in _transfers(name, recipe)]
+        needs = [transfer.needs for transfer in transfers(recipe, (name,))]
         wanted = {
             "weights of regions": any(need.regions for need in needs),
             "feature maps": any(need.levels for need in needs),
@@ -33,8 +30,3 @@ def check_teacher_file(teacher: TeacherConfig, methods: tuple[str, ...], recipe:
                 f" {', '.join(map(repr, PROBABILITIES))} (and teaching.predictions = 'cache'), or"
                 " take another kind of teacher"
             )
-
-
-def _transfers(method: str, recipe: object) -> Iterator[Transfer]:
-    for phase in METHODS[method].phases:
-        yield from (kind.of(recipe) for kind in phase)

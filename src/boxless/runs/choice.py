@@ -1,9 +1,8 @@
 """Which student of a run is shipped: the method that is best on held-out images, never on test."""
 
+from dataclasses import asdict
 from statistics import mean
 from typing import Any
-
-import numpy as np
 
 from boxless.errors import ConfigError, unknown_name
 from boxless.methods.table import ORACLE
@@ -12,9 +11,8 @@ from boxless.metrics.inputs import known
 from boxless.report.part import Interval
 from boxless.report.shipped import Reason, Shipped
 from boxless.runs.context import Run
-from boxless.runs.evaluation import load_predictions, load_summaries, prediction_key
-from boxless.runs.variant import Variant, by_key
-from boxless.types import Float32Array
+from boxless.runs.evaluation import load_predictions, load_summaries, stacked
+from boxless.runs.variant import by_key
 
 
 def choose(run: Run, key: str = "") -> Shipped:
@@ -54,28 +52,13 @@ def choose(run: Run, key: str = "") -> Shipped:
     return found.model_copy(update={"margin": _margin(run, found)})
 
 
-def chosen_variant(run: Run, found: Shipped) -> Variant:
-    """The trained student that a choice names.
-
-    Args:
-        run: The run.
-        found: From `choose`.
-    """
-    students = by_key(run.recipe)[found.variant]
-    return next(variant for variant in students if variant.seed == found.seed)
-
-
 def _margin(run: Run, found: Shipped) -> Interval | None:
     """By how much the shipped variant leads its rival on held-out images, paired."""
     if run.held_out is None or found.rival is None or found.variant not in found.held_out_map:
         return None
     predictions = load_predictions(run.folder / "evaluate")
-
-    def stacked(key: str) -> Float32Array:
-        return np.stack([predictions[prediction_key(key, s, "held_out")] for s in run.seeds])
-
-    lead = paired_bootstrap(stacked(found.variant), stacked(found.rival), run.held_out.labels)
-    return Interval(**{name: getattr(lead, name) for name in lead.__slots__})
+    own, rival = (stacked(run, predictions, k, "held_out") for k in (found.variant, found.rival))
+    return Interval(**asdict(paired_bootstrap(own, rival, run.held_out.labels)))
 
 
 def _mean(entries: list[dict[str, Any]]) -> float | None:

@@ -23,7 +23,7 @@ from boxless.report.results import Results, read_results
 from boxless.runs.leak_check import left_out
 from boxless.runs.parts import Parts, no_split, split_parts
 from boxless.runs.record import read_record
-from boxless.runs.variant import Variant, by_key
+from boxless.runs.variant import Variant, trained_as
 from boxless.types import Proposals
 
 if TYPE_CHECKING:
@@ -223,8 +223,7 @@ class Run:
         if record is None or record.status != "done":
             raise RunError(f"{self.folder} has exported no student yet", hint="finish the run")
         found = record.facts["shipped"]
-        students = by_key(self.recipe)[found["variant"]]
-        return next(one for one in students if one.seed == found["seed"])
+        return trained_as(self.recipe, found["variant"], found["seed"])
 
     @property
     def student(self) -> Predictor:

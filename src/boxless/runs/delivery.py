@@ -19,13 +19,13 @@ from boxless.inference.student_metadata import StudentMetadata
 from boxless.metrics.f1 import f1_report
 from boxless.metrics.inputs import known
 from boxless.report.shipped import Shipped
-from boxless.runs.choice import chosen_variant
 from boxless.runs.context import Run
 from boxless.runs.evaluation import map_of
 from boxless.runs.export import PARITY_LIMIT, best_student, parity, require_parity
 from boxless.runs.onnx_graph import onnx_bytes, with_metadata
 from boxless.runs.quantization import INT8_PLANS, prepare_graph, to_float16, to_int8
 from boxless.runs.student_facts import student_metadata
+from boxless.runs.variant import trained_as
 from boxless.training.events import StepProgress
 from boxless.types import Float32Array
 
@@ -102,7 +102,7 @@ def deliver(
         RunError: The file differs from PyTorch, or a smaller file loses more than the limit;
             nothing is written then.
     """
-    variant = chosen_variant(run, shipped)
+    variant = trained_as(run.recipe, shipped.variant, shipped.seed)
     model = best_student(run, variant)
     about = student_metadata(run, model, variant)
     with tempfile.TemporaryDirectory(prefix="boxless-") as name:

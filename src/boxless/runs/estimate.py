@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 from boxless.errors import StoreError
 from boxless.files.overall import Overall
 from boxless.runs.context import Run
-from boxless.runs.outlook import Outlook
-from boxless.runs.phases import updates
+from boxless.runs.outlook import Outlook, images_of
 from boxless.runs.record import NAME, StepRecord, read_record
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ _USUAL: Final = {
     "teacher.kind": "wsddn",
 }  # fmt: skip
 """Of steps whose records need not say so."""
+_TRAINED: Final = ("teacher", "features", "student")
+"""Kinds of steps that train: their work is that of the images they are trained on."""
 
 Kind = tuple[object, ...]
 
@@ -140,7 +141,7 @@ def _finished(folder: Path) -> StepRecord | None:
 def _kind(record: StepRecord) -> Kind:
     """What must agree for one step's speed to tell another's."""
     values = [record.settings.get(key, _USUAL.get(key)) for key in _ALIKE.get(record.kind, ())]
-    if record.kind in ("teacher", "features", "student"):
+    if record.kind in _TRAINED:
         return (record.kind, *values)
     # Its number of images is not recorded: it must have had the same ones.
     return (record.kind, record.inputs.get("data"), record.settings.get("data.limit"), *values)
@@ -153,16 +154,9 @@ def _done_work(record: StepRecord) -> float:
 
 def _work(run: Run, item: Outlook) -> float:
     """The same of a step to come."""
-    phase, record = item.step.phase, item.record
-    if phase is not None:
-        return float(
-            updates(run.recipe, phase, run.pool_size, len(run.train)) * phase.optim.batch_size
-        )
-    if record.kind == "teacher" and run.recipe.teacher.kind != "wsddn":
-        return float(len(run.train))
-    if record.kind == "teacher":
-        return float(run.recipe.teacher.optim.epochs * len(run.train))
-    return _parts(record)
+    if item.record.kind in _TRAINED:
+        return float(images_of(run, item))
+    return _parts(item.record)
 
 
 def _parts(record: StepRecord) -> float:

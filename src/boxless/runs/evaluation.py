@@ -158,6 +158,14 @@ def load_regions(folder: Path) -> dict[str, np.ndarray]:
     return read_step_file(folder / REGIONS, load_file)
 
 
+def stacked(
+    run: Run, predictions: dict[str, Float32Array], key: str, part: str = "test"
+) -> Float32Array:
+    """(S, M, K) predictions of all seeds; the one teacher stands beside every student's."""
+    seeds = [run.recipe.run.seed if key == TEACHER else seed for seed in run.seeds]
+    return np.stack([predictions[prediction_key(key, seed, part)] for seed in seeds])
+
+
 def seconds_of(folder: Path) -> float:
     """Wall time of a finished step."""
     record = read_record(folder)

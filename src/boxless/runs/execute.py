@@ -23,9 +23,9 @@ from boxless.runs.claim import MARK, refuse_foreign_folder
 from boxless.runs.context import Run
 from boxless.runs.estimate import Remaining
 from boxless.runs.leak_check import refuse_leaks
-from boxless.runs.outlook import Outlook, expected_records, is_done, refuse_changes
+from boxless.runs.outlook import Outlook, outlook
 from boxless.runs.plan import AFTER_TRAINING, VERBS, plan
-from boxless.runs.record import NAME, StepRecord, now, read_record, to_json
+from boxless.runs.record import NAME, StepRecord, is_done, now, read_record, to_json
 from boxless.runs.step import Step
 from boxless.training.files import CHECKPOINT
 
@@ -65,11 +65,9 @@ def execute(
     redo = _forced(steps, forced_verbs)
     places = [place for place, step in enumerate(steps) if step.verb == until]
     steps = steps[: max(places, default=len(steps)) + 1]
-    wanted = expected_records(run, steps)
-    refuse_changes(run, steps, wanted, redo)
     chosen = _needed(steps, until) if only else {step.name for step in steps}
-    steps = [step for step in steps if step.name in chosen]
-    todo = [s for s in steps if s.name in redo or not is_done(run, wanted, s)]
+    items = [item for item in outlook(run, steps, redo) if item.step.name in chosen]
+    todo = [item.step for item in items if not item.done]
     _check_networks(run, todo)
     for name in RUN_FILES:
         _sweep(run.folder, name)
@@ -79,34 +77,27 @@ def execute(
     for name in redo:  # also what lies beyond `until`: it was made from what goes now
         with held(run.folder / name):
             _discard(run.folder / name)
-    _walk(run, steps, wanted, todo, console)
+    _walk(run, items, console)
 
 
-def _walk(
-    run: Run,
-    steps: list[Step],
-    wanted: dict[str, StepRecord],
-    todo: list[Step],
-    console: Console,
-) -> None:
+def _walk(run: Run, items: list[Outlook], console: Console) -> None:
     """Carry out the steps that are not done, one after the other."""
-    remaining = _remaining(run, [Outlook(s, wanted[s.name], done=False) for s in todo], console)
-    for place, step in enumerate(steps, start=1):
-        folder = run.folder / step.name
+    remaining = _remaining(run, [item for item in items if not item.done], console)
+    for place, item in enumerate(items, start=1):
+        step, wanted, folder = item.step, item.record, run.folder / item.step.name
         done = read_record(folder)
-        changed = done is not None and done.fingerprint != wanted[step.name].fingerprint
-        if changed:
+        if done is not None and done.fingerprint != wanted.fingerprint:
             _discard(folder)
             done = None
         if done is not None and done.status == "done":
             (folder / CHECKPOINT).unlink(missing_ok=True)  # killed just before it was removed
-            told = f"[{place}/{len(steps)}] {step.name}: done already ({done.seconds:.0f} s)"
+            told = f"[{place}/{len(items)}] {step.name}: done already ({done.seconds:.0f} s)"
             console.print(told, style="dim")
             continue
-        overall = remaining.step(step.name, place, len(steps))
+        overall = remaining.step(step.name, place, len(items))
         with held(folder, patience=LOADERS if run.processes is not None else 0), step_of(overall):
-            if not is_done(run, wanted, step):  # another process may just have done it
-                _carry_out(run, step, done or wanted[step.name], folder, console)
+            if not is_done(run.folder, wanted):  # another process may just have done it
+                _carry_out(run, step, done or wanted, folder, console)
 
 
 def _check_splits(run: Run, until: str) -> None:

@@ -13,11 +13,11 @@ from boxless.files.atomic import write_atomically
 from boxless.inference.predictor import Predictor
 from boxless.models.classifier import Classifier
 from boxless.runs import build
-from boxless.runs.choice import choose, chosen_variant
+from boxless.runs.choice import choose
 from boxless.runs.context import Run
 from boxless.runs.onnx_graph import ExportedStudent, onnx_bytes
 from boxless.runs.student_facts import student_metadata
-from boxless.runs.variant import Variant
+from boxless.runs.variant import Variant, trained_as
 from boxless.training.batches import whole_batches
 from boxless.types import Float32Array
 
@@ -30,7 +30,7 @@ ODD_BATCH = 7
 def export_student(run: Run, folder: Path) -> dict[str, Any]:
     """Write ``student.onnx`` of the student that is best on held-out images; see `choose`."""
     found = choose(run)
-    variant = chosen_variant(run, found)
+    variant = trained_as(run.recipe, found.variant, found.seed)
     model = best_student(run, variant)
     about = student_metadata(run, model, variant)
     write_atomically(folder / NAME, onnx_bytes(model, about))

@@ -10,8 +10,8 @@ from boxless.runs.claim import refuse_foreign_folder
 from boxless.runs.context import Run
 from boxless.runs.estimate import Estimate, Timings
 from boxless.runs.levels import MAPS, MORE_MAPS
-from boxless.runs.outlook import Outlook, outlook
-from boxless.runs.pace import FIXED, Pace, images_of, try_pace
+from boxless.runs.outlook import Outlook, images_of, outlook
+from boxless.runs.pace import FIXED, Pace, try_pace
 from boxless.runs.preflight import check_networks
 from boxless.runs.variant import variants
 
@@ -48,9 +48,6 @@ class Forecast:
 def forecast(run: Run) -> Forecast:
     """Plan a whole run and try the machine for a few seconds; nothing is written.
 
-    Args:
-        run: The run.
-
     Raises:
         ConfigError: A network, its weights or a level does not exist.
         DataError: Images are missing, unreadable, or too few.
@@ -72,7 +69,7 @@ def _disk(run: Run, items: list[Outlook], pace: Pace) -> dict[str, int]:
     trained = sum(item.step.phase is not None for item in items)
     each = (2 * len(run.classes) + recipe.teacher.regions) * FLOAT
     found = {
-        "proposals": BOX * recipe.proposals.max_boxes * len(run.manifest),
+        "proposals": BOX * recipe.proposals.max_boxes * len(run.manifest) * ("proposals" in names),
         "maps": pace.map_bytes * run.pool_size * len(names & {MAPS, MORE_MAPS}),
         "cache": each * run.pool_size,
         "students": FLOAT * pace.student * trained,

@@ -12,6 +12,7 @@ from boxless.report.gallery import GalleryItem
 from boxless.runs.calibration_step import load_calibration
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, load_regions, prediction_key
+from boxless.runs.record import entry_of
 from boxless.types import Float64Array, Int8Array
 
 EACH: Final = 4
@@ -62,8 +63,7 @@ class _Judged:
 
     def __init__(self, run: Run, key: str, seed: int) -> None:
         found = load_predictions(run.folder / "evaluate")[prediction_key(key, seed)]
-        entries = load_calibration(run.folder / "calibrate")[key]
-        (entry,) = (entry for entry in entries if entry["seed"] == seed)
+        entry = entry_of(load_calibration(run.folder / "calibrate"), key, seed)
         fitted = Calibration(tuple(entry["temperatures"]), tuple(entry["thresholds"]))
         self._classes, self._thresholds = run.classes, fitted.thresholds
         self.probabilities = fitted.apply(found)

@@ -11,12 +11,12 @@ from boxless.files.atomic import write_atomically
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.models.pretrained import CARD, CONFIG, WEIGHTS
 from boxless.report.shipped import Shipped
-from boxless.runs.choice import chosen_variant
 from boxless.runs.context import Run
 from boxless.runs.export import NAME, best_student
 from boxless.runs.model_card import model_card
 from boxless.runs.onnx_graph import onnx_bytes
 from boxless.runs.student_facts import student_metadata
+from boxless.runs.variant import trained_as
 
 ABOUT = ("thresholds", "temperatures", "provenance", "metrics", "version")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -36,7 +36,7 @@ def write_hub_folder(run: Run, folder: Path, shipped: Shipped) -> bool:
     Raises:
         RunError: The folder cannot be written.
     """
-    variant = chosen_variant(run, shipped)
+    variant = trained_as(run.recipe, shipped.variant, shipped.seed)
     model = best_student(run, variant)
     facts = student_metadata(run, model, variant)
     whole = model.save_pretrained(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from boxless.methods.table import METHODS
+from boxless.methods.table import transfers
 from boxless.recipe.schema import Recipe
 
 MAPS: Final = "maps"
@@ -38,5 +38,5 @@ def map_steps(recipe: Recipe, levels: Iterable[str]) -> list[str]:
 
 def _levels(recipe: Recipe, methods: Iterable[str]) -> tuple[str, ...]:
     """Levels that methods look at."""
-    kinds = (kind for name in methods for phase in METHODS[name].phases for kind in phase)
-    return tuple(dict.fromkeys(level for kind in kinds for level in kind.of(recipe).needs.levels))
+    needs = (transfer.needs for transfer in transfers(recipe, methods))
+    return tuple(dict.fromkeys(level for need in needs for level in need.levels))

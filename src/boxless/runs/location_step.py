@@ -24,7 +24,7 @@ from boxless.runs.build import TrainedTeacher
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, prediction_key, student_of
 from boxless.runs.localization import Answers, compare_with_boxes, references
-from boxless.runs.record import read_entries, read_step_file
+from boxless.runs.record import entry_of, read_entries, read_step_file
 from boxless.runs.variant import variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.events import StepProgress
@@ -142,10 +142,7 @@ def _summary(run: Run, answers: dict[str, list[Answers]]) -> dict[str, Any]:
             for key in (run.recipe.method, PLAIN)
         ]
         if not np.isnan(pair[0]).all():
-            interval = paired_answer_bootstrap(*pair)
-            gains[f"gain_{name}"] = {
-                field: getattr(interval, field) for field in type(interval).__slots__
-            }
+            gains[f"gain_{name}"] = asdict(paired_answer_bootstrap(*pair))
     return references(run) | gains
 
 
@@ -160,15 +157,14 @@ def load_location(folder: Path, key: str, seed: int) -> LocationSettings:
     Raises:
         StoreError: The file is missing or damaged, or knows no such student.
     """
-    for entry in load_localization(folder)["variants"].get(key, ()):
-        if entry["seed"] == seed:
-            settings = dict(entry["settings"])
-            settings["background"] = tuple(tuple(row) for row in settings["background"])
-            return LocationSettings(**settings)
-    raise StoreError(
-        f"{folder / FILE_NAME} knows no student of variant {key!r}, seed {seed}",
-        hint="run the same command again with --force locate",
-    )
+    entry = entry_of(load_localization(folder)["variants"], key, seed)
+    if not entry:
+        raise StoreError(
+            f"{folder / FILE_NAME} knows no student of variant {key!r}, seed {seed}",
+            hint="run the same command again with --force locate",
+        )
+    background = tuple(map(tuple, entry["settings"]["background"]))
+    return LocationSettings(**{**entry["settings"], "background": background})
 
 
 def map_shift(model: Classifier | TrainedTeacher, size: int) -> float:

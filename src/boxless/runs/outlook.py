@@ -1,11 +1,13 @@
 """What is done of a run and what is to do, before any work; nothing is written."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from boxless.errors import RunError
 from boxless.runs.context import Run
+from boxless.runs.phases import updates
 from boxless.runs.plan import VERBS, plan
-from boxless.runs.record import StepRecord, differences, read_record
+from boxless.runs.record import StepRecord, differences, is_done, read_record
 from boxless.runs.step import Step
 
 
@@ -24,19 +26,26 @@ class Outlook:
     done: bool
 
 
-def outlook(run: Run) -> list[Outlook]:
-    """All steps of a run and which are done; nothing is written.
+def outlook(
+    run: Run, steps: list[Step] | None = None, redo: AbstractSet[str] = frozenset()
+) -> list[Outlook]:
+    """Steps of a run and which are done; nothing is written.
 
     Args:
         run: The run.
+        steps: The first ones of `plan`; None = all.
+        redo: Names of those that are done again in any case.
 
     Raises:
         RunError: Settings or data changed since a step was done; each difference is listed.
     """
-    steps = plan(run)
+    steps = plan(run) if steps is None else steps
     wanted = expected_records(run, steps)
-    refuse_changes(run, steps, wanted, set())
-    return [Outlook(step, wanted[step.name], is_done(run, wanted, step)) for step in steps]
+    _refuse_changes(run, steps, wanted, redo)
+    return [
+        Outlook(step, record, step.name not in redo and is_done(run.folder, record))
+        for step, record in zip(steps, wanted.values(), strict=True)
+    ]
 
 
 def expected_records(run: Run, steps: list[Step]) -> dict[str, StepRecord]:
@@ -49,27 +58,27 @@ def expected_records(run: Run, steps: list[Step]) -> dict[str, StepRecord]:
     return records
 
 
-def is_done(run: Run, wanted: dict[str, StepRecord], step: Step) -> bool:
-    """Whether a step's result is there and up to date."""
-    done = read_record(run.folder / step.name)
-    fits = done is not None and done.fingerprint == wanted[step.name].fingerprint
-    return done is not None and fits and done.status == "done"
+def images_of(run: Run, item: Outlook) -> int:
+    """Images that a step looks at, each as often as it does."""
+    phase, kind = item.step.phase, item.record.kind
+    if phase is not None:
+        batch = phase.optim.batch_size
+        return batch * updates(run.recipe, phase, run.pool_size, len(run.train))
+    if kind == "teacher":
+        passes = run.recipe.teacher.optim.epochs if run.recipe.teacher.kind == "wsddn" else 1
+        return round(passes * len(run.train))
+    if kind in ("maps", "cache"):
+        return run.pool_size
+    if kind == "proposals":
+        return len(run.manifest)
+    test = len(run.test) if "test" in run.manifest.split_names else 0
+    return test + len(run.held_out or ())
 
 
-def refuse_changes(
-    run: Run, steps: list[Step], wanted: dict[str, StepRecord], redo: set[str]
+def _refuse_changes(
+    run: Run, steps: list[Step], wanted: dict[str, StepRecord], redo: AbstractSet[str]
 ) -> None:
-    """Refuse to go on with other settings or data than a finished step was made with.
-
-    Args:
-        run: The run.
-        steps: Its steps.
-        wanted: What the record of each must say.
-        redo: Names of those that are done again anyway.
-
-    Raises:
-        RunError: There is one; each difference is listed.
-    """
+    """Refuse to go on with other settings or data than a finished step was made with."""
     lines: list[str] = []
     verbs: list[str] = []
     for step in steps:

@@ -16,6 +16,8 @@ import torch
 
 from boxless.data.images import load_image
 from boxless.data.kept_images import KeptImages
+from boxless.errors import BoxlessError
+from boxless.files.console import plain_console
 from boxless.files.local_engine import available_cores
 from boxless.methods.table import PLAIN
 from boxless.proposals.imported import ImportedBoxes
@@ -24,8 +26,8 @@ from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.levels import MAPS, kept_levels
 from boxless.runs.maps import runtime_of
-from boxless.runs.outlook import Outlook
-from boxless.runs.phases import phases_of, updates
+from boxless.runs.outlook import Outlook, images_of
+from boxless.runs.phases import phases_of
 from boxless.runs.proposal_step import proposer_settings
 from boxless.runs.train_phase import phase_task, view_size
 from boxless.runs.variant import variants
@@ -78,12 +80,7 @@ class Pace:
     teacher: int
 
     def seconds(self, run: Run, item: Outlook) -> float:
-        """About how long a step will take.
-
-        Args:
-            run: The run.
-            item: Its step.
-        """
+        """About how long a step will take."""
         recipe, kind = run.recipe, item.record.kind
         if kind in FIXED:
             return FIXED[kind]
@@ -111,9 +108,6 @@ class Pace:
 def try_pace(run: Run) -> Pace:
     """Try a run's networks on some of its training images.
 
-    Args:
-        run: The run.
-
     Raises:
         BoxlessError: An image cannot be read, or a network cannot be built.
     """
@@ -133,35 +127,17 @@ def busy() -> str:
     )
 
 
-def images_of(run: Run, item: Outlook) -> int:
-    """Images that a step looks at, each as often as it does.
-
-    Args:
-        run: The run.
-        item: Its step.
-    """
-    phase, kind = item.step.phase, item.record.kind
-    if phase is not None:
-        batch = phase.optim.batch_size
-        return batch * updates(run.recipe, phase, run.pool_size, len(run.train))
-    if kind == "teacher":
-        passes = run.recipe.teacher.optim.epochs if run.recipe.teacher.kind == "wsddn" else 1
-        return round(passes * len(run.train))
-    if kind in ("maps", "cache"):
-        return run.pool_size
-    if kind == "proposals":
-        return len(run.manifest)
-    test = len(run.test) if "test" in run.manifest.split_names else 0
-    return test + len(run.held_out or ())
-
-
 def pace_of(run: Run) -> Pace | None:
-    """`try_pace` where one process computes all; None where it fails: a run fails by itself."""
+    """`try_pace` where one process computes all; None where it fails, for no run may end by it."""
     if run.processes is not None or run.recipe.run.engine != "local":
         return None
     try:
         return try_pace(run)
-    except Exception:  # of whatever kind: the step that meets it too says it in its own words
+    except BoxlessError:
+        return None  # the step that meets it too says so in its own words
+    except Exception as error:
+        console = plain_console(stderr=True)
+        console.print(f"note: how long all takes is not known: the trial failed ({error!r:.200})")
         return None
 
 

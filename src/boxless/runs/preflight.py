@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from boxless.errors import BoxlessError, ConfigError, DataError
-from boxless.methods.table import METHODS, PLAIN
-from boxless.methods.transfer import Transfer
+from boxless.methods.table import PLAIN, transfers
 from boxless.models.backbone import Backbone
 from boxless.recipe.schema import Recipe
 from boxless.recipe.sections import StudentConfig, TeacherConfig
@@ -48,24 +47,18 @@ def check_networks(run: Run, steps: Sequence[Step]) -> None:
         _check("student", recipe.student, matched)
 
 
-def _transfers(recipe: Recipe) -> list[Transfer]:
-    """What all methods of a run transfer."""
-    phases = (phase for name in recipe.distilling for phase in METHODS[name].phases)
-    return [kind.of(recipe) for phase in phases for kind in phase]
-
-
 def _matched_levels(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     """The levels that are matched, by the setting that names them."""
     names = {"hint": "hint.levels", "attention": "attention.levels"}
     return {
         names.get(transfer.name, "stage1.levels"): transfer.needs.levels
-        for transfer in _transfers(recipe)
+        for transfer in transfers(recipe, recipe.distilling)
         if transfer.needs.levels
     }
 
 
 def _compares_vectors(recipe: Recipe) -> bool:
-    needs = [transfer.needs for transfer in _transfers(recipe)]
+    needs = [transfer.needs for transfer in transfers(recipe, recipe.distilling)]
     return any(need.regions and not need.levels for need in needs)
 
 

@@ -89,6 +89,12 @@ def _parsed(found: Any) -> StepRecord:
     return record
 
 
+def is_done(run: Path, record: StepRecord) -> bool:
+    """Whether a run folder holds a step's result, made with these settings and inputs."""
+    found = read_record(run / record.name)
+    return found is not None and found.status == "done" and found.fingerprint == record.fingerprint
+
+
 def read_step_file(path: Path, reader: Callable[[Path], T]) -> T:
     """What a reader makes of a file in a step's folder, after a look at its checksum.
 
@@ -119,6 +125,11 @@ def read_entries(path: Path, *keys: str) -> dict[str, Any]:
         return value
 
     return read_step_file(path, reader)
+
+
+def entry_of(variants: dict[str, list[dict[str, Any]]], key: str, seed: int) -> dict[str, Any]:
+    """What a step found for the variant of a key and a seed; empty where it found nothing."""
+    return next((entry for entry in variants.get(key, ()) if entry["seed"] == seed), {})
 
 
 def to_json(record: StepRecord) -> bytes:

@@ -1,13 +1,14 @@
 """Join what the steps found into results.json and report.html."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from boxless import __version__
 from boxless.methods.table import ORACLE, PLAIN
-from boxless.metrics.bootstrap import Interval, paired_bootstrap
+from boxless.metrics.bootstrap import paired_bootstrap
 from boxless.report.html import TagsCurve, write_report
 from boxless.report.results import SCHEMA, TEACHER, parse_results
 from boxless.report.results import write_results as write_json
@@ -17,15 +18,15 @@ from boxless.runs.environment import environment, torch_environment
 from boxless.runs.evaluation import (
     load_predictions,
     load_summaries,
-    prediction_key,
     seconds_of,
+    stacked,
 )
 from boxless.runs.gallery import gallery_items
 from boxless.runs.levels import MAPS
 from boxless.runs.localization_gallery import localization_items
 from boxless.runs.location_step import load_localization
 from boxless.runs.phases import phases_of
-from boxless.runs.record import now, read_record
+from boxless.runs.record import entry_of, now, read_record
 from boxless.runs.suspects import cards, cross_fitted, find_suspects
 from boxless.runs.variant import by_key
 from boxless.training.events import read_events
@@ -97,14 +98,14 @@ def _variants(run: Run, found: dict[str, Any]) -> dict[str, Any]:
 
     def entry(key: str, place: int, folders: list[str]) -> dict[str, Any]:
         own: dict[str, Any] = found["variants"][key][place]
-        maps = _of_seed(located, key, own["seed"]) or {}
+        told = entry_of(fitted, key, own["seed"])
         return (
             own
             | {
                 "updates": sum(_facts(run, folder).get("updates", 0) for folder in folders),
                 "seconds": sum(seconds_of(run.folder / folder) for folder in folders),
-                "calibration": _of_seed(fitted, key, own["seed"]),
-                "localization": maps.get("figures"),
+                "calibration": {name: told[name] for name in told if name != "seed"} or None,
+                "localization": entry_of(located, key, own["seed"]).get("figures"),
             }
             | (_teacher_maps(run, found) if key == TEACHER else {})
         )
@@ -147,33 +148,21 @@ def _teacher_maps(run: Run, found: dict[str, Any]) -> dict[str, float | None]:
     }
 
 
-def _of_seed(
-    variants: dict[str, list[dict[str, Any]]], key: str, seed: int
-) -> dict[str, Any] | None:
-    """What a step found for one training run, without its seed; None where it found nothing."""
-    for entry in variants.get(key, ()):
-        if entry["seed"] == seed:
-            return {name: value for name, value in entry.items() if name != "seed"}
-    return None
-
-
 def _gain(
     run: Run, key: str, found: dict[str, Any], predictions: dict[str, Float32Array]
 ) -> dict[str, Any]:
     """What a method gains over the plain student, paired by image and seed."""
 
-    def stacked(key: str) -> Float32Array:
-        return np.stack([predictions[prediction_key(key, seed)] for seed in run.seeds])
-
     def values(key: str) -> np.ndarray:
         rows = [entry["metrics"]["per_class_ap"] for entry in found["variants"][key]]
         return np.array(rows, dtype=float)
 
-    interval: Interval = paired_bootstrap(stacked(key), stacked(PLAIN), run.test.labels)
+    own, plain = (stacked(run, predictions, one) for one in (key, PLAIN))
+    interval = paired_bootstrap(own, plain, run.test.labels)
     difference = (values(key) - values(PLAIN)).mean(0)
     before, after = found["variants"][PLAIN], found["variants"][key]
     return {
-        "map": {name: getattr(interval, name) for name in Interval.__slots__},
+        "map": asdict(interval),
         "per_seed": [
             b["metrics"]["map"] - a["metrics"]["map"] for a, b in zip(before, after, strict=True)
         ],

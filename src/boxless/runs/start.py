@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from boxless.errors import ConfigError, MissingExtraError
 from boxless.files.launched import launched
-from boxless.recipe.recipe_files import load_recipe, toml_value
+from boxless.recipe.recipe_files import flat, load_recipe, toml_value
 from boxless.runs.chosen import choose_recipe
 from boxless.runs.claim import is_run
 from boxless.runs.context import Run
@@ -138,7 +138,7 @@ def train(
 
         table = module_file(teacher, Path(out))
         settings = {**settings, "teacher.kind": "file", "teacher.file": table}
-    texts = {key: toml_value(value) for key, value in _dotted(settings).items()}
+    texts = {key: toml_value(value) for key, value in flat(settings).items()}
     order = Order(spec, Path(out), str(recipe), texts)
     if teacher is not None and table is not None:
         write_module_file(order.open(), teacher, table)
@@ -154,12 +154,3 @@ def require_training() -> None:
     for package in ("torch", "torchvision", "timm", "accelerate"):
         if find_spec(package) is None:
             raise MissingExtraError(package, "train")
-
-
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings with dotted names."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        inner = isinstance(value, Mapping)
-        found |= _dotted(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
-    return found

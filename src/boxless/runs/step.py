@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from boxless.methods.section import Excerpt, Read, Section
+from boxless.recipe.recipe_files import flat
 from boxless.recipe.schema import Recipe
 from boxless.runs.context import Run
 from boxless.runs.phases import Phase
@@ -54,7 +55,7 @@ def settings_of(recipe: Recipe, *reads: Read) -> Settings:
         section = read.section if isinstance(read, Excerpt) else read
         whole = section.model_dump(mode="json")
         names = read.values if isinstance(read, Excerpt) else whole
-        found |= _flat(places[id(section)], {name: whole[name] for name in names})
+        found |= flat({name: whole[name] for name in names}, places[id(section)])
     if found.get("data.image_cache") != "sized":  # the others give the same pixels
         found.pop("data.image_cache", None)
     if not found.get("data.single_positive"):  # runs from before it are the same without
@@ -68,11 +69,3 @@ def _sections(section: Section, place: str) -> Iterator[tuple[int, str]]:
         value = getattr(section, name)
         if isinstance(value, Section):
             yield from _sections(value, f"{place}.{name}" if place else name)
-
-
-def _flat(place: str, values: dict[str, Any]) -> Settings:
-    found: Settings = {}
-    for name, value in values.items():
-        key = f"{place}.{name}"
-        found |= _flat(key, value) if isinstance(value, dict) else {key: value}
-    return found

@@ -14,6 +14,7 @@ from boxless.runs.calibration_step import load_calibration
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_summaries
 from boxless.runs.location_step import load_location, map_shift
+from boxless.runs.record import entry_of
 from boxless.runs.variant import Variant
 
 
@@ -60,7 +61,7 @@ def _calibration_entry(run: Run, variant: Variant) -> dict[str, Any]:
     folder = run.folder / "calibrate"
     if not folder.exists():
         return {}
-    return _entry(load_calibration(folder), variant.key, variant.seed)
+    return entry_of(load_calibration(folder), variant.key, variant.seed)
 
 
 def _provenance(run: Run, backbone: Backbone, variant: Variant) -> Provenance:
@@ -94,8 +95,8 @@ def _weights(name: str, backbone: Backbone) -> tuple[str, str]:
 
 def _metrics(run: Run, variant: Variant) -> StudentMetrics:
     found = load_summaries(run.folder / "evaluate")["variants"]
-    own = _entry(found, variant.key, variant.seed)
-    plain = _entry(found, PLAIN, variant.seed)
+    own = entry_of(found, variant.key, variant.seed)
+    plain = entry_of(found, PLAIN, variant.seed)
     return StudentMetrics(
         held_out_map=own.get("held_out_map"),
         test_map=own.get("metrics", {}).get("map"),
@@ -103,8 +104,3 @@ def _metrics(run: Run, variant: Variant) -> StudentMetrics:
         test_f1_tuned=_calibration_entry(run, variant).get("test", {}).get("of1", {}).get("after"),
         baseline_test_map=plain.get("metrics", {}).get("map"),
     )
-
-
-def _entry(variants: dict[str, Any], key: str, seed: int) -> dict[str, Any]:
-    found: dict[str, Any] = next((e for e in variants.get(key, ()) if e["seed"] == seed), {})
-    return found

@@ -82,3 +82,8 @@ def by_key(recipe: Recipe) -> dict[str, list[Variant]]:
     for variant in sorted(variants(recipe), key=lambda one: order.index(one.method)):
         found.setdefault(variant.key, []).append(variant)
     return found
+
+
+def trained_as(recipe: Recipe, key: str, seed: int) -> Variant:
+    """The student of a `Variant.key` and a seed."""
+    return next(variant for variant in by_key(recipe)[key] if variant.seed == seed)

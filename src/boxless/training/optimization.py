@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class OptimSettings:
-    """How one training step optimises; see `boxless.recipe.schema.OptimConfig` for each field.
+    """How one training step optimises; see `boxless.recipe.sections.OptimConfig` for each field.
 
     Attributes:
         updates: Number of updates, if it is not to follow from `epochs`.
