@@ -118,20 +118,20 @@ def main() -> None:
         along = prepared(
             Path(name) / "online", spec, load_recipe("voc-lite0", common | ONLINE), images
         )
-        arms = {**arms_of(run, online=False), **arms_of(along, online=True)}
+        variants = {**arms_of(run, online=False), **arms_of(along, online=True)}
         for _ in range(2 if options.quick else len(run.train) // 16 + 1):
             for kind in ("plain", "stage 1", "stage 2"):
-                arms[kind].step()  # until all images are kept
+                variants[kind].step()  # until all images are kept
         repeats = 1 if options.quick else 4
         spent = interleaved(
-            {kind: arm.step for kind, arm in arms.items()},
+            {kind: variant.step for kind, variant in variants.items()},
             rounds,
-            repeats={kind: 1 if "online" in kind else repeats for kind in arms},
+            repeats={kind: 1 if "online" in kind else repeats for kind in variants},
         )
     facts = {
         "data": spec.partition(":")[0],
         "milliseconds": {kind: [1000 * t for t in found] for kind, found in spent.items()},
-        "profile": {kind: arm.profile() for kind, arm in arms.items()},
+        "profile": {kind: variant.profile() for kind, variant in variants.items()},
     }
     publish("a distillation step beside a plain step, voc-lite0", figures(spent, facts), options)
 

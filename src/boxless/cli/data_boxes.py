@@ -36,9 +36,6 @@ class ListOptions:
     def check(self, to: str) -> None:
         """Refuse options that the format to be written has no place for.
 
-        Args:
-            to: That format.
-
         Raises:
             ConfigError: An option is for lists alone, or out of range.
         """

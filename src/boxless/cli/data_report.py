@@ -32,14 +32,7 @@ def show_report(
     *,
     as_json: bool,
 ) -> None:
-    """Print what was found, for people or as one JSON object.
-
-    Args:
-        manifest: The data set.
-        report: What was found in it.
-        beside: What was found about images without tags, where they were asked about.
-        as_json: Print JSON.
-    """
+    """Print what was found, for people or as one JSON object."""
     if as_json:
         sys.stdout.write(_as_json(report, beside))
         return

@@ -181,15 +181,7 @@ def _order(spec: str, tokens: tuple[str, ...], options: RunOptions) -> "Order":
 def _carry_out(
     order: "Order", until: str, options: RunOptions, *, only: bool = False, again: str = ""
 ) -> None:
-    """Bring a run to a step.
-
-    Args:
-        order: What was asked for.
-        until: The last step; `OWN_METHOD` for the student of the recipe's own method.
-        options: Says which steps are done again.
-        only: Carry out this step alone (and what it needs), not all before it.
-        again: One that is done again in any case.
-    """
+    """Bring a run to a step."""
     from boxless.files.launched import launched
     from boxless.runs.start import carry_out
 

@@ -176,12 +176,7 @@ class Curve(Part):
 
 
 def make_curve(grid: Grid, runs: Mapping[str, Run]) -> Curve:
-    """Read the curve off finished runs.
-
-    Args:
-        grid: What was run.
-        runs: Run behind each of the names of `Grid.table`.
-    """
+    """Read the curve off finished runs."""
     first = next(iter(runs.values()))
     places = {c: distinct({name: runs[name] for name in grid.names(c)}) for c in grid.counts}
     curves = {

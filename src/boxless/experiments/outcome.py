@@ -138,14 +138,7 @@ def make_outcome(
     results: Mapping[str, Results],
     compare: Comparison,
 ) -> Outcome:
-    """Set finished runs beside the paper.
-
-    Args:
-        table: The table.
-        runs: Run behind each of the table's run names; all are finished.
-        results: ``results.json`` of each.
-        compare: Paired differences between their variants.
-    """
+    """Set finished runs beside the paper."""
     first = next(iter(runs.values()))
     shares = recovered(table, runs)
     rows = [

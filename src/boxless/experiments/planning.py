@@ -120,10 +120,6 @@ def distinct(runs: Mapping[str, Run]) -> list[Run]:
 def plan_runs(runs: Mapping[str, Run], reuse: tuple[Path, ...] = ()) -> list[RunPlan]:
     """What is done, what can be shared, and what is left of each run, in the order of work.
 
-    Args:
-        runs: As `make_runs` gives them.
-        reuse: Folders of other runs.
-
     Raises:
         RunError: A run folder was made with other settings.
     """

@@ -30,12 +30,7 @@ class Recovered(Part):
 
 
 def recovered(table: PaperTable, runs: Mapping[str, Run]) -> dict[str, Recovered]:
-    """Share of each of our rows but the two ends, by name.
-
-    Args:
-        table: A table that names its ends.
-        runs: Run behind each of the table's run names; all are finished.
-    """
+    """Share of each of our rows but the two ends, by name."""
     if table.ends is None:
         return {}
     ends = (table.ends.low, table.ends.high)

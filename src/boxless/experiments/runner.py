@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 def finish_runs(runs: Mapping[str, Run], request: Request) -> None:
     """Carry out what the runs still lack, one after the other; stop and start at any time.
 
-    Args:
-        runs: As `planning.make_runs` gives them.
-        request: What was asked for.
-
     Raises:
         ConfigError: A run's proposer lacks something; found before any work.
         DataError: A run has too few images; likewise.
@@ -54,11 +50,6 @@ def finish_runs(runs: Mapping[str, Run], request: Request) -> None:
 
 def write_table(table: PaperTable, runs: Mapping[str, Run], out: Path) -> list[Path]:
     """Write a finished table in all its forms.
-
-    Args:
-        table: The table.
-        runs: Its runs, all finished.
-        out: Folder of the tables.
 
     Returns:
         The files: HTML, Markdown, CSV, LaTeX and JSON; figure 4 also as SVG with its classes as
@@ -100,11 +91,6 @@ def write_table(table: PaperTable, runs: Mapping[str, Run], out: Path) -> list[P
 
 def write_curve(grid: Grid, runs: Mapping[str, Run], out: Path) -> list[Path]:
     """Write a finished learning curve in all its forms.
-
-    Args:
-        grid: What was run.
-        runs: Its runs, all finished.
-        out: Folder of the tables.
 
     Returns:
         The files: HTML, Markdown, CSV, JSON, and the plot as SVG and PNG.

@@ -80,11 +80,7 @@ def usual_recipe(*, drawn: bool, gpu: bool) -> str:
 
 
 def choose(facts: Facts) -> Choice:
-    """The recipe for some facts: the same facts give the same choice.
-
-    Args:
-        facts: What is known.
-    """
+    """The recipe for some facts: the same facts give the same choice."""
     name = usual_recipe(drawn=facts.drawn, gpu=facts.gpu)
     recipe = load_recipe(name)
     weights, why_weights = _weights(facts, recipe)

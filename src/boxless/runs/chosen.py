@@ -26,10 +26,6 @@ def choose_recipe(spec: str, overrides: Mapping[str, str]) -> tuple[Recipe, Mani
 
     What was chosen, and why, is printed on stderr and stands in the recipe.
 
-    Args:
-        spec: The data set.
-        overrides: Dotted settings of the user.
-
     Raises:
         ConfigError: A setting is wrong.
         DataError: The data set has something wrong.
@@ -50,13 +46,7 @@ def choose_recipe(spec: str, overrides: Mapping[str, str]) -> tuple[Recipe, Mani
 
 
 def look(parts: Parts, *, drawn: bool, gpu: bool) -> Facts:
-    """What a choice depends on.
-
-    Args:
-        parts: The data set, dealt out.
-        drawn: Whether these are the embedded scenes.
-        gpu: Whether a GPU computes.
-    """
+    """What a choice depends on."""
     return Facts(
         tagged=len(parts.train),
         untagged=len(parts.lost) + len(parts.found),

@@ -112,13 +112,7 @@ class Remaining:
         return self._seconds(self._todo)
 
     def step(self, name: str, place: int, count: int) -> Overall:
-        """Where the run stands with a step that begins now; those before it are done.
-
-        Args:
-            name: The step.
-            place: Its number, from 1.
-            count: Of all steps.
-        """
+        """Where the run stands with a step that begins now; those before it are done."""
         names = [item.step.name for item in self._todo]
         first = names.index(name) if name in names else 0
         self._todo = self._todo[first:]

@@ -50,10 +50,6 @@ def write_hub_folder(run: Run, folder: Path, shipped: Shipped) -> bool:
 def push_folder(folder: Path, repository: str) -> str:
     """Upload such a folder to the Hugging Face Hub; a new repository is private.
 
-    Args:
-        folder: From `write_hub_folder`.
-        repository: OWNER/NAME.
-
     Returns:
         Address of the model's page.
 

@@ -10,11 +10,7 @@ _NAMES = ("teacher", "without distillation", "with distillation")
 
 
 def localization_items(run: Run) -> list[LocalizedImage]:
-    """The first true class of some test images, as teacher and both students see it.
-
-    Args:
-        run: The run, its step ``locate`` done.
-    """
+    """The first true class of some test images, as teacher and both students see it."""
     folder = run.folder / "locate"
     found = load_examples(folder)
     named = dict(zip(shown_keys(run.recipe), _NAMES, strict=True))

@@ -67,12 +67,7 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
 
 
 def runtime_of(run: Run, engine: Engine | None) -> RuntimeOf:
-    """Where an engine's workers compute.
-
-    Args:
-        run: The run.
-        engine: The engine; None for this process.
-    """
+    """Where an engine's workers compute."""
     config = run.recipe.run
     return runtime_for(engine, run.runtime, precision=config.precision, threads=config.threads)
 

@@ -68,13 +68,7 @@ class Parts:
 
 
 def no_split(spec: str, wanted: str, found: Sequence[str]) -> DataError:
-    """The error for a data set without training or test images.
-
-    Args:
-        spec: The data set as the user named it.
-        wanted: The split that is missing.
-        found: Those that are there.
-    """
+    """The error for a data set without training or test images."""
     lists = spec.startswith(("list:", "nus-wide:"))
     hint = f"say which images are meant: {spec},{wanted}={'FILE' if lists else 'NAME'}"
     if wanted == "test" and not lists:

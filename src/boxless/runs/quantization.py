@@ -79,11 +79,7 @@ def to_int8(
 
 
 def to_float16(source: Path) -> "ModelProto":
-    """Weights and layers in float16; input and outputs stay float32.
-
-    Args:
-        source: The float32 graph.
-    """
+    """Weights and layers in float16; input and outputs stay float32."""
     import onnx  # noqa: PLC0415
     from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: PLC0415
 

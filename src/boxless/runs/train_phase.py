@@ -27,13 +27,7 @@ from boxless.training.teacher_cache import TeacherCache
 
 
 def train_phase(run: Run, folder: Path, phase: Phase) -> dict[str, Any]:
-    """Train a student for one phase of its method, from the last checkpoint if there is one.
-
-    Args:
-        run: The run; the steps that the phase needs are done.
-        folder: Of the step.
-        phase: The phase.
-    """
+    """Train a student for one phase of its method, from the last checkpoint if there is one."""
     recipe, seed = run.recipe, phase.variant.seed
     seed_everything(seed)
     model = build.student(recipe, len(run.classes), phase.variant)

@@ -87,9 +87,6 @@ def find_damage(place: Path, *, on_file: Callable[[Path], None] = lambda _: None
 def repair(damaged: tuple[Damage, ...]) -> list[Path]:
     """Delete damaged files and open the steps and stores they belong to again.
 
-    Args:
-        damaged: From `find_damage`.
-
     Returns:
         Folders of the steps that will be resumed; a damaged file outside of any is deleted.
 

@@ -1,10 +1,10 @@
-"""Cost of the whole distilled arm beside the plain arm: same student, same number of updates.
+"""Cost of the whole distilled variant beside the plain variant: same student, same number of updates.
 
-Runs the recipe voc-lite0 up to both arms on a part of the data (scaled down, every cost shrinks
+Runs the recipe voc-lite0 up to both variants on a part of the data (scaled down, every cost shrinks
 alike: epochs stay) and adds up what each step took: maps, teacher, cache, stage 1 and stage 2
 against the plain student's training.
 
-    python benchmarks/bench_arm.py [--quick] [--out bench_arm.json]
+    python benchmarks/bench_variant.py [--quick] [--out bench_variant.json]
 """
 
 import tempfile
@@ -39,7 +39,7 @@ def measure(folder: Path, spec: str, images: int) -> dict[str, float]:
 
 def main() -> None:
     """Run, add up and publish."""
-    options = parser(__doc__, "arm").parse_args()
+    options = parser(__doc__, "variant").parse_args()
     photos = voc_mini()
     spec = f"voc:{photos}" if photos and not options.quick else "scenes:train=64,test=8"
     images = 36 if options.quick else 360
@@ -60,10 +60,10 @@ def main() -> None:
     proposals = [run[PROPOSALS] for run in runs]
     facts = {"images": images, "data": spec.partition(":")[0], "seconds": runs}
     publish(
-        f"the whole distilled arm beside the plain arm, voc-lite0, {images} images",
+        f"the whole distilled variant beside the plain variant, voc-lite0, {images} images",
         [
             Figure(
-                "distilled arm with cache building / plain arm",
+                "distilled variant with cache building / plain variant",
                 over([stages, caches]),
                 "lower",
                 1.5,
@@ -72,7 +72,7 @@ def main() -> None:
             ),
             Figure("the same, training of the teacher too", over([stages, caches, teachers])),
             Figure("the same, proposals too", over([stages, caches, teachers, proposals])),
-            Figure("both stages / plain arm", over([stages])),
+            Figure("both stages / plain variant", over([stages])),
         ],
         options,
     )
