@@ -70,7 +70,7 @@ def prepared(folder: Path, spec: str, recipe: Recipe, images: int) -> Run:
     return run
 
 
-def arms_of(run: Run, *, online: bool) -> dict[str, Arm]:
+def students_of(run: Run, *, online: bool) -> dict[str, Arm]:
     """Both stages of the run's own method, with the plain student where all is cached."""
     names = ("stage 1 online", "stage 2 online") if online else ("stage 1", "stage 2")
     plain, own = variants(run.recipe)
@@ -118,20 +118,20 @@ def main() -> None:
         along = prepared(
             Path(name) / "online", spec, load_recipe("voc-lite0", common | ONLINE), images
         )
-        variants = {**arms_of(run, online=False), **arms_of(along, online=True)}
+        students = {**students_of(run, online=False), **students_of(along, online=True)}
         for _ in range(2 if options.quick else len(run.train) // 16 + 1):
             for kind in ("plain", "stage 1", "stage 2"):
-                variants[kind].step()  # until all images are kept
+                students[kind].step()  # until all images are kept
         repeats = 1 if options.quick else 4
         spent = interleaved(
-            {kind: variant.step for kind, variant in variants.items()},
+            {kind: student.step for kind, student in students.items()},
             rounds,
-            repeats={kind: 1 if "online" in kind else repeats for kind in variants},
+            repeats={kind: 1 if "online" in kind else repeats for kind in students},
         )
     facts = {
         "data": spec.partition(":")[0],
         "milliseconds": {kind: [1000 * t for t in found] for kind, found in spent.items()},
-        "profile": {kind: variant.profile() for kind, variant in variants.items()},
+        "profile": {kind: student.profile() for kind, student in students.items()},
     }
     publish("a distillation step beside a plain step, voc-lite0", figures(spent, facts), options)
 

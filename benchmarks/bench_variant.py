@@ -1,6 +1,6 @@
-"""Cost of the whole distilled variant beside the plain variant: same student, same number of updates.
+"""Cost of the whole distilled variant beside the plain one: same student, same number of updates.
 
-Runs the recipe voc-lite0 up to both variants on a part of the data (scaled down, every cost shrinks
+Runs the recipe voc-lite0 up to both variants on a part of the data (scaled down, all costs shrink
 alike: epochs stay) and adds up what each step took: maps, teacher, cache, stage 1 and stage 2
 against the plain student's training.
 
