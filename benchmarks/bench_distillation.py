@@ -36,7 +36,7 @@ ONLINE = {
 }
 
 
-class Arm:
+class Stage:
     """A training step, one update after the other."""
 
     def __init__(self, run: Run, task: Task, stage: str, *, regions: int, size: int) -> None:
@@ -70,7 +70,7 @@ def prepared(folder: Path, spec: str, recipe: Recipe, images: int) -> Run:
     return run
 
 
-def students_of(run: Run, *, online: bool) -> dict[str, Arm]:
+def students_of(run: Run, *, online: bool) -> dict[str, Stage]:
     """Both stages of the run's own method, with the plain student where all is cached."""
     names = ("stage 1 online", "stage 2 online") if online else ("stage 1", "stage 2")
     plain, own = variants(run.recipe)
@@ -80,11 +80,11 @@ def students_of(run: Run, *, online: bool) -> dict[str, Arm]:
     return {name: _arm(run, phase) for name, phase in phases.items()}
 
 
-def _arm(run: Run, phase: Phase) -> Arm:
+def _arm(run: Run, phase: Phase) -> Stage:
     model = build.student(run.recipe, len(run.classes))
     run.runtime.place(model)
     task, stage = phase_task(run, phase, model), "stage2" if phase.last else "stage1"
-    return Arm(run, task, stage, regions=regions_of(run, phase), size=view_size(run, phase))
+    return Stage(run, task, stage, regions=regions_of(run, phase), size=view_size(run, phase))
 
 
 def figures(spent: Mapping[str, list[float]], facts: Mapping[str, Any]) -> list[Figure]:

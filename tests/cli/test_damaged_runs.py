@@ -13,7 +13,8 @@ import pytest
 from command_line import boxless, cut, train_words
 from safetensors.numpy import load_file, save_file
 
-from boxless.proposals.index import file_sha256, read_index, write_index
+from boxless.files.copies import file_sha256
+from boxless.proposals.index import read_index, write_index
 
 
 def flip(file: Path) -> None:

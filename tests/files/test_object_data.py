@@ -98,7 +98,7 @@ def test_proposals_in_a_store_are_those_on_a_disk(store, on_disk, put, tmp_path,
     for path in local.iterdir():
         assert (remote / path.name).read_bytes() == path.read_bytes()
     opened = ProposalStore.open(remote)
-    opened.verify()
+    assert all(len(opened[image_id]) for image_id in opened)
     np.testing.assert_array_equal(opened["b.png"].boxes, ProposalStore.open(local)["b.png"].boxes)
     imported = make_proposer("file", file=str(remote), max_boxes=4)
     records = load_manifest(f"csv:{on_disk}/tags.csv").records

@@ -49,7 +49,7 @@ def kept_copy(path: AnyPath, sha256: str) -> Path:
     if not _SHA256.fullmatch(sha256):
         raise StoreError(f"{path}: expected a SHA-256, found {sha256[:80]!r}")
     copy = cache_folder() / sha256[:2] / f"{sha256}{path.suffix}"
-    if copy.is_file() and _digest(copy.read_bytes()) == sha256:
+    if copy.is_file() and file_sha256(copy) == sha256:
         return copy
     data = path.read_bytes()
     if _digest(data) != sha256:
@@ -67,6 +67,12 @@ def cache_folder() -> Path:
     if own:
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "boxless"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(data: bytes) -> str:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from boxless.errors import ConfigError, RunError, StoreError
 from boxless.files.atomic import replacing
 from boxless.files.console import plain_console
-from boxless.files.copies import cache_folder
+from boxless.files.copies import cache_folder, file_sha256
 
 _CHECKSUM: Final = re.compile(r"sha256=([0-9a-f]{64})")
 _PIECE: Final = 1 << 18
@@ -47,7 +47,7 @@ def downloaded(address: str) -> Path:
     sha256 = found[1]
     name = Path(urlparse(url).path).name or "file"
     kept = cache_folder() / sha256[:2] / f"{sha256}{Path(name).suffix}"
-    if kept.is_file() and _digest(kept) == sha256:
+    if kept.is_file() and file_sha256(kept) == sha256:
         return kept
     try:
         with urllib.request.urlopen(url, timeout=_PATIENCE) as answer:  # noqa: S310  (is_web)
@@ -93,8 +93,3 @@ def _copy(answer: http.client.HTTPResponse, file: IO[bytes], name: str, size: in
             file.write(piece)
             bar.advance(task, len(piece))
     return digest.hexdigest()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter
 
 from boxless.errors import StoreError
 from boxless.files.atomic import write_atomically
+from boxless.files.copies import file_sha256
 from boxless.files.paths import AnyPath
 from boxless.files.seals import repair_hint
 
@@ -170,12 +171,6 @@ def _read(path: AnyPath, kind: TypeAdapter[Read]) -> tuple[dict[str, Any], Read]
             f"{type(error).__name__}: {error}",
             hint=repair_hint(path),
         ) from error
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def file_stamp(path: Path) -> tuple[str, int, int]:

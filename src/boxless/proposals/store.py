@@ -23,11 +23,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from boxless.errors import StoreError
-from boxless.files.copies import kept_copy
+from boxless.files.copies import file_sha256, kept_copy
 from boxless.files.paths import AnyPath, RemotePath
 from boxless.files.seals import repair_hint
 from boxless.proposals.checks import check_proposals
-from boxless.proposals.index import INDEX_NAME, StoreIndex, file_sha256, read_index
+from boxless.proposals.index import INDEX_NAME, StoreIndex, read_index
 from boxless.proposals.precision import unpacked_boxes, unpacked_scores
 from boxless.types import Proposals
 
@@ -241,17 +241,6 @@ class ProposalStore:
                 + self._why_skipped(absent[0]),
                 hint="run `boxless proposals` on the whole manifest",
             )
-
-    def verify(self) -> None:
-        """Read everything: checksums of all shards, and every box of every image.
-
-        Raises:
-            StoreError: A checksum differs (the file is damaged) or a box is unusable.
-        """
-        for number in range(len(self.index.shards)):
-            self._whole(number)
-        for image_id in self:
-            self[image_id]
 
     def _whole(self, number: int) -> Path:
         """File of a shard on this machine, after a look at its checksum."""

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from boxless.errors import DataError, StoreError
-from boxless.files.copies import fetched
+from boxless.files.copies import fetched, file_sha256
 from boxless.files.paths import AnyPath, RemotePath
 from boxless.files.seals import require_whole, write_sealed
 from boxless.proposals.checks import check_proposals
@@ -19,7 +19,6 @@ from boxless.proposals.index import (
     ShardEntry,
     StoreIndex,
     StoreInputs,
-    file_sha256,
     read_inputs,
     write_index,
     write_inputs,

@@ -15,28 +15,17 @@ from boxless.proposals.recall import recall_table
 from boxless.recipe.sections import ProposalsConfig
 from boxless.runs.context import Run, advice_for_runs
 
-# Settings of the recipe (first) as the proposer's own (second), for the methods that have them.
-SETTINGS = {
-    "max_boxes": "max_boxes",
-    "min_box_size": "min_box_size",
-    "size": "size",
-    "file": "file",
-    "outside": "outside",
-}
-DETECTOR_SETTINGS = {
-    "max_boxes": "max_boxes",
-    "min_box_size": "min_box_size",
-    "detector": "architecture",
-    "detector_weights": "weights",
-    "detector_size": "size",
-}
+DETECTOR = {"detector": "architecture", "detector_weights": "weights", "detector_size": "size"}
+"""Settings of the recipe that a detector knows by other names."""
 
 
 def proposer_settings(config: ProposalsConfig) -> dict[str, Setting]:
     """Settings of the recipe's method, under the proposer's names."""
     known = setting_names(config.method)
-    names = DETECTOR_SETTINGS if config.method == "faster_rcnn" else SETTINGS
-    return {own: getattr(config, theirs) for theirs, own in names.items() if own in known}
+    values = config.model_dump()
+    if config.method == "faster_rcnn":
+        values |= {own: values[theirs] for theirs, own in DETECTOR.items()}
+    return {name: value for name, value in values.items() if name in known}
 
 
 def extract_proposals(run: Run, folder: Path) -> dict[str, Any]:

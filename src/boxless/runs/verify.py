@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from boxless.errors import BoxlessError, DataError
 from boxless.files.atomic import write_atomically
+from boxless.files.copies import file_sha256
 from boxless.files.lock import held
 from boxless.files.seals import damage
 from boxless.proposals.index import (
@@ -22,7 +23,6 @@ from boxless.proposals.index import (
     INPUTS_NAME,
     SCHEMA,
     StoreIndex,
-    file_sha256,
     read_index,
     write_inputs,
 )
