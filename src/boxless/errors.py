@@ -100,6 +100,18 @@ _SYSTEM_FAULTS = frozenset(
 )  # fmt: skip
 
 
+def package_fault(error: ImportError) -> BoxlessError | None:
+    """What to install for a package that is missing or broken; None where it may be a bug."""
+    if (error.name or "").partition(".")[0] == "boxless":
+        return None
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return MissingExtraError(error.name.partition(".")[0], "train")
+    return RunError(
+        f"a package that training needs is broken: {error}",
+        hint="`boxless doctor` looks at each; pip install --force-reinstall 'boxless[train]'",
+    )
+
+
 class NumericsError(BoxlessError):
     """Training produced a value that is not finite."""
 

@@ -144,6 +144,25 @@ def test_training_with_a_broken_package_says_what_to_do(no_torch, tmp_path):
     done.refused("a package that training needs is broken: no", "boxless doctor")
 
 
+@pytest.mark.parametrize(
+    "words", [("train", SPEC, "--dry-run"), ("experiments", "run", "tags", SPEC, "--dry-run")]
+)
+def test_so_does_whatever_else_asks_for_it(no_torch, tmp_path, words):
+    from command_line import SOURCE
+
+    done = boxless(*words, "--out", tmp_path / "run", PYTHONPATH=f"{no_torch}:{SOURCE}")
+    done.refused("a package that training needs is broken: no", "boxless doctor")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_list_of_experiments_needs_no_torch(no_torch):
+    from command_line import SOURCE
+
+    done = boxless("experiments", "list", PYTHONPATH=f"{no_torch}:{SOURCE}")
+    assert done.code == 0, done.err
+    assert "tags" in done.out
+
+
 def test_a_finished_run_is_left_alone_without_importing_torch(run_copy, no_torch):
     from command_line import SOURCE
 

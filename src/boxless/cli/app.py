@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from boxless import __version__
-from boxless.errors import BoxlessError, ConfigError, PeerError, system_fault
+from boxless.errors import BoxlessError, ConfigError, PeerError, package_fault, system_fault
 from boxless.files.console import escape_what_streams_lack, plain_console
 from boxless.files.launched import launched, quiet_unless_first
 
@@ -122,7 +122,11 @@ def _told(error: BaseException, console: Console) -> int | None:
         return 2
     if isinstance(error, BrokenPipeError):
         return 141
-    fault = system_fault(error) if isinstance(error, OSError) else error
+    fault: BaseException | None = error
+    if isinstance(error, OSError):
+        fault = system_fault(error)
+    elif isinstance(error, ImportError):
+        fault = package_fault(error)
     if not isinstance(fault, BoxlessError):
         return None
     if console.quiet and not isinstance(fault, PeerError):  # it has something of its own to say

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from boxless.files.console import plain_console, plain_table
+from boxless.files.overall import roughly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +50,7 @@ CURVE = CurveOptions()
 @app.command(name="list")
 def list_tables() -> None:
     """List the paper's tables and figures, and the learning curve."""
-    from boxless.experiments.learning_curve import NAME
-    from boxless.experiments.tables import load_table, table_names
+    from boxless.experiments.tables import TAGS, load_table, table_names
 
     table = plain_table("experiment", "what it shows", "paper's data", "rows", "runs")
     for name in table_names():
@@ -58,7 +58,7 @@ def list_tables() -> None:
         rows = f"{len(found.own_rows)} of {len(found.rows)}"
         sets = ", ".join(found.data_sets)
         table.add_row(name, found.title, sets, rows, str(len(found.run_names)))
-    table.add_row(NAME, "How many tags distilling saves: mAP against their number", "", "", "many")
+    table.add_row(TAGS, "How many tags distilling saves: mAP against their number", "", "", "many")
     console = plain_console()
     console.print(table)
     console.print("rows: how many are trained; the others are numbers of other authors")
@@ -132,18 +132,17 @@ def run(
         dry_run: Print rows, runs, the steps still to do and their estimated time, and stop.
     """
     from boxless.cli.overrides import parse_overrides
-    from boxless.experiments.learning_curve import NAME
     from boxless.experiments.planning import Request
-    from boxless.experiments.tables import load_table
+    from boxless.experiments.tables import TAGS, load_table
 
     settings = parse_overrides(overrides)
     given = {"run.seeds": seeds, "data.untagged": untagged, "data.tags": tags}
     settings |= {key: json.dumps(value) for key, value in given.items() if value is not None}
-    if experiment == NAME:
+    if experiment == TAGS:
         settings.setdefault("run.seeds", "3")
     _require_folders(out, reuse or ())
     request = Request(data, recipe, settings, out, tuple(reuse or ()))
-    grid = _grid(request, curve) if experiment == NAME else None
+    grid = _grid(request, curve) if experiment == TAGS else None
     table = grid.table() if grid else load_table(experiment)
     (_print_todo if dry_run else _finish)(table, request, grid)
 
@@ -216,8 +215,6 @@ def _print_rows(table: "PaperTable", folders: dict[str, str]) -> None:
 
 
 def _print_plan(plans: "Sequence[RunPlan]") -> None:
-    from boxless.report.wording import duration
-
     console = plain_console()
     for plan in plans:
         console.print(
@@ -228,15 +225,13 @@ def _print_plan(plans: "Sequence[RunPlan]") -> None:
             console.print(f"  taken: {', '.join(plan.shared)}")
         if plan.todo:
             known = plan.estimate.seconds
-            texts = [f"{n} ({duration(known[n]) if n in known else '?'})" for n in plan.todo]
+            texts = [f"{n} ({roughly(known[n]) if n in known else '?'})" for n in plan.todo]
             console.print(f"  to do: {', '.join(texts)}")
     console.print(_time_to_do(plans))
 
 
 def _time_to_do(plans: "Sequence[RunPlan]") -> str:
     """All runs' estimates in a sentence."""
-    from boxless.report.wording import duration
-
     steps = sum(len(plan.todo) for plan in plans)
     unknown = sum(len(plan.estimate.unknown) for plan in plans)
     total = sum(plan.estimate.total for plan in plans)
@@ -245,7 +240,7 @@ def _time_to_do(plans: "Sequence[RunPlan]") -> str:
     if unknown == steps:
         return "time to do: unknown, for no step like these has been finished here"
     rest = f", and {unknown} of {steps} steps of unknown time" if unknown else ""
-    return f"time to do: about {duration(total)}{rest}, by the pace of the steps done before"
+    return f"time to do: about {roughly(total)}{rest}, by the pace of the steps done before"
 
 
 def _show_curve(files: "Sequence[Path]") -> None:

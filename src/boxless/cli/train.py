@@ -105,10 +105,11 @@ def train(spec: str, *overrides: Overrides, options: TrainOptions = TRAIN) -> No
     """
     order = _order(spec, overrides, options)
     if options.dry_run:
+        run = order.open()  # which says first what is not installed
         from boxless.cli.forecast import show_forecast
         from boxless.runs.forecast import forecast
 
-        show_forecast(forecast(order.open()))
+        show_forecast(forecast(run))
         return
     _carry_out(order, "report", options)
     _show(order.out)

@@ -14,7 +14,7 @@ import numpy as np
 from boxless import __version__
 from boxless.errors import ConfigError
 from boxless.experiments.planning import distinct
-from boxless.experiments.tables import PaperTable, TableRow
+from boxless.experiments.tables import TAGS, PaperTable, TableRow
 from boxless.methods.table import ORACLE, PLAIN
 from boxless.metrics.bootstrap import resampled_map
 from boxless.report.part import Count, Part
@@ -24,7 +24,6 @@ from boxless.runs.evaluation import load_predictions, prediction_key
 from boxless.runs.record import now
 from boxless.types import Float64Array
 
-NAME: Final = "tags"
 ALL: Final = "all"
 SCHEMA: Final = 1
 LEVEL: Final = 0.95
@@ -80,7 +79,7 @@ class Grid:
                     methods.append(ORACLE)
                 rows += [TableRow(name=f"{m}, {name}", method=m, run=name) for m in methods]
         title = "mAP against the number of tags"
-        return PaperTable(name=NAME, title=title, source="none", runs=runs, rows=tuple(rows))
+        return PaperTable(name=TAGS, title=title, source="none", runs=runs, rows=tuple(rows))
 
 
 def parse_counts(text: str) -> tuple[int, ...]:

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boxless.experiments.learning_curve import NAME as TAGS
 from boxless.experiments.learning_curve import Grid, make_curve
 from boxless.experiments.planning import Request, distinct
 from boxless.experiments.sharing import take_finished
-from boxless.experiments.tables import PaperTable
+from boxless.experiments.tables import TAGS, PaperTable
 from boxless.files.atomic import write_atomically
 from boxless.files.console import plain_console
 from boxless.methods.table import PLAIN

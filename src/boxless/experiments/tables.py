@@ -19,6 +19,8 @@ from boxless.report.variants import METRICS
 
 MAIN: Final = "main"
 """The run with the recipe as it is."""
+TAGS: Final = "tags"
+"""Name of the learning curve, which is no table of the paper."""
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 

@@ -3,16 +3,14 @@
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from boxless.data.readiness import FEW_HELD_OUT, FIRM_HELD_OUT, opening_lines, shortcomings
-from boxless.errors import ConfigError, MissingExtraError, NumericsError, RunError, unknown_name
+from boxless.errors import ConfigError, NumericsError, RunError, unknown_name
 from boxless.files.atomic import write_atomically
 from boxless.files.console import plain_console
 from boxless.files.lock import held
@@ -28,9 +26,6 @@ from boxless.runs.plan import AFTER_TRAINING, VERBS, plan
 from boxless.runs.record import NAME, StepRecord, is_done, now, read_record, to_json
 from boxless.runs.step import Step
 from boxless.training.files import CHECKPOINT
-
-if TYPE_CHECKING:
-    from boxless.runs.pace import Pace
 
 RUN_FILES = ("recipe.toml", "results.json", "report.html")
 """Files that lie in the run folder itself."""
@@ -134,11 +129,10 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
     write_atomically(folder / NAME, to_json(record))
     began = time.monotonic()
     try:
-        with _missing_packages():
-            if step.trains and run.processes is not None:
-                word = {"step": step.name, "fingerprint": record.fingerprint}
-                run.processes.broadcast(json.dumps(word))
-            record.facts = step.action(run, folder)
+        if step.trains and run.processes is not None:
+            word = {"step": step.name, "fingerprint": record.fingerprint}
+            run.processes.broadcast(json.dumps(word))
+        record.facts = step.action(run, folder)
     except NumericsError as error:
         hint = f"{error.hint}; the command then names the --force that a changed setting needs"
         raise NumericsError(f"step {step.name}: {error.message}", hint=hint) from error
@@ -167,44 +161,22 @@ def _remaining(run: Run, todo: list[Outlook], console: Console) -> Remaining:
     trains = any(item.step.verb not in AFTER_TRAINING for item in todo)
     remaining = Remaining(run, todo, None)
     if trains and remaining.total() is None:
-        remaining = Remaining(run, todo, _try_pace(run))
+        from boxless.runs.pace import pace_of  # noqa: PLC0415  (imports torch)
+
+        remaining = Remaining(run, todo, pace_of(run))
     total = remaining.total()
     if trains and total is not None:
         console.print(f"{len(todo)} steps to do, about {roughly(total)} in all on this machine")
     return remaining
 
 
-def _try_pace(run: Run) -> "Pace | None":
-    with _missing_packages():
-        from boxless.runs.pace import pace_of  # noqa: PLC0415  (imports torch)
-
-        return pace_of(run)
-
-
 def _check_networks(run: Run, todo: list[Step]) -> None:
     """Build the networks of the steps to come once; only they import torch."""
     if all(step.verb in ("proposals", *AFTER_TRAINING) for step in todo):
         return
-    with _missing_packages():
-        from boxless.runs.preflight import check_networks  # noqa: PLC0415
+    from boxless.runs.preflight import check_networks  # noqa: PLC0415
 
-        check_networks(run, todo)
-
-
-@contextmanager
-def _missing_packages() -> Iterator[None]:
-    """Tell what to install where a package is missing or broken."""
-    try:
-        yield
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] == "boxless":
-            raise
-        if isinstance(error, ModuleNotFoundError) and error.name:
-            raise MissingExtraError(error.name, "train") from error
-        raise RunError(
-            f"a package that training needs is broken: {error}",
-            hint="`boxless doctor` looks at each; pip install --force-reinstall 'boxless[train]'",
-        ) from error
+    check_networks(run, todo)
 
 
 def _discard(folder: Path) -> None:

@@ -42,7 +42,6 @@ from boxless.training.optimization import (
 )
 from boxless.training.runtime import Runtime
 from boxless.training.synced_norm import synced_norms
-from boxless.training.tracking import Pace
 
 LOG_EVERY = 10
 
@@ -132,10 +131,11 @@ class _Keeper:
     pause: float
     log: EventLog | None
     title: str
-    pace: Pace
+    batch_size: int
     began: float
     saved: float
     start: int
+    noted: tuple[int, float]
 
     @classmethod
     def begin(
@@ -145,8 +145,8 @@ class _Keeper:
         progress, now = state.load(folder), time.monotonic()
         leads = state.runtime.processes.leads
         log = EventLog(folder, update=progress.update) if leads else None
-        began, pace = now - progress.seconds, Pace(batch_size)
-        return cls(state, folder, pause, log, title, pace, began, now, progress.update)
+        began, noted = now - progress.seconds, (progress.update, now)
+        return cls(state, folder, pause, log, title, batch_size, began, now, progress.update, noted)
 
     @property
     def seconds(self) -> float:
@@ -159,7 +159,9 @@ class _Keeper:
             parts = {k: float(v) for k, v in losses.items()}
             self.log.write({"update": update, **more, **parts})
             if update > self.start:
-                more["images_per_second"] = self.pace.after(update - self.start)
+                (before, then), self.noted = self.noted, (update, time.monotonic())
+                images = (update - before) * self.batch_size
+                more["images_per_second"] = images / max(self.noted[1] - then, 1e-9)
             self.state.runtime.tracker.log(self.title, update, {**parts, **more})
 
     def save_if_due(self, update: int) -> None:

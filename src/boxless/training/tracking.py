@@ -5,7 +5,6 @@ with a warning.
 """
 
 import sys
-import time
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,28 +89,6 @@ class Tracker:
                 f"note: {self._name} failed and is left out from here on: {told}", file=sys.stderr
             )
             self._name, self._backend = "none", None
-
-
-class Pace:
-    """Images a second between two looks.
-
-    Args:
-        batch_size: Images per update.
-    """
-
-    def __init__(self, batch_size: int) -> None:
-        self._batch_size, self._time, self._update = batch_size, time.monotonic(), 0
-
-    def after(self, update: int) -> float:
-        """The pace since the last look.
-
-        Args:
-            update: Updates since the first one.
-        """
-        now = time.monotonic()
-        pace = (update - self._update) * self._batch_size / max(now - self._time, 1e-9)
-        self._time, self._update = now, update
-        return pace
 
 
 def _opened(name: TrackerName, folder: Path) -> Any:
