@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from boxless.files.console import plain_console
+from boxless.files.console import plain_console, plain_table
 
 if TYPE_CHECKING:
     from boxless.report.shipped import Shipped
@@ -132,15 +132,10 @@ def _deliver(run: "Run", out: str, chosen: "Shipped", precision: "Precision", li
 
 
 def _show(delivery: "Delivery", out: str) -> None:
-    from rich.table import Table
-
     files = {"float32": delivery.float32}
     if delivery.small is not None:
         files["smaller"] = delivery.small
-    table = Table(box=None, header_style="bold")
-    table.add_column("")
-    for name in files:
-        table.add_column(name, justify="right")
+    table = plain_table("", *(f">{name}" for name in files))
     for title, show in _rows(delivery):
         table.add_row(title, *(show(figures) for figures in files.values()))
     console = plain_console()

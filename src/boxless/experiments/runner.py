@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from boxless.experiments import curve_view
 from boxless.experiments.learning_curve import Grid, make_curve
+from boxless.experiments.object_size import SizeGain, gain_by_size
+from boxless.experiments.outcome import Comparison, make_outcome
+from boxless.experiments.page import ClassGains, page
+from boxless.experiments.per_class import as_pair, class_rows, drawing
 from boxless.experiments.planning import Request, distinct
+from boxless.experiments.rendering import comma_separated, latex, markdown, sizes_markdown
 from boxless.experiments.sharing import take_finished
 from boxless.experiments.tables import TAGS, PaperTable
 from boxless.files.atomic import write_atomically
@@ -18,10 +23,6 @@ from boxless.runs.execute import execute
 from boxless.runs.outlook import outlook
 from boxless.runs.proposal_step import proposer_settings
 from boxless.runs.reporting import write_results
-
-if TYPE_CHECKING:
-    from boxless.experiments.object_size import SizeGain
-    from boxless.experiments.outcome import Comparison
 
 
 def finish_runs(runs: Mapping[str, Run], request: Request) -> None:
@@ -54,16 +55,6 @@ def write_table(table: PaperTable, runs: Mapping[str, Run], out: Path) -> list[P
         The files: HTML, Markdown, CSV, LaTeX and JSON; figure 4 also as SVG with its classes as
         CSV.
     """
-    from boxless.experiments.outcome import Comparison, make_outcome  # noqa: PLC0415
-    from boxless.experiments.page import ClassGains, page  # noqa: PLC0415
-    from boxless.experiments.per_class import as_pair  # noqa: PLC0415
-    from boxless.experiments.rendering import (  # noqa: PLC0415
-        comma_separated,
-        latex,
-        markdown,
-        sizes_markdown,
-    )
-
     results = {name: read_results(run.folder / "results.json") for name, run in runs.items()}
     compare = Comparison(runs)
     outcome = make_outcome(table, runs, results, compare)
@@ -94,8 +85,6 @@ def write_curve(grid: Grid, runs: Mapping[str, Run], out: Path) -> list[Path]:
     Returns:
         The files: HTML, Markdown, CSV, JSON, and the plot as SVG and PNG.
     """
-    from boxless.experiments import curve_view  # noqa: PLC0415
-
     curve = make_curve(grid, runs)
     folders = {
         f"runs/{run.folder.name}": read_results(run.folder / "results.json")
@@ -122,11 +111,8 @@ def _write(out: Path, files: Mapping[str, bytes]) -> list[Path]:
 
 
 def _figure(
-    name: str, run: Run, results: Results, key: str, compare: "Comparison"
-) -> tuple[dict[str, str], list["SizeGain"]]:
+    name: str, run: Run, results: Results, key: str, compare: Comparison
+) -> tuple[dict[str, str], list[SizeGain]]:
     """Figure 4 as files of its own, and the gain by object size."""
-    from boxless.experiments.object_size import gain_by_size  # noqa: PLC0415
-    from boxless.experiments.per_class import class_rows, drawing  # noqa: PLC0415
-
     files = {f"{name}.svg": drawing(results, key), f"{name}-classes.csv": class_rows(results, key)}
     return files, gain_by_size(run, compare.scores(run, key), compare.scores(run, PLAIN))
