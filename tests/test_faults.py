@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from boxless.data.sources import load_manifest
-from boxless.errors import RunError, system_fault
+from boxless.errors import MissingExtraError, RunError, package_fault, system_fault
 from boxless.files.atomic import write_atomically
 from boxless.files.lock import held
 from boxless.files.seals import write_sealed
@@ -70,6 +70,16 @@ def test_faults_of_the_machine_and_bugs():
     assert system_fault(OSError("no number")) is None
 
 
+def test_packages_that_are_missing_or_broken():
+    missing = package_fault(ModuleNotFoundError("no", name="torch.nn"))
+    assert isinstance(missing, MissingExtraError)
+    assert "'torch'" in missing.message
+    broken = package_fault(ImportError("libx.so is gone", name="torch"))
+    assert isinstance(broken, RunError)
+    assert "broken: libx.so is gone" in broken.message
+    assert package_fault(ImportError("bug", name="boxless.x")) is None
+
+
 class TestRuns:
     """A run of one stand-in step."""
 
@@ -85,7 +95,7 @@ class TestRuns:
 
         monkeypatch.setattr(module, "plan", lambda _: [Step("teacher", "teacher", {}, (), act)])
         monkeypatch.setattr(module, "_check_networks", lambda *_: None)
-        monkeypatch.setattr(module, "_try_pace", lambda _: None)
+        monkeypatch.setattr("boxless.runs.pace.pace_of", lambda _: None)
         return run, acts
 
     @pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
