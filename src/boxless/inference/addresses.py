@@ -50,7 +50,7 @@ def _from_hub(address: str) -> Path:
         raise MissingExtraError("huggingface_hub", "hub") from error
     try:
         path: str = hf_hub_download(repository, file or HUB_FILE, revision=revision)
-    except (OSError, ValueError) as error:  # all of its errors are one of these
+    except Exception as error:  # the library's own, and those of whichever it speaks HTTP with
         reason = " ".join(str(error).split())[:300]
         raise RunError(
             f"{address} cannot be downloaded: {reason}",

@@ -70,11 +70,12 @@ def push_folder(folder: Path, repository: str) -> str:
             allow_patterns=[WEIGHTS, CONFIG, CARD, NAME],
             commit_message=f"A student of boxless {__version__}",
         )
-    except (OSError, ValueError) as error:  # all of its errors are one of these
+    except Exception as error:  # the library's own, and those of whichever it speaks HTTP with
         reason = " ".join(str(error).split())[:300]
         raise RunError(
             f"{repository} cannot be written on the Hugging Face Hub: {reason}",
-            hint="log in with a token that may write (`hf auth login`), and look at the name",
+            hint="is there a network? Log in with a token that may write (`hf auth login`), and"
+            " look at the name",
         ) from error
     return str(page)
 
