@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from boxless.data.suspects import Suspect
+    from boxless.data.suspects import Suspect, ToTag
+    from boxless.runs.context import Run
 
 _PICTURES = 60
 
@@ -55,45 +56,70 @@ def suspects(
 
     if min(top or 0, to_tag) < 0:
         raise ConfigError("expected --top and --to-tag of at least 0, found a negative number")
-    table = out or run / ("suspects.csv" if format == "csv" else "suspects.json")
-    if table.suffix == ".html":
-        raise ConfigError(f"expected --out to name a table, found {table}: the page gets that name")
-    page, more = table.with_suffix(".html"), table.with_name(f"{table.stem}-to-tag.csv")
+    table, more, page = _paths(
+        out or run / ("suspects.csv" if format == "csv" else "suspects.json")
+    )
     _refuse_existing([table, page, *([more] if to_tag else [])], force=force)
     require_training()
 
-    from boxless.data.suspects import suspects_csv, suspects_fiftyone, to_tag_csv
-    from boxless.files.atomic import write_atomically
-    from boxless.report.suspects_page import write_suspects_page
     from boxless.runs.finished import open_run
-    from boxless.runs.suspects import cards, find_suspects, find_worth_tagging
+    from boxless.runs.suspects import find_suspects, find_worth_tagging
 
     opened = open_run(run, data=data, step="cache")
-    if opened.recipe.teacher.kind == "file":
-        sys.stderr.write(
-            f"note: judged by {opened.recipe.teacher.file}; if the model behind it has learned"
-            " these very tags, it repeats them and finds little\n"
-        )
+    _note_a_file(opened)
     found = find_suspects(opened, top)
     images = find_worth_tagging(opened, to_tag) if to_tag else []
-    folder = table.absolute().parent
-    if format == "csv":
-        write_atomically(table, suspects_csv(found, folder))
-    else:
-        write_atomically(table, suspects_fiftyone(found, opened.classes))
-    if images:
-        write_atomically(more, to_tag_csv(images, folder))
-    write_suspects_page(
-        page,
-        opened.manifest.name,
-        suspects=cards(opened, found[:_PICTURES]),
-        to_tag=cards(opened, images[:_PICTURES]),
-        listed=len(found),
-    )
+    _write(opened, found, images, (table, more, page), fiftyone=format == "fiftyone")
     sys.stdout.write(f"{table}: {_counted(found)}\n")
     if images:
         sys.stdout.write(f"{more}: {len(images):,} images to tag next\n")
     sys.stdout.write(f"{page}: pictures of the first {min(len(found), _PICTURES)}\n")
+
+
+def _paths(table: Path) -> tuple[Path, Path, Path]:
+    """The table, the list of images to tag next, the page."""
+    from boxless.errors import ConfigError
+
+    if table.suffix == ".html":
+        raise ConfigError(f"expected --out to name a table, found {table}: the page gets that name")
+    return table, table.with_name(f"{table.stem}-to-tag.csv"), table.with_suffix(".html")
+
+
+def _note_a_file(run: "Run") -> None:
+    if run.recipe.teacher.kind == "file":
+        sys.stderr.write(
+            f"note: judged by {run.recipe.teacher.file}; if the model behind it has learned"
+            " these very tags, it repeats them and finds little\n"
+        )
+
+
+def _write(
+    run: "Run",
+    found: "list[Suspect]",
+    images: "list[ToTag]",
+    paths: tuple[Path, Path, Path],
+    *,
+    fiftyone: bool,
+) -> None:
+    """Write the table, the list of images to tag where there are any, and the page."""
+    from boxless.data.suspects import suspects_csv, suspects_fiftyone, to_tag_csv
+    from boxless.files.atomic import write_atomically
+    from boxless.report.suspects_page import write_suspects_page
+    from boxless.runs.suspects import cards
+
+    table, more, page = paths
+    folder = table.absolute().parent
+    content = suspects_fiftyone(found, run.classes) if fiftyone else suspects_csv(found, folder)
+    write_atomically(table, content)
+    if images:
+        write_atomically(more, to_tag_csv(images, folder))
+    write_suspects_page(
+        page,
+        run.manifest.name,
+        suspects=cards(run, found[:_PICTURES]),
+        to_tag=cards(run, images[:_PICTURES]),
+        listed=len(found),
+    )
 
 
 def apply(

@@ -54,15 +54,8 @@ def export(
             is private. `boxless.load("hf://OWNER/NAME")` then loads the student anywhere.
         data: Data set, where it lies elsewhere now.
     """
-    from boxless.runs.start import require_training
-
     _check(out, hub, push, quantize, limit, fp16=fp16)
-    _require_run(run)
-    require_training()
-    if push:
-        from boxless.runs.hub_folder import require_repository
-
-        require_repository(push)
+    _require(run, push)
 
     from boxless.report.wording import cautions, shipped
     from boxless.runs.choice import choose
@@ -112,16 +105,22 @@ def _to_hub(run: "Run", chosen: "Shipped", folder: Path | None, repository: str)
             )
 
 
-def _require_run(run: Path) -> None:
-    """Refuse a data set: before version 0.2 this verb was a step of a run and took one."""
+def _require(run: Path, repository: str) -> None:
+    """Refuse what cannot be carried out: a data set, which this verb took before version 0.2."""
     from boxless.errors import RunError
+    from boxless.runs.start import require_training
 
-    if run.is_dir():
-        return
-    raise RunError(
-        f"expected a run folder, found {run}",
-        hint="`boxless train SPEC --out RUN` makes one, with its student in export/student.onnx",
-    )
+    if not run.is_dir():
+        raise RunError(
+            f"expected a run folder, found {run}",
+            hint="`boxless train SPEC --out RUN` makes one, with its student in"
+            " export/student.onnx",
+        )
+    require_training()
+    if repository:
+        from boxless.runs.hub_folder import require_repository
+
+        require_repository(repository)
 
 
 def _deliver(run: "Run", out: str, chosen: "Shipped", precision: "Precision", limit: float) -> None:

@@ -75,13 +75,7 @@ def write_report(
         notes=table_notes(results),
         method_columns=METHOD_COLUMNS,
         methods=method_rows(results),
-        plots={
-            "variants": plots.map_per_variant(results),
-            "gain": class_plots.gain_per_class(results),
-            "classes": class_plots.dumbbell(results),
-            "curves": plots.learning_curves(curves),
-            "reliability": calibration_view.reliability_plot(results),
-        },
+        plots=_plots(results, curves),
         classes=list(_class_rows(results)),
         calibration_columns=calibration_view.CALIBRATION_COLUMNS,
         calibration=calibration_view.calibration_rows(results),
@@ -100,6 +94,18 @@ def write_report(
     path = folder / FILE_NAME
     write_atomically(path, text.encode())
     return path
+
+
+def _plots(
+    results: Results, curves: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, str | None]:
+    return {
+        "variants": plots.map_per_variant(results),
+        "gain": class_plots.gain_per_class(results),
+        "classes": class_plots.dumbbell(results),
+        "curves": plots.learning_curves(curves),
+        "reliability": calibration_view.reliability_plot(results),
+    }
 
 
 def render_page(template: str, **values: Any) -> str:
