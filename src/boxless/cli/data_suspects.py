@@ -56,9 +56,8 @@ def suspects(
 
     if min(top or 0, to_tag) < 0:
         raise ConfigError("expected --top and --to-tag of at least 0, found a negative number")
-    table, more, page = _paths(
-        out or run / ("suspects.csv" if format == "csv" else "suspects.json")
-    )
+    own = "suspects.csv" if format == "csv" else "suspects.json"
+    table, more, page = _paths(out or run / own)
     _refuse_existing([table, page, *([more] if to_tag else [])], force=force)
     require_training()
 
