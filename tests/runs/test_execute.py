@@ -233,7 +233,8 @@ class TestPlan:
         from boxless.recipe.recipe_files import dotted
 
         free = ("run.seeds", "run.workers", "run.cache_gib", "run.threads", "run.checkpoint_")
-        free += ("name", "description", "why", "baseline.input_sizes", "baseline.optim")
+        free += ("name", "description", "why", "baseline.input_sizes")
+        free += ("baseline.optim", "baseline.most_updates")  # unset here
         free += (
             "method",
             "hinton.",

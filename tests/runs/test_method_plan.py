@@ -180,6 +180,23 @@ def test_the_plain_student_may_have_a_budget_of_its_own(tmp_path):
     assert settings["stage2.optim.epochs"] == run.recipe.stage2.optim.epochs
 
 
+@pytest.mark.parametrize("own", [{}, {"baseline__optim__epochs": "2.0"}])
+def test_the_plain_student_may_have_a_limit_of_updates(tmp_path, own):
+    run = make(tmp_path, '["oracle"]', data__tags="20", baseline__most_updates="7", **own)
+    totals = {
+        variant.method: sum(
+            updates(run.recipe, phase, 9000, 900) for phase in phases_of(run.recipe, variant)
+        )
+        for variant in variants(run.recipe)
+    }
+    assert totals["plain"] == 7
+    assert min(total for method, total in totals.items() if method != "plain") > 7
+    steps = by_name(run)
+    assert steps["students/plain/128px/seed-0"].settings["baseline.most_updates"] == 7
+    others = [step for name, step in steps.items() if "/plain/" not in name]
+    assert not any("baseline.most_updates" in step.settings for step in others)
+
+
 def test_another_own_method_is_another_budget(tmp_path):
     """The students whose number of updates changes with it are not taken for the same."""
     changes = {"stage1__optim__epochs": "1.0"}

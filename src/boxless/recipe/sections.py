@@ -259,6 +259,12 @@ class BaselineConfig(Section):
         " else its own, its epochs passes over the tagged images (with few of them the plain"
         " student gets worse beyond some 20), at most as many updates as with distillation",
     )
+    most_updates: int = Field(
+        0,
+        ge=0,
+        description="most updates of `plain`: the more tags, the fewer passes it wants; 0 = as many"
+        " as with distillation",
+    )
     input_sizes: tuple[Count, ...] = Field(
         (), description="further plain students at these input sizes, for comparison"
     )

@@ -91,9 +91,10 @@ def updates(recipe: Recipe, phase: Phase, images: int, tagged: int) -> int:
     before = len(METHODS[phase.variant.method].features) * recipe.stage1.optim.updates(images)
     own = len(METHODS[recipe.method].features) * recipe.stage1.optim.updates(images)
     planned = max(1, own + recipe.stage2.optim.updates(images) - before)
-    if phase.variant.method == PLAIN and recipe.baseline.optim:
-        return min(planned, recipe.baseline.optim.updates(tagged))
-    return planned
+    if phase.variant.method != PLAIN:
+        return planned
+    own, most = recipe.baseline.optim, recipe.baseline.most_updates
+    return min(planned, own.updates(tagged) if own else planned, most or planned)
 
 
 def budget_settings(recipe: Recipe, phase: Phase) -> dict[str, float]:
@@ -101,9 +102,12 @@ def budget_settings(recipe: Recipe, phase: Phase) -> dict[str, float]:
     if not phase.last:
         return {}
     own, limit = len(METHODS[recipe.method].features), dict[str, float]()
+    if phase.variant.method == PLAIN and recipe.baseline.most_updates:
+        limit["baseline.most_updates"] = recipe.baseline.most_updates
     if phase.optim is recipe.baseline.optim:
         second = recipe.stage2.optim
-        limit = {"stage2.optim.epochs": second.epochs, "stage2.optim.batch_size": second.batch_size}
+        limit["stage2.optim.epochs"] = second.epochs
+        limit["stage2.optim.batch_size"] = second.batch_size
     if not own and phase.start is None:
         return limit
     first = recipe.stage1.optim
