@@ -95,6 +95,23 @@ def test_other_images_are_not(backbone):
     assert torch.equal(alone.heads[0].weight, model.heads[0].weight[:, :96])
 
 
+@pytest.mark.parametrize("seen", ["means", "peaks"])
+def test_one_of_mean_and_maximum_is_picked(backbone, seen):
+    """The one that knows the classes, as if it were the only part; the other weighs nothing."""
+    _, labels = crowded()
+    vectors = torch.randn(M, 192, generator=torch.Generator().manual_seed(2))
+    mine = slice(0, 96) if seen == "means" else slice(96, 192)
+    vectors[:, mine][:, :K] += 2 * labels.float()
+    both, alone = model_of(backbone, 4), ClassMaps(backbone, K, heads=4, parts=(seen,))
+    found = fit_class_maps(both, vectors, labels, FOLDS, RIDGES)
+    assert found.loss == pytest.approx(
+        fit_class_maps(alone, vectors[:, mine], labels, FOLDS, RIDGES).loss, rel=1e-9
+    )
+    for head, own in zip(both.heads, alone.heads, strict=True):
+        torch.testing.assert_close(head.weight[:, mine], own.weight)
+        assert int((head.weight != 0).any(0).sum()) == 96
+
+
 def test_cells_of_a_fold_do_not_teach_its_head(backbone):
     maps, labels = crowded()
     changed = labels.clone()
@@ -108,7 +125,7 @@ def test_cells_of_a_fold_do_not_teach_its_head(backbone):
 
 def test_a_head_does_not_depend_on_the_tags_of_its_fold(backbone):
     vectors, labels = made()
-    first, second = model_of(backbone, 4), model_of(backbone, 4)
+    first, second = (ClassMaps(backbone, K, heads=4, parts=("means",)) for _ in range(2))
     fit_class_maps(first, wide(first, vectors), labels, FOLDS, (0.1,))
     changed = labels.clone()
     changed[FOLDS == 1] = 1 - changed[FOLDS == 1]

@@ -2,13 +2,14 @@
 
 An image is described by up to four parts, and a class by one linear layer on them:
 
-* ``means``: the map's features, their mean over the cells;
-* ``peaks``: the same features, their maximum over the cells, for what is small;
+* ``means``: the map's features, their mean over the cells, for what fills images;
+* ``peaks``: the same features, their maximum over the cells, for what is small; where both are
+  parts, cross-validation picks one of the two;
 * ``concepts``: the square root of the probabilities that the backbone's own ImageNet classifier
   gives each *cell*, their mean over the cells;
 * ``cells``: the features again, but it is a cell's evidence ``W_cells f(c)`` that is pooled over
   the cells, by log-mean-exp (`boxless.models.cell_pooling`): for images crowded with small things.
-  It stands for the other parts: cross-validation picks it or them, and the rest is 0.
+  It stands for the other parts: cross-validation picks it or them. What is not picked is 0.
 
 So every cell has evidence for every class, ``W f(c) + W_concepts q(c) + b`` with the sum W of the
 weights of features: a class activation map (Zhou et al., CVPR 2016). A region is scored by how much

@@ -154,11 +154,11 @@ class TeacherConfig(ModelConfig):
         " .parquet)",
     )
     parts: tuple[Literal["means", "peaks", "concepts", "cells"], ...] = Field(
-        ("peaks", "concepts", "cells"),
+        ("means", "peaks", "concepts", "cells"),
         min_length=1,
-        description="class_maps: what describes an image: the map's mean and maximum over cells,"
-        " and the mean of what the weights' own ImageNet classifier says of the cells; cells: or,"
-        " if cross-validation prefers it, the evidence of single cells, for crowded images",
+        description="class_maps: what describes an image: the map's mean or maximum over cells,"
+        " and the mean of what the weights' own ImageNet classifier says of the cells; cells: or"
+        " the evidence of single cells, for crowded images. Cross-validation chooses",
     )
     ridges: tuple[Positive, ...] = Field(
         (0.01, 0.03, 0.1, 0.3),

@@ -124,6 +124,9 @@ def fit_class_maps(
 
     Each part of the vectors is centered and divided by one number, so that all parts together have
     a mean squared length of 1, as have cells: a penalty then means the same for any backbone.
+    ``means`` and ``peaks`` pool the same features and stand for each other; so do cells and all
+    other parts. The loss of unseen images chooses among them, as it chooses the penalty; what was
+    not chosen has the weight 0.
 
     Args:
         model: Its heads are changed.
@@ -131,12 +134,13 @@ def fit_class_maps(
         labels: (M, K) of 1, 0, -1.
         folds: (M,) fold of each image.
         ridges: Penalties to choose from.
-        cells: (M, C, P) features of single cells, where they are a part: they or the other parts
-            are chosen by the loss of unseen images, like the penalty.
+        cells: (M, C, P) features of single cells, where they are a part.
     """
     width, tries = vectors.shape[1], []
-    if width:
-        tries.append((*_fit_parts(model, vectors, labels, folds, ridges), 0))
+    parts = [part for part in model.parts if part != "cells"]
+    for idle in ("means", "peaks") if {"means", "peaks"} <= set(parts) else ("",) if parts else ():
+        used = [part for part in parts if part != idle]
+        tries.append((*_fit_parts(model, used, vectors, labels, folds, ridges), 0))
     if cells is not None:
         tries.append((*_fit_cells(cells, labels, folds, ridges), width))
     found, layers, start = min(tries, key=lambda one: one[0].loss)
@@ -149,20 +153,25 @@ def fit_class_maps(
 
 
 def _fit_parts(
-    model: ClassMaps, vectors: Tensor, labels: Tensor, folds: Tensor, ridges: Sequence[float]
+    model: ClassMaps,
+    used: Sequence[str],
+    vectors: Tensor,
+    labels: Tensor,
+    folds: Tensor,
+    ridges: Sequence[float],
 ) -> tuple[Validated, Layers]:
-    """What cross-validation found for all parts but cells, and its layers."""
+    """What cross-validation found for the parts that are used, and its layers on all but cells."""
     vectors = vectors.double()
     center = vectors.mean(0)
-    widths = [width for part, width in model.widths.items() if part != "cells"]
-    pieces = torch.split(vectors - center, widths, 1)
-    sizes = [piece.square().sum(1).mean().sqrt().clamp(min=1e-12) for piece in pieces]
-    scale = torch.cat(
-        [
-            (1 / (size * len(pieces) ** 0.5)).expand(piece.shape[1])
-            for size, piece in zip(sizes, pieces, strict=True)
-        ]
-    )
+    widths = {part: width for part, width in model.widths.items() if part != "cells"}
+    scales = []
+    for part, piece in zip(
+        widths, torch.split(vectors - center, list(widths.values()), 1), strict=True
+    ):
+        size = piece.square().sum(1).mean().sqrt().clamp(min=1e-12)
+        share = 1 / (size * len(used) ** 0.5) if part in used else torch.zeros_like(size)
+        scales.append(share.expand(piece.shape[1]))
+    scale = torch.cat(scales)
     rotated, basis = rotate((vectors - center) * scale)
     found = cross_validate(rotated, labels, folds, ridges)
     whole = fit_logistic(rotated, labels, ridge=found.ridge)
