@@ -67,7 +67,8 @@ def check_regions(boxes: Tensor, images: int, *, name: str = "boxes") -> None:
     """Refuse boxes (`ShapeError`) that are not (N, R, 4), or none at all."""
     if not isinstance(boxes, Tensor):
         raise ShapeError(
-            f"{name} must be a tensor ({images} images, regions, 4), found a {type(boxes).__name__}",
+            f"{name} must be a tensor ({images} images, regions, 4), found a"
+            f" {type(boxes).__name__}",
             hint="torch.nn.utils.rnn.pad_sequence(boxes, batch_first=True) makes one of a list of"
             " (regions, 4) tensors; mark what is valid with mask",
         )
