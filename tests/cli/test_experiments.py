@@ -148,12 +148,14 @@ def test_list_and_show(app):
     shown = app("experiments", "show", "table5")
     assert "81.1" in shown.out
     assert "proposals.method = 'faster_rcnn'" in shown.out
+    assert "a curve, not rows" in app("experiments", "show", "tags").out
 
 
 @pytest.mark.parametrize(
     ("given", "texts"),
     [
         (("experiments", "show", "table6"), ("unknown experiment 'table6'", "Did you mean")),
+        (words("tagz", "x"), ("unknown experiment 'tagz'. Did you mean 'tags'",)),
         (words("tabel4", "x"), ("unknown experiment 'tabel4'", "'table4'")),
         (words("table4", "x", "--teacher.inputsize", "3"), ("unknown setting",)),
         (words("table5", "x", "--faster_rcnn.proposals.sise", "3"), ("unknown setting",)),

@@ -100,6 +100,20 @@ def test_version():
     assert boxless("--version").out.strip() == __version__
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("report",), ("`boxless report` needs SPEC", "boxless report --help")),
+        (("data", "check"), ("`boxless data check` needs SPEC",)),
+        (("train", "--seeds"), ("`boxless train` needs a value for --seeds",)),
+    ],
+)
+def test_what_is_left_out_is_named_as_help_names_it(capsys, wide, words, told):
+    code, _, err = run(capsys, *words)
+    assert code == 2
+    assert all(text in err for text in told)
+
+
 def test_recipes_list(capsys, wide):
     code, out, _ = run(capsys, "recipes", "list")
     assert code == 0

@@ -134,7 +134,7 @@ def test_markdown_says_what_is_saved():
     assert "| 200 | 70.0 | 60.0 | 65.0 | 80.0 | +5.0 | 283 | 25 |" in text
     assert "reaches 65.0 % mAP; the plain one needs 283 tags" in text
     assert "so distilling saves 83." in text
-    assert "needs > 400 tags for that." in text
+    assert "needs more than the 400 tags that were tried." in text
     assert "+2.0 | > 400 | unclear |" in text
     assert "3 draws of the tagged images, 2 seeds of each" in text
     assert "images of photos/ are untagged" in text

@@ -66,7 +66,7 @@ PREDICT = (
     predict("`--threshold nan`", "p --threshold nan", "between 0 and 1", code=2),
     predict("`--top 0`", "p --top 0", "at least 1, found 0", code=2),
     predict("`--batch-size 0`", "p --batch-size 0", "batch", code=2),
-    predict("no image", "", "images", code=2),
+    predict("no image", "", "`boxless predict` needs IMAGES", code=2),
     case("a model that is not there", "predict none.onnx a.jpg", "none.onnx", "does not exist", code=2, files=FOUR),
     case("a photograph for a model", "predict a.jpg a.jpg", "a.jpg", code=2, files=FOUR),
     case("a folder without a student", "predict . a.jpg", "no exported student", "boxless train", code=2, files=FOUR),

@@ -179,6 +179,9 @@ BAD_REGIONS = {
     "not a number": ({"boxes": UNIT * torch.nan}, DataError, r"boxes\[0, 0\]"),
     "teacher's boxes in pixels": ({"teacher_boxes": 100 * UNIT}, DataError, "teacher_boxes"),
     "one image's boxes": ({"boxes": UNIT[:1]}, ShapeError, r"boxes must be \(2 images"),
+    "boxes as torchvision takes them": (
+        {"boxes": list(UNIT)}, ShapeError, r"a tensor \(2 images, regions, 4\), found a list",
+    ),
     "a flat list": ({"boxes": UNIT[0]}, ShapeError, r"boxes must be \(2 images, regions, 4\)"),
     "no region": ({"boxes": UNIT[:, :0]}, ShapeError, r"found \(2, 0, 4\)"),
     "nothing but padding": (

@@ -47,6 +47,7 @@ def test_the_page_says_what_is_suspicious_and_why(suspects, tmp_path):
     ):  # fmt: skip
         assert words in page.text, words
     assert page.tags.count("img") == 3
+    assert 'loading="lazy"' not in file.read_text(encoding="utf-8")  # printed with its pictures
 
 
 def test_nothing_to_tag_is_not_spoken_of(suspects, tmp_path):

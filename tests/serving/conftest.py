@@ -13,6 +13,9 @@ for _package in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
 from served import Served  # noqa: E402
 from tiny_student import write_student  # noqa: E402
 
+from boxless.data.scene_layout import CLASSES  # noqa: E402
+from boxless.serving.pages import painted_samples  # noqa: E402
+
 
 @pytest.fixture(scope="session")
 def student_file(tmp_path_factory) -> Path:
@@ -23,7 +26,21 @@ def student_file(tmp_path_factory) -> Path:
 def live(student_file, tmp_path_factory):
     """`boxless serve` with small limits; it must be alive and without one 500 at the end."""
     log = tmp_path_factory.mktemp("live") / "log"
-    words = ("--max-body-mb", "2", "--max-files", "4", "--max-megapixels", "4", "--timeout", "6")
+    samples = tmp_path_factory.mktemp("samples")
+    for number, sample in enumerate(painted_samples(CLASSES)):
+        (samples / f"{number}.jpg").write_bytes(sample.jpeg)
+    words = (
+        "--samples",
+        str(samples),
+        "--max-body-mb",
+        "2",
+        "--max-files",
+        "4",
+        "--max-megapixels",
+        "4",
+        "--timeout",
+        "6",
+    )
     server = Served.start(student_file, *words, log=log)
     yield server
     assert server.get("/healthz").status == 200

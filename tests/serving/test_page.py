@@ -8,6 +8,7 @@ from hostile import encoded, picture
 from served import threaded
 from tiny_student import CLASSES, write_student
 
+from boxless.data import scene_layout
 from boxless.inference.predictor import Predictor
 from boxless.serving.app import create_app
 from boxless.serving.pages import painted_samples
@@ -32,7 +33,7 @@ def predictor(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(predictor):
     settings = ServeSettings()
-    app = create_app(predictor, settings, samples=painted_samples()[:3])
+    app = create_app(predictor, settings, samples=painted_samples(scene_layout.CLASSES)[:3])
     with threaded(app, settings.limits) as client:
         yield client
 
@@ -310,7 +311,7 @@ def test_documents_list_all_routes(open_page):
 
 def test_the_page_asks_for_the_key(browser, predictor):
     settings = ServeSettings(api_key="open sesame")
-    app = create_app(predictor, settings, samples=painted_samples()[:1])
+    app = create_app(predictor, settings, samples=painted_samples(scene_layout.CLASSES)[:1])
     with threaded(app, settings.limits) as client:
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{client.port}/")

@@ -16,6 +16,9 @@ from hostile import encoded, picture
 from served import SOURCE, Served
 from tiny_student import CLASSES, expected
 
+from boxless.data import scene_layout
+from boxless.serving.pages import painted_samples
+
 GOOD = encoded(picture(), "PNG")
 
 
@@ -125,6 +128,11 @@ def test_samples_are_images(live):
         image = live.get("/" + sample["url"])
         assert image.headers["content-type"] == "image/jpeg"
         assert live.post(image.body, "image/jpeg").status == 200
+
+
+def test_scenes_are_samples_of_their_own_student_alone():
+    assert len(painted_samples(scene_layout.CLASSES)) == 7
+    assert painted_samples(CLASSES) == []
 
 
 def logged(live, request_id):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 from rich.text import Text
 
@@ -29,10 +29,10 @@ VERBS = (
     ("locate", "train:locate", "See where students look: boxes from class maps, measured."),
     ("export", "export:export", "Deliver a run's student: ONNX, int8, or a Hub folder."),
     ("report", "train:report", "Write results.json and report.html again."),
-    ("experiments", "experiments:app", "The paper's tables, one command a table."),
+    ("experiments", "experiments:app", "The paper's tables and the learning curve of tags."),
     ("predict", "predict:predict", "Label images with an exported student; needs no torch."),
     ("serve", "serve:serve", "Serve an exported student over HTTP, with a page; needs no torch."),
-    ("data", "data:app", "Look at a data set, or convert it."),
+    ("data", "data:app", "Check a data set and its tags, or convert it."),
     ("recipes", "recipes:app", "List, show, copy and check recipes."),
     ("weights", "weights:app", "Convert ImageNet weights of other frameworks."),
     ("verify", "verify:verify", "Look for damaged files in a run folder or store, and repair it."),
@@ -45,8 +45,9 @@ def command_line(asked: str = "") -> App:
     app = App(
         name="boxless",
         version=__version__,
-        help="Turn images that carry only tags into a fast multi-label classifier that learned"
-        " where to look.\n\nStart with `boxless train scenes: --recipe demo --out runs/demo`.",
+        help="Train a small multi-label classifier from image tags alone, with no bounding boxes,"
+        " and see where it looks.\n\n"
+        "Start with `boxless train scenes: --recipe demo --out runs/demo`.",
         help_format="plaintext",  # verbs have markdown, whose parser takes a third of the start-up
         result_action="return_value",
         suppress_keyboard_interrupt=False,  # `main` tells how to resume
@@ -114,6 +115,13 @@ def _told(error: BaseException, console: Console) -> int | None:
     """Print what went wrong; the exit code, or None for an error that nobody foresaw."""
     if isinstance(error, KeyboardInterrupt):
         return _stopped(console)
+    if isinstance(error, MissingArgumentError) and error.argument and error.command_chain:
+        verb = f"boxless {' '.join(error.command_chain)}"
+        named, place = error.argument.names[0], error.argument.index is not None
+        wanted = named.lstrip("-").replace("-", "_").upper() if place else f"a value for {named}"
+        _print_error(console, f"`{verb}` needs {wanted}")
+        console.print(f"  -> `{verb} --help` says what that is")
+        return 2
     if isinstance(error, CycloptsError):
         _print_error(console, str(error))
         console.print(

@@ -71,9 +71,16 @@ def show(table: str) -> None:
     Args:
         table: One that `boxless experiments list` shows.
     """
-    from boxless.experiments.tables import load_table
+    from boxless.experiments.tables import TAGS, load_table
     from boxless.report.tables import METRIC_COLUMNS
 
+    if table == TAGS:
+        plain_console().print(
+            "tags: a curve, not rows. Each number of tags in --counts is drawn --draws times; plain"
+            " student, the recipe's own method, teacher and oracle are trained on each draw. See"
+            " `boxless experiments run --help`."
+        )
+        return
     found = load_table(table)
     columns = [(data, metric) for metric in found.metrics for data in found.data_sets]
     headings = [f"{METRIC_COLUMNS[metric]}\n{data}" for data, metric in columns]

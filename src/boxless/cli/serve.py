@@ -106,7 +106,7 @@ def serve(
         port: Port to listen on.
         threads: Threads that a batch is computed with; 0 takes all cores.
         options: What is taken in, and how much at once.
-        samples: Folder of images that the page offers instead of painted scenes.
+        samples: Folder of images that the page offers; a student of `scenes:` offers some.
         log_format: What logs on stderr are: JSON lines, or lines for people.
     """
     from boxless.errors import ConfigError, MissingExtraError
@@ -123,8 +123,9 @@ def serve(
         raise MissingExtraError(error.name or "fastapi", "serve") from error
 
     settings = options.settings(host)
-    offered = painted_samples() if samples is None else samples_in(samples)
-    app = create_app(Predictor.load(model, threads=threads), settings, samples=offered)
+    own = samples_in(samples) if samples else []
+    predictor = Predictor.load(model, threads=threads)
+    app = create_app(predictor, settings, samples=own or painted_samples(predictor.classes))
     if host not in LOOPBACK and not settings.api_key:
         text = f"warning: whoever can reach {host} port {port} may use this server; set {_KEY}"
         print(text, file=sys.stderr)

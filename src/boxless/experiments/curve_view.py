@@ -69,10 +69,12 @@ def savings(curve: Curve) -> list[str]:
     told = []
     for point in curve.points:
         needed = point.needed.value
+        plain = f"needs {_needed(curve, point)} tags for that"
+        if needed is None:
+            plain = f"needs more than the {curve.points[-1].tags:,} tags that were tried"
         text = (
             f"With {point.tags:,} tags the distilled student reaches"
-            f" {wording.percent(point.map[curve.method].value)} % mAP; the plain one needs"
-            f" {_needed(curve, point)} tags for that"
+            f" {wording.percent(point.map[curve.method].value)} % mAP; the plain one {plain}"
         )
         if needed is not None and needed > point.tags:
             text += f", so distilling saves {needed - point.tags:,.0f}"
@@ -85,9 +87,8 @@ def notes(curve: Curve) -> str:
     runs = f"{curve.draws} draw{'s' * (curve.draws > 1)} of the tagged images"
     seeds = f"{len(curve.seeds)} seed{'s' * (len(curve.seeds) > 1)} of each"
     pool = f" and the images of {curve.untagged}" if curve.untagged else ""
-    oracle = " Unclear: the oracle's own gain is not clear of zero." * (
-        ORACLE in curve.points[0].map
-    )
+    unclear = ORACLE in curve.points[0].map and any(point.share is None for point in curve.points)
+    oracle = " Unclear: the oracle's own gain is not clear of zero." * unclear
     few = " With so few draws the intervals are rough." if curve.draws < 5 else ""
     return (
         f"{curve.data}, recipe {curve.recipe}, {curve.test_images:,} test images; mean over {runs},"
@@ -168,6 +169,8 @@ def _draw(curve: Curve, colour: Callable[[str], Any]) -> Drawing:
         )
         if name in (PLAIN, curve.method):
             axes.fill_between(tags, low, high, color=colour(shade), alpha=0.13, linewidth=0)
+            if len(tags) == 1:  # a band of one point has no width
+                axes.vlines(tags, low, high, color=colour(shade), linewidth=1.2)
         label = "distilled student" if name == curve.method else _label(name)
         style = {"color": colour(shade), "linestyle": line, "marker": marker}
         axes.plot(tags, values, **style, markersize=5.5, linewidth=1.9, label=label)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, model_validator
 
-from boxless.errors import unknown_name
+from boxless.errors import ConfigError, unknown_name
 from boxless.methods.table import METHODS
 from boxless.recipe.recipe_files import bundled, bundled_text
 from boxless.report.part import Part
@@ -135,5 +135,7 @@ def load_table(name: str) -> PaperTable:
         ConfigError: There is no such table.
     """
     hint = "`boxless experiments list` shows what each holds"
+    if name not in table_names():
+        raise ConfigError(unknown_name("experiment", name, (*table_names(), TAGS)), hint=hint)
     text = bundled_text("experiment", "experiments.data", name, hint=hint)
     return PaperTable.model_validate({"name": name, **tomllib.loads(text)})

@@ -65,6 +65,13 @@ def check_probabilities(values: Tensor, *, name: str, loss: str) -> None:
 
 def check_regions(boxes: Tensor, images: int, *, name: str = "boxes") -> None:
     """Refuse boxes (`ShapeError`) that are not (N, R, 4), or none at all."""
+    if not isinstance(boxes, Tensor):
+        raise ShapeError(
+            f"{name} must be a tensor ({images} images, regions, 4), found a"
+            f" {type(boxes).__name__}",
+            hint="torch.nn.utils.rnn.pad_sequence(boxes, batch_first=True) makes one of a list of"
+            " (regions, 4) tensors; mark what is valid with mask",
+        )
     if boxes.ndim != 3 or len(boxes) != images or boxes.shape[2] != 4 or not boxes.shape[1]:
         raise ShapeError(
             f"{name} must be ({images} images, regions, 4), found {tuple(boxes.shape)}",
