@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from boxless.data.cells import SEPARATORS, Cell, names_in
+from boxless.data.cells import Cell, names_in
+from boxless.data.dialect import SEPARATORS
 from boxless.errors import DataError, MissingExtraError
 from boxless.files.paths import AnyPath
 
