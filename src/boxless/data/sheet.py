@@ -10,10 +10,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 from boxless.data.cells import Cell, names_in
+from boxless.data.column_names import plain
 from boxless.data.dialect import SEPARATORS
+from boxless.data.find_images import SUFFIXES
 from boxless.data.json_table import json_rows
 from boxless.data.strangers import HEAD, stranger
 from boxless.errors import DataError, MissingExtraError
@@ -162,9 +165,7 @@ def _of_text(file: AnyPath, text: str, paths: frozenset[str], delimiter: str | N
     above = next((n for n, (_, cells) in enumerate(lines[:_ABOVE]) if _names(cells, paths)), 0)
     notes = [] if delimiter == "," else [f"columns parted by {delimiter!r}"]
     if above:
-        notes.append(
-            f"{above} lines above the header are left out, first {','.join(lines[0][1])!r}"
-        )
+        notes.append(f"{above} lines above the header are left out, first {lines[0][1][0]!r}")
     first, *lines = lines[above:]
     repeated = sum(cells == first[1] for _, cells in lines)
     if repeated:
@@ -196,8 +197,10 @@ def _fit(text: str, delimiter: str, paths: frozenset[str]) -> tuple[bool, int]:
 
 
 def _names(cells: Sequence[str], paths: frozenset[str]) -> bool:
-    """Whether a row is a header: one of its cells is the name of a column of images."""
-    return any(cell.strip().lower() in paths for cell in cells)
+    """Whether a row is a header: a cell is the name of a column of images, none is an image's."""
+    if any(Path(cell.strip()).suffix.lower() in SUFFIXES for cell in cells):
+        return False
+    return any(cell.strip().lower() in paths or plain(cell) in paths for cell in cells)
 
 
 def _numbered(
