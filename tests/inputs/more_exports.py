@@ -61,7 +61,7 @@ def split_tree(*extra) -> dict:
 
 
 FOLDERS = (
-    check("`train/1.jpg`, `test/2.jpg` without classes", "folder:p", tree("train/1.jpg", "test/2.jpg"), "train", "names a split", code=2),
+    check("`train/1.jpg`, `test/2.jpg` without classes", "folder:p", tree("train/1.jpg", "test/2.jpg"), "names a split", code=2),
     check("the same, and a table", "folder:p", {**tree("train/1.jpg", "test/2.jpg"), "p/train.csv": "id,label\n1,cat\n"}, "write csv:", "p/train.csv", code=2),
     check("folders of splits, and one of documents", "folder:p", split_tree("docs/x.jpg"), READ, "1 images in docs lie in no split: left out"),
     check("folders of splits, and `extra/cat`", "folder:p", split_tree("extra/cat/9.jpg"), "split 'extra' is neither trained on nor evaluated"),

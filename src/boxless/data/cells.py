@@ -18,24 +18,18 @@ from boxless.types import ABSENT, PRESENT, UNKNOWN
 Cell = str | tuple[str, ...]
 """A text, or a list that needs no reading (JSON lines and Parquet have such)."""
 
-NULLS = frozenset(
+NOTHING = frozenset(
+    ("", "nan", "none", "null", "nil", "n/a", "na", "<na>", "#n/a", "-", "--", "nat", "[]")
+)
+"""Words of spreadsheets and programs for an empty cell, in lower case."""
+
+NULLS = NOTHING | frozenset(
     (
-        *("", "nan", "none", "null", "nil", "n/a", "na", "<na>", "#n/a", "-", "--", "nat", "[]"),
         *("()", "{}", "set()", "[nan]", "[none]", '[""]', "['']", "untagged", "unlabeled"),
         *("''", '""'),
         *("unlabelled", "no label", "no labels", "no tag", "no tags", "frozenset()", "undefined"),
-        *(
-            "\u2013",
-            "\u2014",
-            "(null)",
-            "(none)",
-            "(nan)",
-            "(empty)",
-            "(blank)",
-            "[null]",
-            "\\n",
-            "n.a.",
-        ),
+        *("\u2013", "\u2014", "(null)", "(none)", "(nan)", "(empty)", "(blank)", "[null]"),
+        *("\\n", "n.a."),
     )
 )
 """Cells that say nothing, in lower case."""

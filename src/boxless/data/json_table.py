@@ -32,9 +32,9 @@ def json_rows(
         if found is None:
             whole = json.loads(text)
             found = _of_object(file, whole, paths) if isinstance(whole, dict) else _counted(whole)
-        elif len(found) == 1 and not _is_row(found[0][1], paths):
+        elif len(found) == 1 and isinstance(found[0][1], dict):
             found = _of_object(file, found[0][1], paths)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{file}: broken JSON ({' '.join(str(error).split())})") from error
     for number, item in found:
         if not isinstance(item, dict):
