@@ -18,21 +18,23 @@ def groups() -> dict:
     import columns
     import exports
     import label_cells
+    import more_exports
+    import more_tables
     import pictures
     import verbs
 
     return {
-        "Cells of tags": label_cells.CASES,
+        "Cells of tags": (*label_cells.CASES, *more_tables.CELLS),
         "Columns": columns.COLUMNS,
-        "Splits": columns.SPLITS,
-        "Files of tables": columns.FILES,
-        "COCO": exports.COCO,
-        "PASCAL VOC": exports.VOC,
-        "Folders": exports.FOLDERS,
-        "Labelling tools and lists": exports.TOOLS,
+        "Splits and columns beside classes": (*columns.SPLITS, *more_tables.COLUMNS),
+        "Files of tables": (*columns.FILES, *more_tables.FILES),
+        "COCO": (*exports.COCO, *more_exports.COCO),
+        "PASCAL VOC": (*exports.VOC, *more_exports.VOC),
+        "Folders": (*exports.FOLDERS, *more_exports.FOLDERS),
+        "Labelling tools and lists": (*exports.TOOLS, *more_exports.TOOLS),
         "Images": pictures.IMAGES,
         "Names": pictures.NAMES,
-        "`predict`": verbs.PREDICT,
+        "`predict`": (*verbs.PREDICT, *more_exports.PREDICT),
         "`train`, refused with nothing left behind": verbs.TRAIN,
         "`baseline`, the first lines": verbs.STARTS,
         "Other verbs": verbs.OTHERS,

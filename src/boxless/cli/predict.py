@@ -111,6 +111,7 @@ def predict(
         where: Where images are worked on.
     """
     from boxless.cli.predict_sources import find_sources
+    from boxless.errors import ConfigError
     from boxless.files.paths import place
     from boxless.files.ray_engine import engine_beyond
     from boxless.inference.predictor import Predictor
@@ -118,6 +119,8 @@ def predict(
     target = None if results.out is None else place(results.out)
     kind = _kind(results, target)
     _check(results, pictures)
+    if threads < 0:
+        raise ConfigError(f"--threads must be at least 0, found {threads}")
     predictor = Predictor.load(model, threads=threads)
     if results.threshold is not None:
         predictor = predictor.with_threshold(results.threshold)
@@ -198,7 +201,16 @@ class _Work:
 def _kind(results: ResultOptions, out: "AnyPath | None") -> Format:
     from boxless.errors import ConfigError
 
-    kind = "jsonl" if results.json and results.format is None else results.format
+    kind = results.format
+    if results.json:
+        named = kind or (out and _FORMATS.get(out.suffix.lower())) or "jsonl"
+        if named != "jsonl":
+            raise ConfigError(
+                f"--json is short for --format jsonl, but {'--format' if kind else 'the suffix'} "
+                f"says {named}",
+                hint="leave one of them out",
+            )
+        kind = "jsonl"
     if kind is None:
         kind = "table" if out is None else _FORMATS.get(out.suffix.lower())
     if kind is None:

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from boxless.data.find_images import find_images, match_images
-from boxless.errors import DataError
+from boxless.data.find_images import SUFFIXES, find_images, match_images
+from boxless.errors import ConfigError, DataError
 from boxless.files.paths import AnyPath, RemotePath, is_url
 from boxless.inference.sources import Source
 
@@ -19,6 +19,11 @@ def find_sources(words: Sequence[str], failures: list[tuple[str, str]]) -> list[
     """
     found: list[Source] = []
     for word in words:
+        if not word:
+            raise ConfigError(
+                "expected an image, a folder or a pattern, found an empty word",
+                hint="a variable that is not set? the folder one stands in is '.'",
+            )
         try:
             if word == "-":
                 found.append(sys.stdin.buffer.read())
@@ -26,12 +31,12 @@ def find_sources(words: Sequence[str], failures: list[tuple[str, str]]) -> list[
                 found.append(word)  # a "?" begins its query and is no pattern
             elif is_url(word):
                 found += map(str, _find_remote(RemotePath(word)))
-            elif Path(word).is_dir():
-                found += map(str, find_images(Path(word), on_note=_tell))
-            elif not Path(word).exists() and any(sign in word for sign in "*?["):
-                found += map(str, match_images(word))
+            elif (path := Path(word).expanduser()).is_dir():
+                found += map(str, find_images(path, on_note=_tell))
+            elif not path.exists() and any(sign in word for sign in "*?["):
+                found += map(str, match_images(str(path)))
             else:
-                found.append(word)
+                found.append(str(path) if word.startswith("~") else word)
         except DataError as error:
             failures.append((word, error.message))
     return found
@@ -45,4 +50,8 @@ def _find_remote(word: RemotePath) -> Sequence[AnyPath]:
     """An object, those below a folder, or those that a pattern fits."""
     if any(sign in word.url for sign in "*?["):
         return match_images(word.url)
-    return [word] if word.is_file() else find_images(word)
+    if word.is_file():
+        return [word]
+    if word.suffix.lower() in SUFFIXES:
+        raise DataError(f"{word}: image file is missing")
+    return find_images(word)

@@ -27,6 +27,8 @@ def refuse_to_replace(
         ConfigError: One of the files is there already and boxless did not write it, or is an image
             that is about to be labelled.
     """
+    if out is not None and out.is_dir():
+        raise ConfigError(f"--out {out} is a folder", hint=f"name a file, such as {out}/labels.csv")
     hint = "name another place, or give --overwrite to replace what is there"
     if out is not None and not overwrite and out.is_file():
         with out.open("rb") as file:

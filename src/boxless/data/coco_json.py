@@ -6,11 +6,12 @@ Format: https://cocodataset.org/#format-data. Many programs write it a little di
 be texts, ``iscrowd`` a truth value, and a tag needs no box.
 """
 
+import codecs
 import math
 from array import array
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import ijson
 
@@ -124,7 +125,10 @@ class CocoInstances:
         self._add(self.images, "images", image_id, name)
 
     def _finish_category(self) -> None:
-        category_id, name = self._key("categories", "id"), self._name("categories", "name")
+        if type(number := self._fields.get("name")) is int:
+            self._fields["name"] = str(number)
+        category_id = self._key("categories", "id")
+        name = self._name("categories", "name").strip()
         self._add(self.categories, "categories", category_id, name)
         if isinstance(parent := self._fields.get("supercategory"), str):
             self.parents[category_id] = parent
@@ -192,6 +196,7 @@ def read_instances(path: Path) -> CocoInstances:
     handlers = found.handlers()
     try:
         with watched(path) as stream:
+            _skip_mark(path, stream)
             for prefix, event, value in ijson.parse(stream, use_float=True, buf_size=_PIECE):
                 handler = handlers.get(prefix)
                 if handler is not None:
@@ -207,6 +212,16 @@ def read_instances(path: Path) -> CocoInstances:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     found.check()
     return found
+
+
+def _skip_mark(path: Path, stream: BinaryIO) -> None:
+    """Go past a byte order mark; refuse what is packed."""
+    with path.open("rb") as file:
+        start = file.read(3)
+    if start == codecs.BOM_UTF8:
+        stream.read(3)
+    if start.startswith((b"\x1f\x8b", b"PK")):
+        raise DataError(f"{path}: expected JSON, found a packed file", hint="unpack it first")
 
 
 def _is_finite(value: object) -> bool:

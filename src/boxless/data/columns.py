@@ -11,6 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxless.data.cells import Cell, is_null, truth
+from boxless.data.column_names import (
+    DOUBTFUL,
+    ESCAPE,
+    METADATA,
+    NUMBERED_TAG,
+    OFTEN_NO_SPLIT,
+    PATHS,
+    SPLIT_FLAGS,
+    SPLITS,
+    TAGS,
+    plain,
+)
 from boxless.data.find_images import SUFFIXES
 from boxless.data.options import Options
 from boxless.data.sheet import Sheet
@@ -18,42 +30,7 @@ from boxless.data.splits import split_name
 from boxless.errors import DataError, unknown_name
 from boxless.types import ABSENT, PRESENT
 
-ESCAPE = "class:"
-"""Before the name of a column that is a class whatever it is called, as ``class:split``."""
-
-PATHS = (
-    "path", "file_path", "image_path", "img_path", "file_name", "image_name", "img_name", "file",
-    "image", "img", "images", "photo", "picture", "image_file", "fname", "image_index", "image_id",
-    "img_id", "full_path", "rel_path", "name", "id",
-)  # fmt: skip
-"""Names of the column that names the image, the first found wins."""
-
-_TAGS = re.compile(
-    r"labels?|tags?|class(es)?|categor(y|ies)|(class|label|tag|category)names?|keywords?|targets?"
-    r"|annotations?|findinglabels|choices?|objects"
-)
-_NUMBERED_TAG = re.compile(r"(label|tag|class|category)\d+")
-_OFTEN_NO_SPLIT = re.compile(r"dataset|phase|usage|part|stage|mode|group")
-_SPLITS = re.compile(
-    rf"(data(set)?)?split(name)?|(sub)?set|partition|k?folds?|{_OFTEN_NO_SPLIT.pattern}"
-)
-_SPLIT_FLAGS = {
-    **dict.fromkeys(("isvalid", "isval", "isvalidation", "valid", "validation", "val"), "val"),
-    **dict.fromkeys(("istest", "test"), "test"),
-    **dict.fromkeys(("istrain", "istraining"), "train"),
-}
-_METADATA = re.compile(
-    r"""index|idx|(index)?level0|row(number)?|number|num|no|nr|sno|serial|key|uu?id
-    |(row|image|img|label|class|category|annotations?|patient|study|user)?id
-    |((image|img)?(width|height))|depth|channels|filesize|bytes|md5|sha(1|256)|p?hash
-    |ur[il]|link|license|author|photographer|annotator|labeler|user|source
-    |timestamp|(created|updated|modified)(at)?|lat(itude)?|lon(gitude)?|lng
-    |confidence|score|weight|count|n(um)?(labels|tags|objects|boxes)|bbox|[xy](min|max)
-    |iscrowd|difficult|truncated|occluded|(is)?(verified|reviewed|duplicate)|leadtime
-    |(patient)?(age|sex|gender)|patient|frontallateral|appa|viewposition
-    |unnamed\d+(level\d+)?|column\d+|""",  # without a letter or digit, too
-    re.VERBOSE,
-)
+_MANY = 30  # among so many classes a word such as "camera" is one, too
 _PLAIN_TRUTH = {"0", "1", "-1", "0.0", "1.0", "-1.0", "true", "false", "yes", "no"}
 _OPEN_IMAGES = ("confidence", "value", "present", "presence")
 
@@ -89,7 +66,7 @@ class Roles:
         if not self.flags:
             return ""
         told = {
-            _SPLIT_FLAGS.get(plain(name), "train"): truth(row[sheet.header.index(name)]) == PRESENT
+            SPLIT_FLAGS.get(plain(name), "train"): truth(row[sheet.header.index(name)]) == PRESENT
             for name in self.flags
         }
         return next((part for part, yes in told.items() if yes), _rest(told))
@@ -98,20 +75,6 @@ class Roles:
 def _rest(flags: Collection[str]) -> str:
     """The part of a row that all flags deny."""
     return next((part for part in ("train", "test", "val") if part not in flags), "train")
-
-
-def plain(name: str) -> str:
-    """A column's name without case and marks."""
-    return "".join(char for char in name.casefold() if char.isalnum())
-
-
-def is_class_name(name: str) -> bool:
-    """Whether a column of this name is taken as a class, if it holds 1 and 0."""
-    word = plain(name)
-    taken = word in _SPLIT_FLAGS or word in {plain(known) for known in PATHS} or "unknown" in word
-    kinds = (_TAGS, _NUMBERED_TAG, _SPLITS, _METADATA)
-    odd = name != name.strip() or name.startswith(ESCAPE)
-    return not (odd or taken or any(kind.fullmatch(word) for kind in kinds))
 
 
 def find_roles(sheet: Sheet, options: Options, fixed: Sequence[str] = ()) -> Roles:
@@ -146,6 +109,8 @@ class _Finder:
         unknown = self._take_first(("unknown", "unknownlabels", "unknowntags")) if tags else None
         verdict = self._verdict() if tags else None
         classes = [name for name in self.left if self._is_class(name)]
+        if not tags:
+            self._refuse_doubtful(classes)
         if tags and classes:
             raise self._error(
                 f"expected either a column of tags or one column a class, found "
@@ -169,11 +134,15 @@ class _Finder:
         found = [name for name in self.left if plain(name) in words and name not in self.named]
         if not found:
             bare = any(Path(name).suffix.lower() in SUFFIXES for name in self.sheet.header)
+            lone = self.sheet.header[0] if len(self.sheet.header) == 1 else ""
+            mark = next((w for w, sign in (("space", " "), ("colon", ":")) if sign in lone), "")
             raise self._error(
                 f"expected a {'header with a ' * bare}column 'path', found "
                 f"{', '.join(self.sheet.header[:8])}",
-                "write path,labels[,split] or path[,split],CLASS,CLASS,… into the first line, or "
-                "name the column that names the images: path=COLUMN",
+                f"say what parts the columns: delimiter={mark}"
+                if mark
+                else "write path,labels[,split] or path[,split],CLASS,CLASS,… into the first "
+                "line, or name the column that names the images: path=COLUMN",
             )
         best = min(found, key=lambda name: words.index(plain(name)))
         self.left.remove(best)
@@ -183,17 +152,17 @@ class _Finder:
         found = [
             name
             for name in self.left
-            if (_TAGS.fullmatch(plain(name)) or _NUMBERED_TAG.fullmatch(plain(name)))
+            if (TAGS.fullmatch(plain(name)) or NUMBERED_TAG.fullmatch(plain(name)))
             and name not in self.named
         ]
-        if all(_NUMBERED_TAG.fullmatch(plain(name)) for name in found) and found:
+        if all(NUMBERED_TAG.fullmatch(plain(name)) for name in found) and found:
             columns = [self._cells(name) for name in found]
             if all(truth(cell) is not None for cells in columns for cell in cells):
                 return []  # classes that are numbered
         elif len(found) > 1 and (texts := [name for name in found if not self._numbers(name)]):
             self.left = [name for name in self.left if name in texts or name not in found]
             found = texts
-        if len(found) > 1 and not all(_NUMBERED_TAG.fullmatch(plain(name)) for name in found):
+        if len(found) > 1 and not all(NUMBERED_TAG.fullmatch(plain(name)) for name in found):
             raise self._error(
                 f"{' and '.join(map(repr, found))} may both hold the tags",
                 f"say which: labels={found[0]} or labels={found[1]}, or both: "
@@ -212,8 +181,8 @@ class _Finder:
 
     def _split(self) -> tuple[str | None, list[str]]:
         asked = self._asked("split")
-        named = [n for n in self.left if _SPLITS.fullmatch(plain(n)) and n not in self.named]
-        flags = [n for n in self.left if plain(n) in _SPLIT_FLAGS and n not in self.named]
+        named = [n for n in self.left if SPLITS.fullmatch(plain(n)) and n not in self.named]
+        flags = [n for n in self.left if plain(n) in SPLIT_FLAGS and n not in self.named]
         flags = [name for name in flags if self._only_truth(name)]
         if flags:  # a column "train" alone may be a class
             flags += [
@@ -221,8 +190,11 @@ class _Finder:
             ]
         self.left = [name for name in self.left if name not in named and name not in flags]
         if asked:
-            return (None, asked) if plain(asked[0]) in _SPLIT_FLAGS else (asked[0], [])
+            return (None, asked) if plain(asked[0]) in SPLIT_FLAGS else (asked[0], [])
         speaking = [name for name in named if self._says_splits(name)]
+        if not speaking and not flags:  # a column of another name that says nothing else
+            speaking = [name for name in self.left if self._says_only_splits(name)]
+            self.left = [name for name in self.left if name not in speaking]
         if len(speaking) > 1 or (speaking and flags):
             both = [*speaking, *flags][:2]
             raise self._error(
@@ -232,7 +204,7 @@ class _Finder:
         unclear = [
             name
             for name in named
-            if self._only_truth(name) or not _OFTEN_NO_SPLIT.fullmatch(plain(name))
+            if self._only_truth(name) or not OFTEN_NO_SPLIT.fullmatch(plain(name))
         ]
         if not speaking and not flags and unclear:
             raise self._unclear_split(unclear[0])
@@ -247,6 +219,10 @@ class _Finder:
         exact = plain(name) == "split" and (known or not words)
         return bool(exact or (known and 2 * len(known) >= len(words)))
 
+    def _says_only_splits(self, name: str) -> bool:
+        parts = {split_name(str(cell)) for cell in self._cells(name)}
+        return "train" in parts and len(parts) > 1 and None not in parts and name not in self.named
+
     def _unclear_split(self, name: str) -> DataError:
         cells = self._cells(name)
         values = sorted({str(cell) for cell in cells})
@@ -256,10 +232,11 @@ class _Finder:
                 f"say which: split={name},test=1 or classes=… with {name!r} among them, or "
                 f"ignore={name}",
             )
+        likely = next((v for v in values if re.search("te|priv", v.lower())), "".join(values[-1:]))
         return self._error(
             f"column {name!r} may be the split, but none of its values says train or test: "
             f"{', '.join(values[:8])}",
-            f"say which rows test: split={name},test={values[-1] if values else 'VALUE'}; or leave "
+            f"say which rows test: split={name},test={likely or 'VALUE'}; or leave "
             f"the column out: ignore={name}",
         )
 
@@ -281,9 +258,19 @@ class _Finder:
         right = sum(count for cell, count in cells.items() if truth(cell) is not None)
         return bool(cells) and 2 * right >= cells.total()
 
+    def _refuse_doubtful(self, classes: Sequence[str]) -> None:
+        """Refuse a column of 1 and 0 that is more likely to be about the image than in it."""
+        doubtful = [n for n in classes if DOUBTFUL.fullmatch(plain(n)) and n not in self.named]
+        if doubtful and 0 < len(classes) - len(doubtful) < _MANY:
+            raise self._error(
+                f"column {doubtful[0]!r} may be about the image, or a class of that name",
+                f"say which: ignore={'+'.join(doubtful)}, or write {ESCAPE}{doubtful[0]} into the "
+                "first line",
+            )
+
     def _is_metadata(self, name: str) -> bool:
         word = plain(name)
-        return bool(_METADATA.fullmatch(word)) or word in {plain(known) for known in PATHS[:-2]}
+        return bool(METADATA.fullmatch(word)) or word in {plain(known) for known in PATHS[:-2]}
 
     def _no_classes(self) -> DataError:
         texts = [n for n in self.left if not self._is_metadata(n) and not self._numbers(n)]

@@ -79,7 +79,7 @@ def _image(item: Element, source: str, places: ImagePlaces) -> TaggedImage:
             path = inside
             break
     for shape in item:
-        label = shape.get("label")
+        label = (shape.get("label") or "").strip()
         if label:
             tags[label] = PRESENT
             box = _around(shape)

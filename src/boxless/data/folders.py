@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from boxless.data.cells import is_null
 from boxless.data.find_images import list_images
 from boxless.data.manifest import Manifest
 from boxless.data.options import Options, split_options
@@ -47,19 +48,69 @@ def read(location: str) -> Manifest:
     if not listing.images:
         raise DataError(f"{root}: no image in this folder", hint="; ".join(listing.notes))
     root = _inner(root, listing.images)
-    tops = {path.relative_to(root).parts[0] for path in listing.images if path.parent != root}
-    split_folders = bool(tops) and all(split_name(name) is not None for name in tops)
-    split_folders = split_folders and _is_deep(root, listing.images)
-    images, notes = _images(root, listing.images, level=int(split_folders))
+    paths, at, said = _splits(root, listing.images)
+    images, notes = _images(root, paths, at)
+    notes = [*said, *notes, *_composed({tag for image in images for tag in image.tags})]
     if not any(image.tags for image in images):
-        raise DataError(
-            f"{root}: expected a folder for each class, or a table such as metadata.csv, found "
-            f"{len(images)} images without either",
-            hint="move the images of each class into a folder of its name",
-        )
-    reading = "labels = names of folders" + ("; split = folders above" if split_folders else "")
+        raise _no_classes(root, len(images))
+    where = {None: "", 0: "; split = folders above", 1: "; split = folders below"}[at]
+    reading = f"labels = names of folders{where}"
     draft = draft_of(root.name, images, notes=(*notes, *listing.notes), reading=reading)
     return settle(draft, options, location=location, check_files=False)
+
+
+def _splits(root: Path, paths: Sequence[Path]) -> tuple[list[Path], int | None, list[str]]:
+    """Which folders name the splits.
+
+    Returns:
+        The images that count; the level of these folders, 0 above or 1 below those of classes, or
+        None; and what to tell.
+    """
+    parts = {path: path.relative_to(root).parts for path in paths}
+    tops = {part[0] for part in parts.values() if len(part) > 1}
+    named = {top for top in tops if split_name(top) is not None}
+    inner = {part[1] for part in parts.values() if len(part) > 2}
+    if len(named) > 1 or (named and named == tops):
+        flat = [path for path in paths if len(parts[path]) == 2 and parts[path][0] in named]
+        if flat:
+            raise DataError(
+                f"{flat[0]}: expected a folder for a class below {flat[0].parent.name}, which names"
+                f" a split, found {len(flat)} images without",
+                hint="move them into folders of classes, or away; or "
+                + _table_hint(root, "write a table, read by csv:FILE"),
+            )
+        kept = [path for path in paths if len(parts[path]) != 2]
+        gone = len(paths) - len(kept)
+        others = ", ".join(sorted(tops - named))
+        return kept, 0, [f"{gone} images in {others} lie in no split: left out"] if gone else []
+    below = all(split_name(name) is not None for name in inner) and len(inner) > 1
+    if below and _is_deep(root, paths):
+        return list(paths), 1, []
+    return list(paths), None, []
+
+
+def _composed(names: set[str]) -> list[str]:
+    """Notes on classes that may be several, such as ``cat,dog`` beside ``cat`` and ``dog``."""
+    return [
+        f"the folder {name!r} is one class, though there are {' and '.join(map(repr, parts))}"
+        for name in sorted(names)
+        for mark in (",", "+", "&", ";", "_", "-", " ")
+        if len(parts := name.split(mark)) > 1 and {part.strip() for part in parts} <= names
+    ]
+
+
+def _no_classes(root: Path, count: int) -> DataError:
+    return DataError(
+        f"{root}: expected a folder for each class, or a table such as metadata.csv, found "
+        f"{count} images without either",
+        hint=_table_hint(root, "move the images of each class into a folder of its name"),
+    )
+
+
+def _table_hint(root: Path, other: str) -> str:
+    """Where the tags may be, if there is a table beside the images."""
+    tables = sorted(p for p in root.iterdir() if p.suffix.lower() in (".csv", ".tsv", ".jsonl"))
+    return f"write csv:{tables[0]}" if tables else other
 
 
 def _is_deep(root: Path, images: Sequence[Path]) -> bool:
@@ -99,30 +150,32 @@ def _with_table(root: Path, tables: dict[str, Path], options: Options, location:
 
 
 def _images(
-    root: Path, paths: tuple[Path, ...], *, level: int
+    root: Path, paths: Sequence[Path], at: int | None
 ) -> tuple[list[TaggedImage], list[str]]:
     """One image for each picture, with the classes of all folders it lies in."""
+    level = int(at == 0)
     groups: dict[object, list[Path]] = {}
     by_name: dict[tuple[str, ...], int] = {}
     for path in paths:
-        key = (_split(path, root, level), path.name)
+        key = (_split(path, root, at), path.name)
         by_name[key] = by_name.get(key, 0) + 1
     for path in paths:
-        key = (_split(path, root, level), path.name)
+        key = (_split(path, root, at), path.name)
         alike = by_name[key] > 1
         groups.setdefault((key, _content(path)) if alike else path, []).append(path)
-    images, bare, deeper = [], 0, set()
+    images, bare, deeper, nulls = [], 0, set(), set()
     for group in groups.values():
         first = group[0]
         inner = [path.relative_to(root).parts[level:-1] for path in group]
-        deeper |= {"/".join(parts) for parts in inner if len(parts) > 1}
-        tags = {parts[0]: PRESENT for parts in inner if parts}
-        bare += not tags
+        deeper |= {"/".join(parts) for parts in inner if len(parts) > 1 + (at == 1)}
+        tags = {parts[0]: PRESENT for parts in inner if parts and not is_null(parts[0])}
+        bare += not any(inner)
+        nulls |= {parts[0] for parts in inner if parts and is_null(parts[0])}
         images.append(
             TaggedImage(
                 first.relative_to(root).as_posix(),
                 str(first),
-                _split(first, root, level),
+                _split(first, root, at),
                 tags,
                 str(first),
             )
@@ -135,11 +188,13 @@ def _images(
         notes.append(f"folders in folders count as the upper one, such as {min(deeper)}")
     if bare:
         notes.append(f"{bare} images lie in no folder of a class: they have no tag")
+    notes += [f"the folder {name!r} is no class: its images have no tag" for name in sorted(nulls)]
     return images, notes
 
 
-def _split(path: Path, root: Path, level: int) -> str:
-    return path.relative_to(root).parts[0] if level else ""
+def _split(path: Path, root: Path, at: int | None) -> str:
+    inner = path.relative_to(root).parts[:-1]
+    return inner[at] if at is not None and at < len(inner) else ""
 
 
 def _content(path: Path) -> bytes:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from boxless.data.find_images import SUFFIXES
 from boxless.data.image_files import FolderListings, stays_inside
 from boxless.data.options import Options
 from boxless.errors import DataError
@@ -51,6 +52,9 @@ class ImagePlaces:
         found = next((place for place in places if place in self._listings), None)
         if found is None:  # a folder too many before the name
             found = self._by_file_name(slashed)
+        if found is None and not Path(slashed).suffix:
+            ended = (place + suffix for place in places for suffix in sorted(SUFFIXES))
+            found = next((place for place in ended if place in self._listings), None)
         return found or places[0]
 
     def _outside(self, name: str, source: str) -> str:

@@ -10,6 +10,8 @@ from boxless.data.text import read_class_names
 from boxless.errors import DataError, unknown_name
 from boxless.files.paths import AnyPath, is_url, place
 
+_FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".pq")
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -94,6 +96,10 @@ class Options:
             found = next((path for path in places if path.is_file()), None)
             if found is not None:
                 files[part] = found
+            elif places[0].suffix.lower() in _FILES:
+                raise DataError(
+                    f"expected a file for {self.prefix}: {part} at {places[0]}, found none"
+                )
         return files, self.changed(**dict.fromkeys(files, None))
 
     def names(self, name: str, known: Iterable[str] = ()) -> list[str]:

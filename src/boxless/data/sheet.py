@@ -1,21 +1,34 @@
 """A table as it lies in a file: CSV with any delimiter, JSON lines, JSON or Parquet."""
 
 import csv
+import gzip
 import io
 import json
 import re
+import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
-from boxless.data.cells import SEPARATORS, Cell, names_in
+from boxless.data.cells import Cell, names_in
+from boxless.data.column_names import plain
+from boxless.data.dialect import SEPARATORS
+from boxless.data.find_images import SUFFIXES
+from boxless.data.json_table import json_rows
+from boxless.data.strangers import HEAD, stranger
 from boxless.errors import DataError, MissingExtraError
 from boxless.files.paths import AnyPath
 
 PARQUET = (".parquet", ".pq")
 JSON = (".json", ".jsonl", ".ndjson")
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # masks and boxes in a cell may be long
 _DELIMITERS = (",", ";", "\t", "|")
+_ABOVE = 10  # rows in which the header is looked for
+_FORMULA = re.compile(r'\A="([^"]*)"\Z')  # how spreadsheets are told that a cell is text
+_UTF32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 _EXCEL = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
 
 
@@ -78,14 +91,17 @@ def read_sheet(file: AnyPath, paths: frozenset[str], delimiter: str | None = Non
         raise DataError(f"expected a CSV file at {file}, found {found}", hint=hint)
     suffix = file.suffix.lower()
     try:
-        if suffix in PARQUET:
+        content = b"" if suffix in PARQUET else file.read_bytes()
+        if suffix in PARQUET or content.startswith(b"PAR1"):
             return _of_records(file, _parquet_rows(file))
-        content = file.read_bytes()
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{file}: cannot be read ({reason})") from error
     text = _decoded(file, content)
-    if suffix in JSON:
-        return _of_records(file, _json_rows(file, text))
+    if suffix in JSON or text.lstrip()[:1] == "{" or text.lstrip()[:2] in ("[{", "[["):
+        return _of_records(file, json_rows(file, text, paths))
     return _of_text(file, text, paths, delimiter)
 
 
@@ -110,19 +126,22 @@ def join_sheets(sheets: Sequence[Sheet], split_column: str, splits: Sequence[str
 
 
 def _decoded(file: AnyPath, content: bytes) -> str:
-    wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    wide = content[:2] in (b"\xff\xfe", b"\xfe\xff") or content[:4] == _UTF32[1]
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise DataError(
             f"{file}: expected text, found a workbook or an archive",
             hint="save the table as 'CSV UTF-8', or unpack it",
         )
+    if found := stranger(content[:HEAD]):
+        raise DataError(f"{file}: expected a table, found {found}")
     if b"\0" in content and not wide:
         raise DataError(
             f"{file}: expected UTF-8 text, found NUL bytes at byte {content.index(0)}",
             hint="the file is damaged, or of another kind; save the table as 'CSV UTF-8'",
         )
     try:
-        return content.decode("utf-16" if wide else "utf-8-sig")
+        encoding = "utf-32" if content[:4] in _UTF32 else "utf-16" if wide else "utf-8"
+        return content.decode(encoding).lstrip("\ufeff").rstrip("\x1a")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{file}: expected UTF-8 text, found byte {error.object[error.start]:#04x}",
@@ -140,32 +159,48 @@ def _of_text(file: AnyPath, text: str, paths: frozenset[str], delimiter: str | N
             raise DataError(f"{file}: expected delimiter as one character, found {delimiter!r}")
     else:
         delimiter = max(_DELIMITERS, key=lambda mark: _fit(text, mark, paths))
-    lines = _numbered(file, text, delimiter, skipped)
-    first = next(lines, None)
-    if first is None:
+    lines = list(_numbered(file, text, delimiter, skipped))
+    if not lines:
         raise DataError(f"{file}: the table is empty, expected a header row")
+    above = next((n for n, (_, cells) in enumerate(lines[:_ABOVE]) if _names(cells, paths)), 0)
+    notes = [] if delimiter == "," else [f"columns parted by {delimiter!r}"]
+    if above:
+        notes.append(f"{above} lines above the header are left out, first {lines[0][1][0]!r}")
+    first, *lines = lines[above:]
+    repeated = sum(cells == first[1] for _, cells in lines)
+    if repeated:
+        notes.append(f"the header stands {repeated} times more between the rows: left out")
     header = [name if name.startswith("class:") else name.strip() for name in first[1]]
     rows = []
     for number, cells in lines:
+        if cells == first[1]:
+            continue
         if len(cells) != len(header):
             raise DataError(
                 f"{file}:{number}: expected {len(header)} cells as in the header, "
                 f"found {len(cells)}",
                 hint=f"a cell that holds {delimiter!r} itself stands in double quotes",
             )
-        rows.append(Row(file, number, tuple(cell.strip() for cell in cells)))
-    notes = () if delimiter == "," else (f"columns parted by {delimiter!r}",)
-    return _checked(file, header, rows, notes)
+        rows.append(Row(file, number, tuple(_FORMULA.sub(r"\1", cell.strip()) for cell in cells)))
+    return _checked(file, header, rows, tuple(notes))
 
 
 def _fit(text: str, delimiter: str, paths: frozenset[str]) -> tuple[bool, int]:
     """How well a delimiter makes sense of the header."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
-        header = next((cells for cells in reader if any(cells)), [])
+        rows = list(islice((cells for cells in reader if any(cells)), _ABOVE))
     except csv.Error:
         return False, 0
-    return any(name.strip().lower() in paths for name in header), len(header)
+    header = next((cells for cells in rows if _names(cells, paths)), [])
+    return bool(header), len(header or (rows[0] if rows else []))
+
+
+def _names(cells: Sequence[str], paths: frozenset[str]) -> bool:
+    """Whether a row is a header: a cell is the name of a column of images, none is an image's."""
+    if any(Path(cell.strip()).suffix.lower() in SUFFIXES for cell in cells):
+        return False
+    return any(cell.strip().lower() in paths or plain(cell) in paths for cell in cells)
 
 
 def _numbered(
@@ -183,23 +218,6 @@ def _numbered(
             f"{file}:{reader.line_num + skipped}: broken CSV ({error})",
             hint="a quoted cell ends with a quote right before the delimiter; quotes in it doubled",
         ) from error
-
-
-def _json_rows(file: AnyPath, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Objects of JSON lines or of one JSON list, with their line or number."""
-    whole = text.lstrip()[:1] == "["
-    try:
-        if whole:
-            found = list(enumerate(json.loads(text), start=1))
-        else:
-            lines = enumerate(text.split("\n"), start=1)
-            found = [(number, json.loads(line)) for number, line in lines if line.strip()]
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: broken JSON ({' '.join(str(error).split())})") from error
-    for number, item in found:
-        if not isinstance(item, dict):
-            raise DataError(f"{file}:{number}: expected an object, found {str(item)[:60]!r}")
-        yield number, item
 
 
 def _parquet_rows(file: AnyPath) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -259,6 +277,8 @@ def _cell(value: Any, file: AnyPath, number: int) -> Cell:
     """A value of JSON or Parquet as a cell."""
     if value is None or value != value:  # noqa: PLR0124 - not a number
         return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
     if isinstance(value, Mapping) and isinstance(value.get("bytes"), bytes):
         raise DataError(
             f"{file}:{number}: expected names of image files, found images inside the table",

@@ -12,6 +12,7 @@ from boxless.errors import DataError
 
 Value = str | list[str]
 
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
 _KEY = re.compile(r"""(?P<key>[\w./-]+|'[^']*'|"[^"]*")\s*:(?:\s+(?P<rest>.*)|$)""")
 _QUOTED = r"""'(?:[^']|'')*'|"(?:[^"\\]|\\.)*\""""
 _COMMENT = re.compile(rf"""((?:{_QUOTED}|[^'"#]|(?<=\S)[#'"])*)(?:(?:^|(?<=\s))\#.*)?""")
@@ -84,5 +85,5 @@ def _plain(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] == "'":
         return text[1:-1].replace("''", "'")
     if len(text) > 1 and text[0] == text[-1] == '"':
-        return re.sub(r"\\(.)", r"\1", text[1:-1])
+        return _ESCAPE.sub(lambda m: chr(int(m[1][1:], 16)) if len(m[1]) > 1 else m[1], text[1:-1])
     return text

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from boxless.data.options import Options
 from boxless.errors import DataError
@@ -16,14 +17,17 @@ _NAMES = {
     **dict.fromkeys(("train", "training", "trn", "trainval", "trainset", "trainingset"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "development"), "val"),
     **dict.fromkeys(("eval", "evaluation", "valset", "validationset", "holdout", "heldout"), "val"),
-    **dict.fromkeys(("test", "testing", "tst", "testset"), "test"),
+    **dict.fromkeys(("test", "testing", "tst", "testset", "publictest", "privatetest"), "test"),
 }
 
 
 def split_name(text: str) -> str | None:
-    """``train``, ``val`` or ``test`` for what people call these; None for other words."""
+    """``train``, ``val`` or ``test`` for what people call these; None for other words.
+
+    Numbers behind the word do not count: ``train2017``, ``test_0``.
+    """
     word = "".join(char for char in text.casefold() if char.isalnum())
-    return _NAMES.get(word)
+    return _NAMES.get(word.rstrip("0123456789"))
 
 
 def settle_splits(
@@ -81,16 +85,28 @@ def _meanings(said: Sequence[str], options: Options, *, drawn: bool) -> dict[str
         if part == "test" and drawn:
             continue
         for name in options.names(part, said):
-            if name not in said:
+            meant = [other for other in said if other == name or split_name(other) == name]
+            if not meant:
                 raise DataError(
                     f"{options.prefix}: {part}={name} names no split, found "
-                    f"{', '.join(map(repr, said)) or 'none'}"
+                    f"{', '.join(map(repr, filter(None, said))) or 'none'}",
+                    hint=_advice(part, name),
                 )
-            meanings[name] = part
+            meanings |= dict.fromkeys([name] if name in said else meant, part)
     if any(options.text(part) for part in ("val", "test")) and "train" not in meanings.values():
         asked = {n for part in ("val", "test") for n in options.names(part, said)}
         meanings |= {name: "train" for name in said if name not in asked and name}
     return meanings
+
+
+def _advice(part: str, name: str) -> str:
+    """What to write where a share or a file was meant."""
+    number = name.rstrip("% ").replace(".", "", 1)
+    if number.isdecimal():
+        return "a share of the images is drawn by test=20%, and for the test part only"
+    if part == "train" and Path(name).suffix:
+        return "the file before the options holds the training images; val= and test= name others"
+    return ""
 
 
 def _percent(text: str, prefix: str) -> int:

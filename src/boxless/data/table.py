@@ -10,8 +10,9 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from boxless.data.cells import is_null
-from boxless.data.columns import ESCAPE, PATHS, Roles, find_roles, is_class_name
+from boxless.data.cells import NOTHING, is_null
+from boxless.data.column_names import ESCAPE, PATHS, is_class_name
+from boxless.data.columns import Roles, find_roles
 from boxless.data.manifest import Manifest
 from boxless.data.options import Options, absolute, cut_options
 from boxless.data.settle import OPTIONS as COMMON
@@ -138,7 +139,7 @@ def _record(sheet: Sheet, roles: Roles, row: Row, places: TablePlaces) -> ImageR
         raise DataError(f"{where}: expected the path of an image, found none")
     path, image_id = places.locate(written, row.file)
     split = roles.split_of(sheet, row.cells)
-    if roles.split is not None and is_null(split):
+    if roles.split is not None and split.strip().lower() in NOTHING:
         where = sheet.where(row, roles.split)
         raise DataError(f"{where}: expected a split such as train or test, found none")
     return ImageRecord(image_id, path, split, (), None, f"{row.file}:{row.line}")

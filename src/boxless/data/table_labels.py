@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from boxless.data.cells import Cell, TagDialect, find_dialect, is_null, truth
-from boxless.data.columns import ESCAPE, Roles
+from boxless.data.cells import Cell, is_null, listed, truth
+from boxless.data.column_names import ESCAPE
+from boxless.data.columns import Roles
+from boxless.data.dialect import TagDialect, find_dialect
+from boxless.data.odd_names import doubtful, refuse_leftovers
 from boxless.data.options import Options
 from boxless.data.sheet import Row, Sheet
 from boxless.errors import DataError, unknown_name
@@ -21,13 +24,18 @@ class TagReader:
         columns = (*roles.tags, *([roles.unknown] if roles.unknown else []))
         cells = [cell for name in columns for cell in sheet.column(name)]
         where = f"{sheet.file}: column {roles.tags[0]!r}"
-        self.dialect: TagDialect = find_dialect(cells, where, options.text("label_separator"))
-        self.notes = list(self.dialect.notes)
+        asked = options.text("label_separator")
+        self.dialect: TagDialect = find_dialect(cells, where, asked)
         self._shared: dict[tuple[int, ...], tuple[int, ...]] = {}
-        known = {name for cell in set(cells) for name in self.dialect.names(cell)}
+        known = Counter(name for cell in cells for name in self.dialect.names(cell))
         if not known:
             raise DataError(f"{sheet.file}: no image has a tag in column {roles.tags[0]!r}")
-        if all(name.isdecimal() for name in known):
+        if asked is None and not fixed:
+            texts = {cell for cell in cells if isinstance(cell, str) and listed(cell) is None}
+            loose = {name for cell in texts for name in self.dialect.names(cell)}
+            refuse_leftovers(known, loose, where)
+        self.notes = [*self.dialect.notes, *doubtful(known)]
+        if all(name.lstrip("-").isdecimal() for name in known):
             self.notes.append(f"all tags are numbers, such as {min(known)!r}: taken as names")
         self.classes = tuple(fixed or sorted(known))
         self._places = {name: number for number, name in enumerate(self.classes)}

@@ -199,7 +199,11 @@ def _check_root(root: Path) -> None:
         inner = sorted(main.parent.parent for main in root.glob("**/ImageSets/Main"))
         raise DataError(
             f"expected the folder {needed} in {root}, found {', '.join(inside[:8]) or 'nothing'}",
-            hint=_advice(root, inner) if inner else "give a folder such as VOC2007",
+            hint=f"name the folder of the images {needed}"
+            if root in inner
+            else _advice(root, inner)
+            if inner
+            else "give a folder such as VOC2007",
         )
 
 
@@ -308,8 +312,9 @@ def _read_split_list(path: Path, images: Mapping[str, Path]) -> list[_Line]:
 
 def _without_suffix(text: str, images: Mapping[str, Path]) -> str | None:
     """The id of a line that names the image with its ending, quoted or not."""
-    stem = str(Path(text.strip("\"'")).with_suffix("")) if text.strip("\"'") else ""
-    return stem if stem in images else None
+    bare = text.strip("\"'").replace("\\", "/")
+    stems = [str(Path(bare).with_suffix("")), Path(bare).stem] if bare else []
+    return next((stem for stem in stems if stem in images), None)
 
 
 def _check_files(

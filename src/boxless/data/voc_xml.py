@@ -46,6 +46,10 @@ def read_objects(path: Path) -> tuple[VocObject, ...]:
         DataError: The file is no safe, well-formed VOC annotation.
     """
     root = read_xml(path)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]  # a namespace
+    if root.tag != "annotation":
+        raise DataError(f"{path}: expected <annotation> as PASCAL VOC writes, found <{root.tag}>")
     return tuple(
         _read_object(item, f"{path}: object {number}")
         for number, item in enumerate(root.findall("object"), start=1)

@@ -22,7 +22,7 @@ from boxless.types import PRESENT
 OPTIONS = COMMON
 _PARTS = ("train", "val", "valid", "test")
 _BESIDE = (".txt", ".yaml", ".names", ".data", ".cache")
-_CLASS_FILES = ("classes.txt", "obj.names", "data/obj.names")
+_CLASS_FILES = ("classes.txt", "obj.names", "data/obj.names", "labels/classes.txt")
 
 
 def read(location: str) -> Manifest:
@@ -58,6 +58,11 @@ def read(location: str) -> Manifest:
     images = [_image(file, root, part, classes) for part, files in parts.items() for file in files]
     if not images:
         raise DataError(f"{path}: names no image that is there")
+    if all(image.source == image.path for image in images):
+        raise DataError(
+            f"{path}: expected a text file for each image, found none for {len(images)} images",
+            hint=f"such as {_label_places(Path(images[0].path))[0]}",
+        )
     draft = draft_of(root.name, images, classes=classes, notes=tuple(dict.fromkeys(notes)))
     return settle(draft, options.with_class_file(root), location=location, check_files=False)
 
@@ -73,6 +78,12 @@ def _settings(path: Path) -> Mapping[str, Value] | None:
     settings = read_simple_yaml(file)
     if not isinstance(settings.get("names"), list) or not settings["names"]:
         raise DataError(f"{file}: expected 'names' as a list of classes, found none")
+    count = settings.get("nc", str(len(settings["names"])))
+    if isinstance(count, str) and count.isdecimal() and int(count) != len(settings["names"]):
+        raise DataError(
+            f"{file}: expected as many names as 'nc' says, {count}, found {len(settings['names'])}",
+            hint="complete 'names', or take 'nc' out",
+        )
     return settings
 
 
@@ -82,7 +93,8 @@ def _listed_names(root: Path) -> list[str]:
             return [text for _, text in numbered_lines(root / name)]
     raise DataError(
         f"expected data.yaml, classes.txt or obj.names in {root}, found none",
-        hint="name the classes in one of them: a line says a number only",
+        hint="name the classes in one of them: a line says a number only; a folder for each class "
+        f"is read by folder:{root}",
     )
 
 
@@ -147,11 +159,16 @@ def _own_split(file: Path, root: Path) -> str:
 
 
 def _label_file(image: Path) -> Path | None:
+    return next((place for place in _label_places(image) if place.is_file()), None)
+
+
+def _label_places(image: Path) -> list[Path]:
+    """Where the text file of an image may lie, the likeliest first."""
     parts = list(image.with_suffix(".txt").parts)
     places = [Path(*parts)]
     for at in (n for n in reversed(range(len(parts))) if parts[n] == "images"):
         places.insert(0, Path(*parts[:at], "labels", *parts[at + 1 :]))
-    return next((place for place in places if place.is_file()), None)
+    return places
 
 
 def _shapes(file: Path, classes: Sequence[str]) -> Iterator[tuple[str, Box | None]]:
@@ -159,7 +176,7 @@ def _shapes(file: Path, classes: Sequence[str]) -> Iterator[tuple[str, Box | Non
     for number, text in numbered_lines(file):
         first, *rest = text.split()
         try:
-            index, numbers = int(float(first)), [float(word) for word in rest]
+            index, numbers = int(first.removesuffix(".0")), [float(word) for word in rest]
         except (ValueError, OverflowError):
             raise DataError(
                 f"{file}:{number}: expected a class number and a box, found {text[:60]!r}"

@@ -33,7 +33,7 @@ def replacing(
     """Write a file piece by piece; it replaces the old one when the block ends without an error.
 
     Args:
-        path: Target; an object is written to a temporary file first.
+        path: Target; an object is written to a temporary file first, a device or pipe directly.
         expected: Bytes that will be written, for the message, where that is known.
         make_folder: Make its folder. Without, a folder that has vanished, as with a network drive,
             is not made again somewhere else.
@@ -50,6 +50,10 @@ def replacing(
             path.replace_with(copy)
         return
     require_local(path)
+    if _is_stream(path):
+        with path.open("wb") as file:
+            yield file
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         if make_folder:
@@ -75,3 +79,12 @@ def replacing(
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a name stands for a device, a pipe or an open file, which are written to as they are.
+
+    Renaming a file to ``/dev/null`` would take the device away from everybody.
+    """
+    special = path.exists() and not path.is_file() and not path.is_dir()
+    return special or str(path).startswith(("/dev/fd/", "/dev/std", "/proc/"))
