@@ -61,19 +61,6 @@ def calibrated(value: dict, *, fitted: bool = True) -> dict:
     return value
 
 
-def test_results_of_schema_2_are_read_under_todays_names(make):
-    value = calibrated(make())
-    old = copy.deepcopy(value) | {"schema": 2, "looking": value["localization"]}
-    del old["localization"]
-    for variant in old["variants"].values():
-        for seed in variant["seeds"]:
-            seed["looking"] = seed.pop("localization")
-    assert parse_results(old) == parse_results(value)
-    assert parse_results(old).variants["plain"].seeds[0].localization is not None
-    with pytest.raises(RunError, match="unknown"):
-        parse_results(old | {"unknown": 1})
-
-
 def test_they_are_written_and_read_back(make, tmp_path):
     results = parse_results(calibrated(make()))
     write_results(tmp_path / "results.json", results)

@@ -88,11 +88,11 @@ def check(
 def _look_over(manifest: "Manifest", *, images: bool, workers: int | None) -> "CheckReport":
     from boxless.data.check import check_manifest
     from boxless.errors import ConfigError
-    from boxless.files.progress import ImageProgress
+    from boxless.files.progress import ProgressBar
 
     if workers is not None and workers < 1:
         raise ConfigError(f"expected --workers of at least 1, found {workers}")
-    with ImageProgress("decoding", len(manifest), show=images) as progress:
+    with ProgressBar("decoding", len(manifest), show=images) as progress:
         return check_manifest(manifest, images=images, workers=workers, on_done=progress.advance)
 
 
@@ -183,8 +183,8 @@ def convert(
 
 def _write(manifest: "Manifest", out: Path, to: str, images: Path | None) -> None:
     from boxless.data.convert import convert as write_table
-    from boxless.files.progress import ImageProgress
+    from boxless.files.progress import ProgressBar
 
-    with ImageProgress("drawing", len(manifest), show=images is not None) as progress:
+    with ProgressBar("drawing", len(manifest), show=images is not None) as progress:
         notes = write_table(manifest, out, to=to, images=images, on_done=progress.advance)
     sys.stderr.write("".join(f"{note}\n" for note in notes))

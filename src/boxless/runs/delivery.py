@@ -13,6 +13,7 @@ from boxless.data.manifest import Manifest
 from boxless.errors import RunError
 from boxless.files.atomic import write_atomically
 from boxless.files.paths import AnyPath
+from boxless.files.progress import ProgressBar
 from boxless.inference.predictor import Predictor
 from boxless.inference.preprocess import normalise
 from boxless.inference.student_metadata import StudentMetadata
@@ -26,7 +27,6 @@ from boxless.runs.onnx_graph import onnx_bytes, with_metadata
 from boxless.runs.quantization import INT8_PLANS, prepare_graph, to_float16, to_int8
 from boxless.runs.student_facts import student_metadata
 from boxless.runs.variant import trained_as
-from boxless.training.events import StepProgress
 from boxless.types import Float32Array
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def file_probabilities(path: Path, part: Manifest) -> Float32Array:
     """Probabilities (M, K) that a file gives to the images of a part of the data."""
     predictor = Predictor.load(path)
     rows = []
-    with StepProgress(f"judge {path.stem}", len(part)) as bar:
+    with ProgressBar(f"judge {path.stem}", len(part)) as bar:
         for prediction in predictor.stream([record.path for record in part.records]):
             rows.append(prediction.probabilities)
             bar.advance()

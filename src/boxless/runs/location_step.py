@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save
 
 from boxless.data.manifest import Manifest
 from boxless.errors import StoreError
+from boxless.files.progress import ProgressBar
 from boxless.files.seals import write_sealed
 from boxless.inference.location import LocationSettings
 from boxless.methods.table import PLAIN
@@ -27,7 +28,6 @@ from boxless.runs.localization import Answers, compare_with_boxes, references
 from boxless.runs.record import entry_of, read_entries, read_step_file
 from boxless.runs.variant import variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
-from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.types import Float32Array
 
@@ -54,7 +54,7 @@ def locate_variants(run: Run, folder: Path) -> dict[str, Any]:
     answers: dict[str, list[Answers]] = {}
     rows = np.unique(np.linspace(0, len(run.test) - 1, EXAMPLES).astype(np.int64))
     shown: dict[str, np.ndarray] = {"rows": rows}
-    with StepProgress("locate", images) as bar:
+    with ProgressBar("locate", images) as bar:
         for key, seed, model, size in _models(run):
             settings = settings_of(model, size, class_maps(run, model, blank, size, bar))
             entry: dict[str, Any] = {"seed": seed, "settings": asdict(settings)}
@@ -114,7 +114,7 @@ def settings_of(
 
 @torch.no_grad()
 def class_maps(
-    run: Run, model: Classifier | TrainedTeacher, part: Manifest, size: int, bar: StepProgress
+    run: Run, model: Classifier | TrainedTeacher, part: Manifest, size: int, bar: ProgressBar
 ) -> Float32Array:
     """Class maps (M, K, h, w) of a part of the images.
 

@@ -13,6 +13,7 @@ from boxless.data.arena import has_room
 from boxless.errors import RunError
 from boxless.files.console import plain_console
 from boxless.files.engine import Engine
+from boxless.files.progress import ProgressBar
 from boxless.files.seals import write_sealed
 from boxless.losses.statistics import match_moments, watch
 from boxless.models.backbone import Backbone
@@ -23,7 +24,6 @@ from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.levels import MAPS, kept_levels, map_steps
 from boxless.training.batches import ViewDataset, whole_batches
-from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.map_store import (
     FEW,
@@ -56,7 +56,7 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
         work = MapShards(trunk, size, levels, runtime_of(run, engine))
         if engine is None or not engine.elsewhere:
             _announce(run, folder, work)
-        with StepProgress("teacher maps", len(run.pool)) as bar:
+        with ProgressBar("teacher maps", len(run.pool)) as bar:
             path_of = partial(shard_path, folder)
             write_shards(dataset, path_of, work, engine=engine, advance=bar.advance)
     if run.recipe.stage1.match_statistics:

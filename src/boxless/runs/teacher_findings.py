@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from boxless.data.manifest import Manifest
+from boxless.files.progress import ProgressBar
 from boxless.metrics.coverage import object_coverage
 from boxless.metrics.inputs import known
 from boxless.metrics.localization import correct_localization, detection_average_precision
@@ -18,7 +19,6 @@ from boxless.runs.context import Run
 from boxless.runs.localization import mean
 from boxless.runs.teacher_fit import filed_probabilities
 from boxless.training.batches import PREDICT_BATCH, Batch, whole_batches
-from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.types import Detections, Float32Array, TrueBox
 
@@ -88,7 +88,7 @@ class TeacherFindings:
         }
 
 
-def findings(run: Run, part: Manifest, bar: StepProgress) -> TeacherFindings:
+def findings(run: Run, part: Manifest, bar: ProgressBar) -> TeacherFindings:
     """What the teacher says of a part of the data."""
     found = TeacherFindings(len(part), len(run.classes))
     if run.recipe.teacher.kind == "file":
@@ -112,7 +112,7 @@ def findings(run: Run, part: Manifest, bar: StepProgress) -> TeacherFindings:
     return found
 
 
-def teacher_probabilities(run: Run, part: Manifest, bar: StepProgress) -> Float32Array:
+def teacher_probabilities(run: Run, part: Manifest, bar: ProgressBar) -> Float32Array:
     """p^T (M, K) of held-out images alone; see `findings`."""
     if run.recipe.teacher.kind == "file":
         bar.advance(len(part))

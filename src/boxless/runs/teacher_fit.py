@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from boxless.data.manifest import Manifest
 from boxless.data.teacher_table import read_teacher_table
+from boxless.files.progress import ProgressBar
 from boxless.files.seals import require_whole, write_sealed
 from boxless.models.backbone import Backbone
 from boxless.models.class_maps import ClassMaps
@@ -19,7 +20,6 @@ from boxless.runs.context import Run
 from boxless.runs.maps import own_maps
 from boxless.training.batches import PREDICT_BATCH, whole_batches
 from boxless.training.class_map_fit import fit_class_maps
-from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import seed_everything
 from boxless.training.sharded import SHARD
@@ -98,7 +98,7 @@ def _tagged_maps(run: Run, model: ClassMaps) -> Iterator[Tensor]:
     level, maps = model.level, own_maps(run)
     device, images = run.runtime.device, len(run.train)
     model.eval()
-    with StepProgress("class maps", images) as bar:
+    with ProgressBar("class maps", images) as bar:
         if maps is not None:
             for few in torch.split(torch.arange(images), PREDICT_BATCH):
                 found = maps.maps(few, torch.zeros(len(few), dtype=torch.bool), level)

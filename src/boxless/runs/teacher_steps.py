@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from boxless.files.progress import ProgressBar
 from boxless.losses.tag_loss import detector_loss
 from boxless.models.detector import Detector
 from boxless.runs import build
@@ -20,7 +21,6 @@ from boxless.runs.teacher_fit import (
     whole_image_map,
 )
 from boxless.training.batches import Batch
-from boxless.training.events import StepProgress
 from boxless.training.files import WEIGHTS
 from boxless.training.loop import seed_everything, train
 from boxless.training.map_store import remove_damaged
@@ -95,7 +95,7 @@ def cache_teacher(run: Run, folder: Path) -> Facts:
         unseen = torch.full((len(run.pool) - len(run.train),), UNSEEN)
         folds = torch.cat([torch.from_numpy(run.folds), unseen])
     knowledge, size = build.knowledge(recipe), recipe.teacher.input_size
-    with run.engine() as engine, StepProgress("teacher cache", len(run.pool)) as bar:
+    with run.engine() as engine, ProgressBar("teacher cache", len(run.pool)) as bar:
         runtime = runtime_of(run, engine)
         work = KnowledgeShards(model, size, own_maps(run), folds, knowledge, runtime)
         path_of = partial(shard_path, folder)
