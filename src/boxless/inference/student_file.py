@@ -102,12 +102,12 @@ def _session(file: Path, path: AnyPath, threads: int) -> Any:
 
 def _check_graph(path: AnyPath, session: Any, metadata: StudentMetadata) -> None:
     """Check names, types and sizes of input and output."""
-    S, K = metadata.input_size, len(metadata.classes)
+    K = len(metadata.classes)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1:
         raise StoreError(f"{path}: expected one input, found {[value.name for value in inputs]}")
     tables: list[tuple[list[Any], str, tuple[int | None, ...]]] = [
-        (inputs, INPUT, (3, S, S)),
+        (inputs, INPUT, metadata.input_shape),
         (outputs, OUTPUT, (K,)),
     ]
     if any(value.name == MAPS for value in outputs):

@@ -130,7 +130,7 @@ class Lessons:
         windows = batch.windows if kept else whole.expand(len(batch.windows), 4)
         extent = (windows[:, 2:] - windows[:, :2]).repeat(1, 2)
         flipped = batch.mirrored if kept else None
-        ours = displacements(pupil, level, pupil.input_size, like=windows)[:, 0]
+        ours = displacements(pupil, level, like=windows)[:, 0]
         theirs = displacements(self._asked, level, self.size, like=windows, flipped=flipped)[:, 0]
         return windows + extent * ours - theirs
 

@@ -82,11 +82,6 @@ def check_teaching(
     teacher: TeacherConfig, student: StudentConfig, teaching: Teaching, target: str
 ) -> None:
     """The teacher can look at what it is asked about."""
-    if student.resize_from and student.resize_from < student.input_size:
-        raise ValueError(
-            f"student.resize_from = {student.resize_from} is less than student.input_size ="
-            f" {student.input_size}"
-        )
     if teaching.along and student.resize_from != teacher.input_size:
         raise ValueError(
             "teaching.predictions = 'online' needs one view for both: set student.resize_from"

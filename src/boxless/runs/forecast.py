@@ -98,6 +98,6 @@ def shipped(found: Forecast) -> str:
         else f"{run.recipe.method}: nothing is held out to choose by"
     )
     return (
-        f"{run.folder / 'export' / 'student.onnx'}: {student.backbone} at {student.input_size} px,"
+        f"{run.folder / 'export' / 'student.onnx'}: {student.title},"
         f" {len(run.classes):,} classes, about {size:.1f} MB; {which}"
     )

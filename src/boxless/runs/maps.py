@@ -72,11 +72,11 @@ def runtime_of(run: Run, engine: Engine | None) -> RuntimeOf:
     return runtime_for(engine, run.runtime, precision=config.precision, threads=config.threads)
 
 
-def match_statistics(run: Run, student: Classifier, step: str) -> None:
+def match_statistics(run: Run, student: Classifier, size: int, step: str) -> None:
     """Give a student's last convolution the teacher's mean and deviation per channel."""
     wanted = read_safetensors(run.folder / step / MOMENTS)
     trunk = student.backbone
-    own = _moments(run, trunk.eval(), student.input_size)
+    own = _moments(run, trunk.eval(), size)
     match_moments(last_convolution(trunk), own, (wanted["mean"], wanted["deviation"]))
 
 

@@ -59,10 +59,9 @@ def onnx_bytes(classifier: Classifier, about: StudentMetadata) -> bytes:
     Raises:
         RunError: PyTorch could not export the network.
     """
-    size = about.input_size
     program = torch.onnx.export(
         ExportedStudent(classifier.cpu(), about.temperatures).eval(),
-        (torch.zeros(2, 3, size, size),),
+        (torch.zeros(2, *about.input_shape),),
         input_names=[INPUT],
         output_names=[OUTPUT, MAPS],
         dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1)}},

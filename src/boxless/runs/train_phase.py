@@ -133,7 +133,7 @@ def _start(
     recipe, size = run.recipe, view_size(run, phase)
     if phase.needs.statistics:
         kept = map_steps(recipe, phase.needs.levels)[0]
-        match_statistics(run, model, kept)
+        match_statistics(run, model, size, kept)
     if phase.needs.start and run.leads:
         cache = TeacherCache(run.folder / "cache", len(run.pool))
         with ProgressBar("fit of the last layer", len(dataset)) as bar:
