@@ -2,16 +2,15 @@
 
 import pytest
 
-from boxless.files import overall, progress
-from boxless.files.overall import Overall, left_in_all, roughly, step_of, titled
-from boxless.files.progress import ProgressBar
+from boxless.files import progress
+from boxless.files.progress import Overall, ProgressBar, left_in_all, roughly, step_of, titled
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """The clock of steps, which tests set."""
     now = [100.0]
-    monkeypatch.setattr(overall.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
 
 

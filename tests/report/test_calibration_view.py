@@ -12,8 +12,8 @@ from boxless.report.calibration_view import (
     localization_rows,
     reliability_plot,
 )
+from boxless.report.gallery import LocalizedImage, draw_localization
 from boxless.report.html import write_report
-from boxless.report.localization_pictures import LocalizedImage, draw_localization
 from boxless.report.results import parse_results, read_results, write_results
 
 CURVE = {"bins": 15, "predicted": [0.1, 0.9], "observed": [0.2, 0.8], "count": [30, 10]}

@@ -18,13 +18,13 @@ from boxless.runs.context import Run
 from boxless.runs.plan import plan
 from boxless.runs.teacher_check import compare_whole_images
 from boxless.runs.teacher_findings import findings, teacher_probabilities
-from boxless.runs.teacher_fit import (
+from boxless.runs.teacher_steps import (
     cache_teacher_file,
     fit_teacher,
     image_vectors,
     take_teacher_file,
 )
-from boxless.training.files import WEIGHTS
+from boxless.training.events import WEIGHTS
 from boxless.training.teacher_cache import TeacherCache
 
 TINY = str(Path(__file__).resolve().parents[1] / "cli" / "tiny.toml")

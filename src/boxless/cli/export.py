@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from boxless.files.console import plain_console, plain_table
 
 if TYPE_CHECKING:
-    from boxless.report.shipped import Shipped
+    from boxless.report.part import Shipped
     from boxless.runs.context import Run
     from boxless.runs.delivery import Delivery, Figures, Precision
 

@@ -4,7 +4,7 @@ import csv
 import io
 
 from boxless.methods.table import PLAIN
-from boxless.report.class_plots import by_frequency, gain_per_class, seed_gains
+from boxless.report.plots import by_frequency, gain_per_class, seed_gains
 from boxless.report.results import Results
 
 

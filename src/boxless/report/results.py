@@ -13,9 +13,16 @@ from pydantic import Field, ValidationError, model_validator
 from boxless.errors import RunError
 from boxless.files.atomic import write_atomically
 from boxless.methods.table import PLAIN
-from boxless.report.localization import MapLocalization
-from boxless.report.part import Count, Fraction, Interval, Part, Points, Seconds
-from boxless.report.shipped import Shipped
+from boxless.report.part import (
+    Count,
+    Fraction,
+    Interval,
+    MapLocalization,
+    Part,
+    Points,
+    Seconds,
+    Shipped,
+)
 from boxless.report.variants import VariantResult
 
 SCHEMA: Final = 3

@@ -8,8 +8,7 @@ from boxless.errors import ConfigError, unknown_name
 from boxless.methods.table import ORACLE
 from boxless.metrics.bootstrap import paired_bootstrap
 from boxless.metrics.inputs import known
-from boxless.report.part import Interval
-from boxless.report.shipped import Reason, Shipped
+from boxless.report.part import Interval, Reason, Shipped
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, load_summaries, stacked
 from boxless.runs.variant import by_key

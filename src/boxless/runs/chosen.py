@@ -13,8 +13,7 @@ from boxless.files.console import plain_console
 from boxless.recipe.choose import Facts, choose, usual_recipe
 from boxless.recipe.recipe_files import load_recipe
 from boxless.recipe.schema import Recipe
-from boxless.runs.parts import Parts, split_parts
-from boxless.runs.readable import read_images
+from boxless.runs.parts import Parts, read_images, split_parts
 from boxless.types import ImageRecord
 
 LOOKS = 64

@@ -19,11 +19,17 @@ from boxless.inference.preprocess import normalise
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.metrics.f1 import f1_report
 from boxless.metrics.inputs import known
-from boxless.report.shipped import Shipped
+from boxless.report.part import Shipped
 from boxless.runs.context import Run
 from boxless.runs.evaluation import map_of
-from boxless.runs.export import PARITY_LIMIT, best_student, parity, require_parity
-from boxless.runs.onnx_graph import onnx_bytes, with_metadata
+from boxless.runs.export import (
+    PARITY_LIMIT,
+    best_student,
+    onnx_bytes,
+    parity,
+    require_parity,
+    with_metadata,
+)
 from boxless.runs.quantization import INT8_PLANS, prepare_graph, to_float16, to_int8
 from boxless.runs.student_facts import student_metadata
 from boxless.runs.variant import trained_as

@@ -6,7 +6,7 @@ from typing import Literal
 from boxless.errors import RunError
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs.context import Run
-from boxless.runs.readable import read_images
+from boxless.runs.parts import read_images
 from boxless.runs.record import read_record
 
 RECIPE = "recipe.toml"

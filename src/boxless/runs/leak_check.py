@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-from boxless.data.leaks import shared_images
+from boxless.data.leaks import refuse_near_duplicates, shared_images
 from boxless.data.manifest import Manifest
-from boxless.data.near_duplicates import refuse_near_duplicates
 from boxless.data.untagged import UNTAGGED
 from boxless.errors import DataError
 from boxless.files.atomic import write_atomically

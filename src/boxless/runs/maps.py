@@ -22,9 +22,9 @@ from boxless.models.folding import last_convolution
 from boxless.models.weight_files import read_safetensors
 from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.levels import MAPS, kept_levels, map_steps
+from boxless.runs.phases import MAPS, kept_levels, map_steps
 from boxless.training.batches import ViewDataset, whole_batches
-from boxless.training.files import WEIGHTS
+from boxless.training.events import WEIGHTS
 from boxless.training.map_store import (
     FEW,
     LevelMaps,

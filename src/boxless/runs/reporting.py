@@ -21,11 +21,9 @@ from boxless.runs.evaluation import (
     seconds_of,
     stacked,
 )
-from boxless.runs.gallery import gallery_items
-from boxless.runs.levels import MAPS
-from boxless.runs.localization_gallery import localization_items
+from boxless.runs.gallery import gallery_items, localization_items
 from boxless.runs.location_step import load_localization
-from boxless.runs.phases import phases_of
+from boxless.runs.phases import MAPS, phases_of
 from boxless.runs.record import entry_of, now, read_record
 from boxless.runs.suspects import cards, cross_fitted, find_suspects
 from boxless.runs.variant import by_key

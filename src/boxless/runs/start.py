@@ -12,9 +12,9 @@ from boxless.recipe.recipe_files import flat, load_recipe, toml_value
 from boxless.runs.chosen import choose_recipe
 from boxless.runs.claim import is_run
 from boxless.runs.context import Run
-from boxless.runs.execute import execute
+from boxless.runs.execute import execute, execute_together
 from boxless.runs.finished import spec_of
-from boxless.runs.readable import read_images
+from boxless.runs.parts import read_images
 
 if TYPE_CHECKING:
     from boxless.training.processes import Processes
@@ -111,8 +111,7 @@ def carry_out(
         execute(run, until=until or run.recipe.method, force=force, only=only)
         return run
     require_training()
-    from boxless.runs.follow import execute_together  # noqa: PLC0415  (imports torch)
-    from boxless.training.processes import joined  # noqa: PLC0415
+    from boxless.training.processes import joined  # noqa: PLC0415  (imports torch)
 
     with joined() as processes:
         execute_together(

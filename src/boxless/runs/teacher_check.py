@@ -26,7 +26,7 @@ from boxless.runs.record import NAME, read_record
 from boxless.runs.teacher_findings import teacher_probabilities
 from boxless.runs.variant import Variant
 from boxless.training.batches import ViewDataset, whole_batches
-from boxless.training.files import CHECKPOINT, WEIGHTS
+from boxless.training.events import CHECKPOINT, WEIGHTS
 from boxless.training.teacher_cache import TeacherCache
 from boxless.types import PRESENT, Float32Array, Int8Array
 

@@ -15,12 +15,11 @@ from boxless.models.classifier import Classifier
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.held_out import held_out_loss
-from boxless.runs.levels import map_steps
 from boxless.runs.maps import maps_for, match_statistics
-from boxless.runs.phases import Phase, updates
+from boxless.runs.phases import Phase, map_steps, updates
 from boxless.runs.teacher_check import suspicious_loss, warn
 from boxless.training.batches import PREDICT_BATCH, Batch, ViewDataset, whole_batches
-from boxless.training.files import CHECKPOINT, WEIGHTS
+from boxless.training.events import CHECKPOINT, WEIGHTS
 from boxless.training.head_start import start_head
 from boxless.training.loop import seed_everything, train
 from boxless.training.teacher_cache import TeacherCache

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from boxless.data.images import BadImage, find_bad_images
+from boxless.data.leaks import near_duplicates
 from boxless.data.manifest import Manifest
-from boxless.data.near_duplicates import near_duplicates
 from boxless.data.untagged import join_untagged, read_untagged
 from boxless.recipe.sections import DataConfig
 from boxless.runs.parts import split_parts

@@ -20,7 +20,7 @@ from boxless.inference.prediction import Prediction
 from boxless.inference.predictor import Outputs, Predictor, Prepared
 from boxless.serving.batcher import Batcher
 from boxless.serving.faults import RequestError
-from boxless.serving.metrics import ServerMetrics
+from boxless.serving.observer import ServerMetrics
 from boxless.serving.pictures import check_picture, known_formats
 from boxless.serving.schemas import Options
 from boxless.serving.settings import ServeSettings

@@ -5,6 +5,12 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+CHECKPOINT = "checkpoint.safetensors"
+"""State of a step under way; deleted when it is done."""
+
+WEIGHTS = "weights.safetensors"
+"""What the step trained."""
+
 NAME = "events.jsonl"
 
 

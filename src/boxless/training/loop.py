@@ -30,8 +30,7 @@ from boxless.training.checkpoint import (
 )
 from boxless.training.clock import Clock, measured, timed
 from boxless.training.compiling import compiled, eager
-from boxless.training.events import EventLog
-from boxless.training.files import CHECKPOINT, WEIGHTS
+from boxless.training.events import CHECKPOINT, WEIGHTS, EventLog
 from boxless.training.numerics import Moment, explained
 from boxless.training.optimization import (
     AveragedWeights,
