@@ -1,4 +1,4 @@
-"""Options that several verbs share, each written down once."""
+"""Options that several verbs share, and dotted settings: ``--teacher.optim.lr 1e-3``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

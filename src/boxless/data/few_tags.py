@@ -1,4 +1,11 @@
-"""Train with few tags: some of the training images keep theirs, the others become untagged."""
+"""Train with few tags, or with missing ones.
+
+Few: some of the training images keep theirs, the others become untagged. Missing: each image keeps
+one of its tags, the others are called absent, the protocol of Cole et al., "Multi-Label Learning
+from Single Positive Labels", CVPR 2021 (https://arxiv.org/abs/2106.09708). Unlike theirs, which
+keeps a clean validation part, it is meant for the held-out part too: to choose anything by tags
+that the training images lack would be cheating.
+"""
 
 import hashlib
 from dataclasses import replace

@@ -1,8 +1,18 @@
-"""Images that stand in a data set twice with the very same bytes.
+"""Images that stand in a data set twice: with the very same bytes, or as near copies.
 
 A copy of a training image among the test images makes every figure look better than it is. Names do
 not tell; contents do. Files are compared by size, then by their last bytes, and only then as a
 whole, so looking through a large data set costs one short read an image at most.
+
+Whoever gathers untagged images easily gathers the test images again: scaled, saved anew, cropped by
+a hair, mirrored. Two images count as the same picture where the brightness gradients of their 16 x
+16 grey squares correlate by `SAME` or more, as they are or mirrored.
+
+Measured on 749 PASCAL VOC test images of shorter side 256: copies saved at JPEG quality 40,
+brightened, scaled by 0.6 or 3 or squashed to 128 x 128 correlate by 0.95 and more, mirrored ones by
+0.89, and 98 % of copies that lost 2 % at each side by 0.85. Of the 6.3 million pairs with 8,457
+other photographs none reaches 0.82; the closest are motorcycles in a white frame, and two
+photographs of one scene taken seconds apart have 0.70.
 """
 
 import hashlib

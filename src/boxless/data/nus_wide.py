@@ -3,6 +3,11 @@
 By default as in Liu et al. 2018: the 209,347 images that carry a concept, 150,000 of them for
 training. Which ones the authors drew was never published, so they are drawn here by a hash of the
 image's name; the draw is the same everywhere and hardly moves when images are missing.
+
+Chua et al., "NUS-WIDE: A Real-World Web Image Database from National University of Singapore",
+CIVR 2009. Officially ``ImageList/TrainImagelist.txt`` names an image a line (with a backslash), and
+``Groundtruth/TrainTestLabels/Labels_CONCEPT_Train.txt`` holds 0 or 1 on the same line; likewise for
+Test. A flat list has an image a line, followed by 81 zeros and ones.
 """
 
 import hashlib

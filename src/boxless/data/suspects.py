@@ -1,4 +1,4 @@
-"""Tables of suspicious tags, for people to check and for other programs to show."""
+"""Tables of suspicious tags: written for people and other programs, taken back as new tags."""
 
 import csv
 import io

@@ -3,6 +3,10 @@
 ``data.yaml`` names the classes and the folders of images; ``labels`` stands in the place of
 ``images`` on the way to the text files. A line is a class number and a box or polygon, as shares of
 the image. Format: https://docs.ultralytics.com/datasets/detect/.
+
+Programs write ``data.yaml`` by a template, so no library is asked for the little of YAML that it
+needs (keys, texts, lists, numbers): a full parser would be one more dependency and a risk (tags,
+anchors) for five lines.
 """
 
 import re

@@ -1,6 +1,10 @@
 """What a table came to: our rows, their gains, and which of the paper's orderings hold.
 
 All rates are fractions, the paper's too; only rendered tables are in percent.
+
+A table may also name two ends: a row's share ``(mAP - low) / (high - low)`` is what it recovers of
+what was lost, ours and the published. mAP alone says little about a loss for missing tags: how much
+they cost depends on the data and the network.
 """
 
 from collections.abc import Mapping

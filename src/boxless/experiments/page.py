@@ -1,4 +1,4 @@
-"""A finished table as one HTML page that loads nothing."""
+"""A finished table as one HTML page that loads nothing, with its orderings as a plot."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

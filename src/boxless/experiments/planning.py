@@ -1,4 +1,9 @@
-"""Which runs a table needs, and what of each is still to do."""
+"""Which runs a table needs, what of each is still to do, and what another run has finished.
+
+A step's fingerprint covers its settings and, through its inputs, all it was made from, so an equal
+one has the same result. Files are linked where the disk can; finished steps replace files and never
+write into them, so links stay apart.
+"""
 
 import json
 import os

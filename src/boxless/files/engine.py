@@ -1,4 +1,4 @@
-"""What an engine is: it maps a pure function over units of work, in order.
+"""What an engine is: it maps a pure function over units of work, in order; and this machine as one.
 
 A step that leaves this machine cuts its images into units, hands an engine a picklable function
 from a unit to its result, and writes the results itself, in order. So all engines give the same

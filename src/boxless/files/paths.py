@@ -1,4 +1,4 @@
-"""A path of this machine, or what stands for one in a store."""
+"""Places by their names: a path of this machine, or what stands for one in a store (fsspec)."""
 
 import io
 import os

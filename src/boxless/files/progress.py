@@ -1,4 +1,8 @@
-"""Progress of work on the terminal, with rate and remaining time."""
+"""Progress of one step on the terminal, and of the whole work that it is a part of.
+
+Bars know one step alone. Who carries out the steps says with `step_of` where they stand; bars put
+that in front of their title, and behind it the time that is left in all.
+"""
 
 import time
 from collections.abc import Callable, Iterator

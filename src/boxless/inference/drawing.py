@@ -1,4 +1,7 @@
-"""Annotated pictures: boxes, labels and heat maps on the image they belong to."""
+"""Annotated pictures: boxes, labels and heat maps on the image they belong to.
+
+Fonts are for names of any script: Pillow's own knows ASCII, the machine's may know more.
+"""
 
 import io
 from collections.abc import Sequence

@@ -11,10 +11,15 @@ built from the boxes, f the map as (cells, channels). A region's part of A is se
 
 Each bracket is one matrix product of (h h') x R by R x (w w'), so building the form costs more the
 more regions there are; evaluating it, value and gradient, costs the same whatever R is. c is
-computed on its own (`boxless.losses.region_operators`): it depends on the teacher alone and is the
-dearest part. Equal to explicit RoIAlign (sampling ratio 2, aligned) up to
-rounding, and computed in full precision also under mixed precision, because the value is a small
-difference of large numbers.
+computed on its own (`pooled_energy`): it depends on the teacher alone and is the dearest part.
+Equal to explicit RoIAlign (sampling ratio 2, aligned) up to rounding, and computed in full
+precision also under mixed precision, because the value is a small difference of large numbers.
+
+For ``c = sum_r w_r || A_r f ||^2`` there are two ways to the same number, the cheaper one is taken.
+With few bins the regions are pooled (one matrix product). With many, ``c = <f, K f>`` with
+``K = sum_r w_r (Y'Y)_r (x) (X'X)_r``, and both factors are bands: a bin's samples lie close
+together, so cells further apart than `reach` never meet. Only the products of rows of the map
+within that band are computed.
 """
 
 import math

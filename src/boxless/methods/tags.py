@@ -1,4 +1,4 @@
-"""The tags themselves: a loss of the student's logits on tags (L_p)."""
+"""The tags themselves: the section ``tags``, and a loss of the student's logits on tags (L_p)."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal

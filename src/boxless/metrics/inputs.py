@@ -1,4 +1,4 @@
-"""Checks of the two matrices that every classification metric takes."""
+"""What metrics share: checks of the two matrices that they take, logits, means of what is known."""
 
 from collections.abc import Sequence
 from typing import Any

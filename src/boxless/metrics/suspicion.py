@@ -11,6 +11,8 @@ with n images that have the tag and m that do not. The first factor changes no o
 out. So where a class is rare a tag that somebody gave is trusted more than its absence: nobody tags
 a cow by oversight. Without the last factors this is the self-confidence of confident learning
 (Northcutt, Jiang and Chuang, JAIR 2021; for many labels Thyagarajan et al., arXiv 2211.13895).
+
+Which images to tag next is asked beside: those of which a model is unsure, each for another reason.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Pictures for the report: the teacher's best regions, and what students say of the classes."""
+"""Pictures for pages: the teacher's best regions, students' labels, class maps, suspicious tags."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing else and works offline."""
+"""The report of a run, and the page of suspicious tags: HTML files that load nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What all parts of ``results.json`` are made of."""
+"""What ``results.json`` is made of: base, intervals, calibration, localization, what is shipped."""
 
 from typing import Annotated, Final, Literal, Self
 

@@ -1,4 +1,4 @@
-"""Plots of a whole run: mAP of the variants and learning curves, as inline SVG."""
+"""Plots of a run as inline SVG: mAP of the variants, learning curves, one mark per class."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

@@ -1,4 +1,7 @@
-"""Carry out the steps of a run: skip what is done, refuse what changed, go on where it stopped."""
+"""Carry out the steps of a run: skip what is done, refuse what changed, go on where it stopped.
+
+Of several processes the first does that; the others wait for it, and train along.
+"""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Export the student to one ONNX file and check it against PyTorch on real images."""
+"""The student as one ONNX file, checked against PyTorch on real images."""
 
 import io
 from collections.abc import Sequence

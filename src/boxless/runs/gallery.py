@@ -1,4 +1,4 @@
-"""Which test images the report shows, and what both students say about them as they would ship."""
+"""Which test images the report shows: with both students' labels, and with class maps."""
 
 from pathlib import PurePath
 from typing import Final

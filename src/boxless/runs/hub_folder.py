@@ -1,4 +1,8 @@
-"""A finished run's student as a folder for the Hugging Face Hub, with its model card."""
+"""A finished run's student as a folder for the Hugging Face Hub, with its model card.
+
+The card says what the student is, how good beside its twin, and what it must not be used for:
+Markdown with the front matter of the Hub; every figure comes from the run.
+"""
 
 import re
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""How boxes are made of each student's class maps, and how well these look."""
+"""How boxes are made of each student's class maps, and how well these look beside true boxes."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,10 @@
-"""What is done of a run and what is to do, before any work; nothing is written."""
+"""What is done of a run, what is to do, and how long that will take; nothing is written.
+
+Time is told from what like steps took here before, or else from a trial. It is taken to grow with
+the images a step looks at: those that it trains on, the data set's images elsewhere. Steps are
+alike if they do the same with networks of one kind and size. Another machine, or a busy one, takes
+another time.
+"""
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet

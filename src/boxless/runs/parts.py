@@ -1,4 +1,4 @@
-"""Who is trained on with tags, who without them, and who is set apart."""
+"""Read a run's images: who is trained on with tags, who without them, and who is set apart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

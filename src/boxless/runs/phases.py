@@ -1,4 +1,4 @@
-"""The phases of every student of a run, from the table of methods and the recipe."""
+"""The phases of every student of a run, and which maps of the teacher are kept for them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The teacher's steps: its training, and the cache of what it says of the training images."""
+"""The teacher's steps: its training by updates, fit or file, and the cache of what it says."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -1,4 +1,9 @@
-"""Run an application with uvicorn."""
+"""Run an application with uvicorn.
+
+uvicorn leaves open a limit on connections, and on the time and size of request headers. The
+application is only called when all headers are there; a client that sends nothing, or a byte a
+second, would hold its connection for ever.
+"""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What happened while training: one JSON line per entry."""
+"""What a training step leaves behind: names of its files, and its log, one JSON line per entry."""
 
 import json
 import math
