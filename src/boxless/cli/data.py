@@ -12,7 +12,7 @@ from boxless.cli.data_suspects import apply, suspects
 if TYPE_CHECKING:
     from boxless.data.check import CheckReport
     from boxless.data.manifest import Manifest
-    from boxless.runs.untagged_check import UntaggedReport
+    from boxless.runs.leak_check import UntaggedReport
 
 Flag = Annotated[bool, Parameter(negative="")]
 
@@ -104,7 +104,7 @@ def _beside(
         return None
     from boxless.errors import ConfigError
     from boxless.recipe.sections import DataConfig
-    from boxless.runs.untagged_check import check_untagged
+    from boxless.runs.leak_check import check_untagged
 
     if tags < 0:
         raise ConfigError(f"expected --tags of at least 1, found {tags}")

@@ -58,7 +58,7 @@ def export(
     _require(run, push)
 
     from boxless.report.wording import cautions, shipped
-    from boxless.runs.choice import choose
+    from boxless.runs.export import choose
     from boxless.runs.finished import open_run
 
     opened = open_run(run, data=data)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from boxless.losses.map_loss import pool_view
 from boxless.losses.objectness import select_by_nms
 from boxless.losses.region_transfer import Adapter
-from boxless.losses.view_pooling import pool_view
 from boxless.models.backbone import displacements
 from boxless.models.protocols import Student, Teacher
 from boxless.training.batches import Batch, ViewDataset

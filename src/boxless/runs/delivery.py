@@ -97,7 +97,7 @@ def deliver(
     Args:
         run: From `boxless.runs.finished.open_run`.
         out: The ONNX file.
-        shipped: Which student, from `boxless.runs.choice.choose`.
+        shipped: Which student, from `boxless.runs.export.choose`.
         precision: Numbers that the graph computes with.
         limit: Most mAP, as a share, that a smaller file may lose on held-out images.
 

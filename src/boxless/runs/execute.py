@@ -21,8 +21,8 @@ from boxless.files.lock import held
 from boxless.files.progress import left_in_all, roughly, step_of, titled
 from boxless.methods.table import ORACLE
 from boxless.recipe.recipe_files import dotted, toml_value
-from boxless.runs.claim import MARK, refuse_foreign_folder
 from boxless.runs.context import Run
+from boxless.runs.finished import MARK, refuse_foreign_folder
 from boxless.runs.leak_check import refuse_leaks
 from boxless.runs.outlook import Outlook, Remaining, expected_records, outlook
 from boxless.runs.plan import AFTER_TRAINING, VERBS, Step, plan

@@ -26,8 +26,8 @@ from boxless.methods.table import ORACLE, PLAIN
 from boxless.proposals.imported import ImportedBoxes
 from boxless.proposals.proposer import make_proposer, works_in_process
 from boxless.runs import build
-from boxless.runs.claim import refuse_foreign_folder
 from boxless.runs.context import Run
+from boxless.runs.finished import refuse_foreign_folder
 from boxless.runs.maps import runtime_of
 from boxless.runs.outlook import Estimate, Outlook, Timings, images_of, outlook
 from boxless.runs.phases import MAPS, MORE_MAPS, kept_levels, phases_of

@@ -36,7 +36,7 @@ def write_hub_folder(run: Run, folder: Path, shipped: Shipped) -> bool:
     Args:
         run: From `boxless.runs.finished.open_run`.
         folder: Where to write; its other files stay.
-        shipped: Which student, from `boxless.runs.choice.choose`.
+        shipped: Which student, from `boxless.runs.export.choose`.
 
     Returns:
         Whether timm alone can use the whole model, not only its backbone.

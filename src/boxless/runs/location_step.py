@@ -17,7 +17,7 @@ from boxless.files.progress import ProgressBar
 from boxless.files.seals import write_sealed
 from boxless.inference.location import LocationSettings, locate, peak
 from boxless.methods.table import PLAIN
-from boxless.metrics.answer_bootstrap import paired_answer_bootstrap
+from boxless.metrics.bootstrap import paired_answer_bootstrap
 from boxless.metrics.inputs import known_mean
 from boxless.metrics.localization import (
     correct_localization,

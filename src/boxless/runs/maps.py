@@ -15,10 +15,9 @@ from boxless.files.console import plain_console
 from boxless.files.engine import Engine
 from boxless.files.progress import ProgressBar
 from boxless.files.seals import write_sealed
-from boxless.losses.statistics import match_moments, watch
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
-from boxless.models.folding import last_convolution
+from boxless.models.folding import last_convolution, match_moments, watch
 from boxless.models.weight_files import read_safetensors
 from boxless.runs import build
 from boxless.runs.context import Run

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from boxless.errors import RunError
 from boxless.serving.faults import RequestError, answer
-from boxless.serving.journal import LOGGER, LogFormat, log_config
+from boxless.serving.observer import LOGGER, LogFormat, log_config
 from boxless.serving.settings import Limits
 
 try:
