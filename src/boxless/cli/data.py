@@ -142,7 +142,7 @@ def convert(
 
     A table holds path, split and one column a class (1, 0, -1). COCO annotations also hold true
     boxes. An image folder is what Hugging Face's datasets reads: links to the images beside
-    metadata.jsonl. A list holds, on one line an image, the path, the labels and the proposals of a
+    metadata.jsonl. A list holds, on one line per image, the path, the labels and the proposals of a
     store; the class names go into OUT.classes.txt. Image files stay where they are; they are named
     relative to the file written where possible.
 

@@ -55,7 +55,7 @@ def proposals(
     """Find candidate boxes in every image of a data set.
 
     The detector that teaches the classifier scores boxes; this command proposes them without
-    looking at a tag. Boxes go into a folder that `boxless train` picks up. It can be killed at any
+    reading a tag. Boxes go into a folder that `boxless train` picks up. It can be killed at any
     time: the same command carries on, and does nothing once all is done. Where the data set has
     true boxes, a table shows how many objects the proposals cover (recall), beside random boxes of
     the same number. `boxless proposals compare SPEC` sets methods side by side.

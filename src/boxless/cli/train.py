@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from boxless.runs.start import Order
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
-Spec = Annotated[str, Parameter(help="The data set; or the folder of a run, to go on with it.")]
+Spec = Annotated[str, Parameter(help="The data set; or the folder of a run, to resume it.")]
 OWN_METHOD = ""
 
 
@@ -75,7 +75,7 @@ def train(spec: str, *overrides: Overrides, options: TrainOptions = TRAIN) -> No
 
     Proposes regions, trains the teacher on the tags, caches what it knows, trains the student with
     and without distillation, evaluates both, fits thresholds on held-out images, exports ONNX and
-    writes a report. Stop it at any time; the same command, or `boxless train RUN`, goes on where it
+    writes a report. Stop it at any time; the same command, or `boxless train RUN`, resumes where it
     stopped. Finished steps are skipped.
 
     Any setting of the recipe can be given as `--section.key VALUE`; `boxless recipes show NAME
@@ -100,7 +100,7 @@ def train(spec: str, *overrides: Overrides, options: TrainOptions = TRAIN) -> No
 
     Args:
         spec: The data set: voc:DIR, coco:DIR, nus-wide:DIR, csv:FILE, list:FILE, scenes: and
-            others; or the folder of a run, to go on with it.
+            others; or the folder of a run, to resume it.
         overrides: Dotted settings.
         options: As `TrainOptions` says.
     """
@@ -200,7 +200,7 @@ def _refuse_forced_restarts(force: list[str]) -> None:
             f"--force with --max-restarts {restarts}: each restart would throw away what the last"
             " attempt has done",
             hint="give --force without --max-restarts, for as long as the step takes to begin; then"
-            " the same command without --force goes on",
+            " the same command without --force resumes it",
         )
 
 

@@ -2,7 +2,7 @@
 
 A copy of a training image among the test images makes every figure look better than it is. Names do
 not tell; contents do. Files are compared by size, then by their last bytes, and only then as a
-whole, so looking through a large data set costs one short read an image at most.
+whole, so looking through a large data set costs one short read per image at most.
 
 Whoever gathers untagged images easily gathers the test images again: scaled, saved anew, cropped by
 a hair, mirrored. Two images count as the same picture where the brightness gradients of their 16 x

@@ -5,9 +5,9 @@ training. Which ones the authors drew was never published, so they are drawn her
 image's name; the draw is the same everywhere and hardly moves when images are missing.
 
 Chua et al., "NUS-WIDE: A Real-World Web Image Database from National University of Singapore",
-CIVR 2009. Officially ``ImageList/TrainImagelist.txt`` names an image a line (with a backslash), and
-``Groundtruth/TrainTestLabels/Labels_CONCEPT_Train.txt`` holds 0 or 1 on the same line; likewise for
-Test. A flat list has an image a line, followed by 81 zeros and ones.
+CIVR 2009. Officially ``ImageList/TrainImagelist.txt`` names one image per line (with a backslash),
+and ``Groundtruth/TrainTestLabels/Labels_CONCEPT_Train.txt`` holds 0 or 1 on the same line; likewise
+for Test. A flat list has one image per line, followed by 81 zeros and ones.
 """
 
 import hashlib

@@ -65,7 +65,7 @@ def not_shared(path: str, reason: str) -> RunError:
     )
 
 
-AHEAD = 4  # units a worker that wait or are being worked on
+AHEAD = 4  # units per worker that wait or are being worked on
 
 
 class LocalEngine:

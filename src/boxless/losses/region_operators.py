@@ -2,7 +2,7 @@
 
 RoIAlign is linear in the map: pooled features of all regions are ``A f`` with a fixed matrix A
 built from the boxes, f the map as (cells, channels). A region's part of A is separable,
-``A_r = Y_r (x) X_r`` with one interpolation matrix an axis. Hence with weights w_r
+``A_r = Y_r (x) X_r`` with one interpolation matrix per axis. Hence with weights w_r
 
     sum_r w_r || A_r^T f_T - A_r^S f_S ||^2  =  <f_S, G f_S> - 2 <f_S, H> + c
     G = sum_r w_r (Ys'Ys)_r (x) (Xs'Xs)_r          cells_S x cells_S

@@ -110,7 +110,7 @@ def mean_average_precision(
         Mean, values per class, and the names of the classes left out.
 
     Raises:
-        ShapeError: If the shapes differ or there is not one name a class.
+        ShapeError: If the shapes differ or there is not one name per class.
         NumericsError: If a score is NaN or infinite.
 
     Example:

@@ -85,7 +85,7 @@ def check_finite(scores: NDArray[np.floating[Any]], *, name: str = "scores") -> 
 
 
 def check_classes(classes: Sequence[str], count: int) -> tuple[str, ...]:
-    """Refuse (`ShapeError`) class names that are not one a column; the names as a tuple."""
+    """Refuse (`ShapeError`) class names that are not one per column; the names as a tuple."""
     if len(classes) != count:
         raise ShapeError(f"expected one class name for each of {count} columns, got {len(classes)}")
     return tuple(classes)

@@ -1,4 +1,4 @@
-"""Temperatures: one number a class that makes probabilities as certain as they are right.
+"""Temperatures: one number per class that makes probabilities as certain as they are right.
 
 ``sigmoid(z / T)`` with T > 0 keeps the order of a class's images and so its average precision.
 Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (one temperature); one a

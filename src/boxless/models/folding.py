@@ -5,8 +5,8 @@ Training a folded network means frozen statistics and about a third more images 
 A folded student may also start from a last convolution that speaks on the teacher's scale. ImageNet
 statistics do not fit small inputs: at 128 px the final map of EfficientNet-Lite0 has three times
 the mean activation it has at 320 px, and a region loss spends its first updates (or its life)
-shrinking everything. One affine a channel, on the last convolution, gives its pre-activations the
-teacher's mean and deviation; no tag and no region is involved.
+shrinking everything. One affine map per channel, on the last convolution, gives its
+pre-activations the teacher's mean and deviation; no tag and no region is involved.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""The recipe: every setting of a run, one pydantic model a section.
+"""The recipe: every setting of a run, one pydantic model per section.
 
 These models are at once the schema of recipe files (TOML), the dotted command-line overrides
 (``--teacher.optim.epochs 4``) and the reference documentation: each field's description is shown by

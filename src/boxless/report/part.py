@@ -72,7 +72,7 @@ class Curve(Part):
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if not len(self.predicted) == len(self.observed) == len(self.count):
-            raise ValueError("predicted, observed and count must have one value a bin")
+            raise ValueError("predicted, observed and count must have one value per bin")
         return self
 
 
@@ -90,7 +90,7 @@ class CalibrationFigures(Part):
         f1_c: Mean F1 of the classes, at 0.5 and at the fitted thresholds.
         of1: F1 of all decisions together, likewise.
         ece: Expected calibration error over all pairs of image and class, bins of equal width.
-        ece_equal_mass: The same with equally many pairs a bin.
+        ece_equal_mass: The same with equally many pairs per bin.
         nll: Mean cross-entropy of a pair, in nats.
         curve: Reliability curves.
     """

@@ -20,10 +20,10 @@ def colour_of(results: Results, key: str) -> str:
 
 
 def map_per_variant(results: Results) -> str:
-    """MAP of every variant, a dot a seed and a bar for the mean.
+    """MAP of every variant, a dot per seed and a bar for the mean.
 
     Returns:
-        SVG, one row a variant.
+        SVG, one row per variant.
     """
     variants = list(results.variants.items())
     with svg.theme():

@@ -1,4 +1,4 @@
-"""Carry out the steps of a run: skip what is done, refuse what changed, go on where it stopped.
+"""Carry out the steps of a run: skip what is done, refuse what changed, resume where it stopped.
 
 Of several processes the first does that; the others wait for it, and train along.
 """
@@ -47,7 +47,7 @@ def execute(
     Args:
         run: The run.
         until: Last verb to carry out; see `VERBS`.
-        force: Verbs whose results are thrown away, with all that depends on them.
+        force: Verbs whose results are discarded, with all that depends on them.
         only: Carry out `until` and what it needs, not every step before it.
 
     Raises:
@@ -128,7 +128,7 @@ def _look_at_images(run: Run, console: Console) -> None:
 
 
 def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: Console) -> None:
-    verb = "goes on" if folder.exists() and (folder / NAME).exists() else "begins"
+    verb = "resumes" if folder.exists() and (folder / NAME).exists() else "begins"
     console.print(Text(titled(step.name), "bold"), f"{verb}{left_in_all()}")
     _sweep(folder)
     write_atomically(folder / NAME, to_json(record))
@@ -146,7 +146,7 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
             raise
         raise RunError(
             f"step {step.name} stopped: {error.strerror} ({error.filename or folder})",
-            hint="mend that and run the same command again: it goes on where it stopped",
+            hint="mend that and run the same command again: it resumes where it stopped",
         ) from error
     if not (folder / NAME).exists():
         raise RunError(
@@ -246,7 +246,7 @@ def execute_together(
         processes: Those of this launch.
         load: Makes the run; the others do so when they are needed first.
         until: Last verb to carry out; "" for the run's own method.
-        force: Verbs whose results are thrown away.
+        force: Verbs whose results are discarded.
         only: Carry out `until` and what it needs.
 
     Raises:

@@ -21,7 +21,7 @@ def refuse_foreign_folder(folder: Path) -> None:
     """Refuse a folder that holds a user's own files and no run.
 
     Args:
-        folder: Of the run that is to begin or to go on.
+        folder: Of the run that is to begin or to resume.
 
     Raises:
         RunError: It does; what was found is named.

@@ -90,7 +90,7 @@ def images_of(run: Run, item: Outlook) -> int:
 def _refuse_changes(
     run: Run, steps: list[Step], wanted: dict[str, StepRecord], redo: AbstractSet[str]
 ) -> None:
-    """Refuse to go on with other settings or data than a finished step was made with."""
+    """Refuse to resume with other settings or data than a finished step was made with."""
     lines: list[str] = []
     verbs: list[str] = []
     for step in steps:

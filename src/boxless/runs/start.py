@@ -1,4 +1,4 @@
-"""Start a run, or go on with it: what ``boxless train`` and `boxless.train` share.
+"""Start or resume a run: what ``boxless train`` and `boxless.train` share.
 
 The recipe of a run that names none is chosen: by its images and the machine, saying why.
 """
@@ -164,7 +164,7 @@ def carry_out(
     Args:
         order: What was asked for.
         until: Last verb; "" for the run's own method.
-        force: Verbs whose results are thrown away.
+        force: Verbs whose results are discarded.
         only: Carry out `until` and what it needs, not every step before it.
 
     Returns:

@@ -141,7 +141,7 @@ class _Keeper:
     def begin(
         cls, state: _State, folder: Path, pause: float, title: str, batch_size: int
     ) -> "_Keeper":
-        """Go on from the last checkpoint, if there is one; the next comes after `pause` seconds."""
+        """Resume from the last checkpoint, if there is one; the next comes in `pause` seconds."""
         progress, now = state.load(folder), time.monotonic()
         leads = state.runtime.processes.leads
         log = EventLog(folder, update=progress.update) if leads else None
