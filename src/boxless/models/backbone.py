@@ -236,6 +236,11 @@ def _take_classifier(net: nn.Module) -> tuple[Tensor, Tensor] | None:
     return layer.weight.detach(), layer.bias.detach()
 
 
+def shift_of(network: Student | Teacher | Backbone, level: str, size: int = 0) -> float:
+    """A network's displacement in parts of its input's side (pixels); 0 = the student's own."""
+    return network.displacement(level) / (size or cast("Student", network).input_size)
+
+
 def displacements(
     network: Student | Teacher | Backbone,
     level: str,
@@ -256,8 +261,7 @@ def displacements(
     Returns:
         (N, 1, 4), to be subtracted from unit boxes before they are pooled.
     """
-    shift = network.displacement(level) / (size or cast("Student", network).input_size)
-    offset = torch.full((len(like), 1, 4), shift, device=like.device)
+    offset = torch.full((len(like), 1, 4), shift_of(network, level, size), device=like.device)
     if flipped is not None:
         offset[flipped.to(like.device), :, 0::2] *= -1
     return offset

@@ -25,6 +25,7 @@ from boxless.metrics.localization import (
     pointing_game,
     share_of_yes,
 )
+from boxless.models.backbone import shift_of
 from boxless.models.classifier import Classifier
 from boxless.recipe.schema import Recipe
 from boxless.report.results import TEACHER
@@ -273,8 +274,8 @@ def load_location(folder: Path, key: str, seed: int) -> LocationSettings:
 def map_shift(model: Classifier | TrainedTeacher, size: int) -> float:
     """How far a model's class maps are displaced, see `LocationSettings.shift`."""
     if isinstance(model, Classifier):
-        return model.displacement("final") / model.input_size
-    return model.displacement(model.level) / size
+        return shift_of(model, "final")
+    return shift_of(model, model.level, size)
 
 
 def load_examples(folder: Path) -> dict[str, np.ndarray]:
