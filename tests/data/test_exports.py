@@ -5,8 +5,8 @@ import json
 import pytest
 from small_images import save_image
 
+from boxless.data.simple_yaml import read_simple_yaml
 from boxless.data.sources import load_manifest
-from boxless.data.yolo import read_simple_yaml
 from boxless.errors import DataError
 from boxless.types import TrueBox
 

@@ -151,7 +151,7 @@ class _Work:
 
     def refuse_to_replace(self, target: "AnyPath | None") -> None:
         """Look at everything that is about to be written."""
-        from boxless.cli.predict_sources import refuse_to_replace
+        from boxless.cli.predict_targets import refuse_to_replace
 
         refuse_to_replace(target, self.drawn(), overwrite=self.results.overwrite)
 

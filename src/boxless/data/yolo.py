@@ -3,14 +3,9 @@
 ``data.yaml`` names the classes and the folders of images; ``labels`` stands in the place of
 ``images`` on the way to the text files. A line is a class number and a box or polygon, as shares of
 the image. Format: https://docs.ultralytics.com/datasets/detect/.
-
-Programs write ``data.yaml`` by a template, so no library is asked for the little of YAML that it
-needs (keys, texts, lists, numbers): a full parser would be one more dependency and a risk (tags,
-anchors) for five lines.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from boxless.data.find_images import list_images
@@ -18,12 +13,12 @@ from boxless.data.manifest import Manifest
 from boxless.data.options import split_options
 from boxless.data.settle import OPTIONS as COMMON
 from boxless.data.settle import settle
+from boxless.data.simple_yaml import Value, read_simple_yaml
 from boxless.data.tagged import Box, TaggedImage, draft_of, in_pixels
 from boxless.data.text import numbered_lines
 from boxless.errors import DataError
 from boxless.types import PRESENT
 
-Value = str | list[str]
 OPTIONS = COMMON
 _PARTS = ("train", "val", "valid", "test")
 _BESIDE = (".txt", ".yaml", ".names", ".data", ".cache")
@@ -186,79 +181,3 @@ def _corners(numbers: Sequence[float]) -> Box | None:
         return None
     xs, ys = numbers[::2], numbers[1::2]
     return min(xs), min(ys), max(xs), max(ys)
-
-
-_KEY = re.compile(r"""(?P<key>[\w./-]+|'[^']*'|"[^"]*")\s*:(?:\s+(?P<rest>.*)|$)""")
-_QUOTED = r"""'(?:[^']|'')*'|"(?:[^"\\]|\\.)*\""""
-_COMMENT = re.compile(rf"""((?:{_QUOTED}|[^'"#]|(?<=\S)[#'"])*)(?:(?:^|(?<=\s))\#.*)?""")
-_ITEM = re.compile(
-    rf"\s*(?:(?P<number>\d+)\s*:\s+)?(?P<item>{_QUOTED}|[^,]+?)\s*(?:,|$)", re.DOTALL
-)
-
-
-def read_simple_yaml(file: Path) -> dict[str, Value]:
-    """Read keys with a text or a list each; a map of numbers counts as the list it numbers.
-
-    Args:
-        file: Such as ``data.yaml``.
-
-    Raises:
-        DataError: It cannot be read, or holds other YAML; the message says ``file:line``.
-    """
-    try:
-        lines = file.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read as UTF-8 text ({error})") from error
-    found: dict[str, str] = {}
-    key = ""
-    for number, line in enumerate(lines, start=1):
-        text = _without_comment(line).rstrip()
-        if not text or text in ("---", "..."):
-            continue
-        match = _KEY.match(text)
-        if match is not None and not text[0].isdigit():
-            key = _plain(match["key"])
-            found[key] = match["rest"] or ""
-        elif key and (text[0] in " \t-]}" or found[key][:1] in ("[", "{") or text[0].isdigit()):
-            found[key] += "\n" + text
-        else:
-            raise DataError(f"{file}:{number}: expected 'key: value', found {text[:60]!r}")
-    return {key: _value(text) for key, text in found.items()}
-
-
-def _value(text: str) -> Value:
-    text = text.strip()
-    if text[:1] + text[-1:] in ("[]", "{}"):
-        return _numbered(_ITEM.finditer(text[1:-1]))
-    if "\n" not in text and not text.startswith("- ") and not re.match(r"\d+:\s", text):
-        return _plain(text)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    items = (_ITEM.fullmatch(re.sub(r"^-\s+", "", line)) for line in lines)
-    return _numbered(match for match in items if match is not None)
-
-
-def _numbered(matches: Iterable[re.Match[str]]) -> list[str]:
-    """Items in their order, or where their numbers put them."""
-    items = [(match["number"], _plain(match["item"])) for match in matches if match["item"].strip()]
-    if any(number is None for number, _ in items):
-        return [item for _, item in items]
-    by_number = {int(number): item for number, item in items}
-    size = max(by_number, default=-1) + 1
-    if size > 2 * len(by_number) + 1000:
-        raise DataError(f"expected classes numbered from 0, found number {size - 1}")
-    return [by_number.get(number, f"class-{number}") for number in range(size)]
-
-
-def _without_comment(line: str) -> str:
-    match = _COMMENT.match(line)
-    return match[1] if match is not None else line
-
-
-def _plain(text: str) -> str:
-    """A text without its quotes."""
-    text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] == "'":
-        return text[1:-1].replace("''", "'")
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        return re.sub(r"\\(.)", r"\1", text[1:-1])
-    return text
