@@ -3,7 +3,7 @@
 import pytest
 
 from boxless.files import progress
-from boxless.files.progress import ProgressBar
+from boxless.files.progress import Overall, ProgressBar, step_of
 
 
 @pytest.fixture
@@ -38,27 +38,33 @@ def test_images_counted_one_by_one(capsys):
 def test_a_line_each_quarter_with_the_rate_in_images(capsys, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with ProgressBar("stage 1", 8, per=16) as bar:
+    with step_of(Overall(1, 2)), ProgressBar("stage 1", 8, per=16) as bar:
         for _ in range(8):
             now[0] += 2
             bar.advance(note=lambda: "loss 1")
     captured = capsys.readouterr()
     assert captured.out == ""
-    lines = [f"stage 1: {n}/8, loss 1, 8.0 images/s" for n in (2, 4, 6, 8)]
+    lines = [f"[1/2] stage 1: {n}/8, loss 1, 8.0 images/s" for n in (2, 4, 6, 8)]
     assert captured.err.splitlines() == lines
 
 
+def test_work_that_is_no_step_of_a_run_is_silent_while_it_is_short(capsys):
+    with ProgressBar("decoding", 8) as bar:
+        bar.advance(8)
+    assert capsys.readouterr().err == ""
+
+
 def test_work_of_earlier_runs_counts_as_done(capsys):
-    with ProgressBar("stage 1", 8, done=4) as bar:
+    with step_of(Overall(1, 2)), ProgressBar("stage 1", 8, done=4) as bar:
         for _ in range(4):
             bar.advance()
     assert bar.new == 4
-    assert told(capsys) == ["stage 1: 6/8", "stage 1: 8/8"]
+    assert told(capsys) == ["[1/2] stage 1: 6/8", "[1/2] stage 1: 8/8"]
 
 
 def test_notes_are_asked_only_to_be_seen(capsys):
     asked = []
-    with ProgressBar("stage 1", 8) as bar:
+    with step_of(Overall(1, 2)), ProgressBar("stage 1", 8) as bar:
         for _ in range(8):
             bar.advance(note=lambda: str(asked.append(1)))
     assert len(asked) == 4

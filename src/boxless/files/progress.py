@@ -104,9 +104,9 @@ SECONDS_BETWEEN_NOTES: Final = 0.25
 
 
 class ProgressBar:
-    """A bar on a terminal, else a line after every quarter or half minute; both on stderr.
+    """A bar on a terminal, else a line every half minute, of a step also after each quarter.
 
-    Use as a context manager, and call it with the units done so far and in all, or `advance`.
+    Both are on stderr. Use as a context manager, and call it with the units done so far and in all, or `advance`.
 
     Args:
         title: Text in front.
@@ -129,7 +129,7 @@ class ProgressBar:
     ) -> None:
         self._console = plain_console(stderr=True)
         self._title, self._total = titled(title), total
-        self._per, self._unit = per, unit
+        self._per, self._unit, self._is_step = per, unit, _running is not None
         self._lines = show and not self._console.is_terminal
         self._bar = Progress(
             TextColumn("{task.description:<18}", markup=False),
@@ -186,8 +186,8 @@ class ProgressBar:
                 self._seen = now
                 self._bar.update(self._task, note=self._told(note()))
         elif self._lines and count:
-            late = now - self._seen >= SECONDS_BETWEEN_LINES
-            if late or self._done >= self._quarter:
+            quarter = self._is_step and self._done >= self._quarter
+            if quarter or now - self._seen >= SECONDS_BETWEEN_LINES:
                 self._seen, self._quarter = now, self._done + max(1, self._total // 4)
                 done = f"{self._title}: {self._done}/{self._total}"
                 self._console.print(self._told(done, note()))
