@@ -106,7 +106,8 @@ SECONDS_BETWEEN_NOTES: Final = 0.25
 class ProgressBar:
     """A bar on a terminal, else a line every half minute, of a step also after each quarter.
 
-    Both are on stderr. Use as a context manager, and call it with the units done so far and in all, or `advance`.
+    Both are on stderr. Use as a context manager, and call it with the units done so far and in all,
+    or `advance`.
 
     Args:
         title: Text in front.
