@@ -32,7 +32,7 @@ from boxless.proposals.proposer import make_proposer
 from boxless.proposals.store import ProposalStore
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs import build
-from boxless.runs.onnx_graph import onnx_bytes
+from boxless.runs.export import onnx_bytes
 from boxless.training import map_store, teacher_cache
 from boxless.training.batches import ViewDataset
 from boxless.training.map_store import MapShards, MapStore

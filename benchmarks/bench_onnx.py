@@ -23,7 +23,7 @@ from boxless.inference.student_metadata import StudentMetadata
 from boxless.models.classifier import Classifier
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs import build
-from boxless.runs.onnx_graph import ExportedStudent, onnx_bytes
+from boxless.runs.export import ExportedStudent, onnx_bytes
 
 CLASSES = 20
 

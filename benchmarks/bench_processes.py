@@ -20,7 +20,7 @@ from measure import Figure, parser, publish, ratio, some_images, voc_mini
 from boxless.files.launched import quiet_unless_first
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs.context import Run
-from boxless.runs.follow import execute_together
+from boxless.runs.execute import execute_together
 from boxless.runs.record import read_record
 from boxless.training.processes import joined
 

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from boxless.errors import DataError
-from boxless.files.progress import ImageProgress
+from boxless.files.progress import ProgressBar
 from boxless.proposals.extract import extract
 from boxless.proposals.proposer import Proposer, make_proposer
 from boxless.proposals.recall import RecallTable, recall_table
@@ -65,7 +65,7 @@ def load(path: str) -> UInt8Array:
 
 def measure(name: str, proposer: Proposer, records: list[ImageRecord]) -> tuple[dict, RecallTable]:
     """Figures of a proposer (speed on one core, with decoding), and its recall table."""
-    with tempfile.TemporaryDirectory() as folder, ImageProgress(name) as progress:
+    with tempfile.TemporaryDirectory() as folder, ProgressBar(name) as progress:
         wall, cpu = time.perf_counter(), time.process_time()
         store = extract(
             records,

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from boxless.runs.verify import find_damage
-from boxless.training.files import CHECKPOINT
+from boxless.training.events import CHECKPOINT
 
 RECORD = "step.json"
 Stamp = tuple[int, int, int]

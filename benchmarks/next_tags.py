@@ -22,11 +22,11 @@ from rich.table import Table
 from torch import Tensor
 
 from boxless.metrics.average_precision import mean_average_precision
-from boxless.metrics.worth_tagging import next_to_tag
+from boxless.metrics.suspicion import next_to_tag
 from boxless.models.class_maps import ClassMaps
 from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.teacher_fit import image_vectors
+from boxless.runs.teacher_steps import image_vectors
 from boxless.training.class_map_fit import fit_class_maps
 
 POOL, MORE, FEW_CLASSES, DRAWS = 700, 100, 8, 2

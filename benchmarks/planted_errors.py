@@ -33,7 +33,7 @@ from boxless.recipe.recipe_files import load_recipe
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.execute import execute
-from boxless.runs.teacher_fit import image_vectors
+from boxless.runs.teacher_steps import image_vectors
 from boxless.training.class_map_fit import fit_class_maps
 from boxless.types import ABSENT, PRESENT, UNKNOWN
 

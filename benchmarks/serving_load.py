@@ -22,7 +22,7 @@ import torch
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
-from boxless.runs.onnx_graph import onnx_bytes
+from boxless.runs.export import onnx_bytes
 torch.manual_seed(0)
 size = int(sys.argv[2])
 names = tuple(f"class-{n}" for n in range(20))

@@ -24,10 +24,10 @@ from boxless.data.cvat import read as read_cvat
 from boxless.data.fiftyone import read as read_fiftyone
 from boxless.data.images import ImageLimits, decode_image
 from boxless.data.label_studio import read as read_label_studio
-from boxless.data.nus_wide_lists import read_flat
+from boxless.data.nus_wide import read_flat
 from boxless.data.simple_yaml import read_simple_yaml
+from boxless.data.suspects import read_verdicts
 from boxless.data.table import read as read_csv
-from boxless.data.verdicts import read_verdicts
 from boxless.data.voc_xml import read_objects
 from boxless.errors import BoxlessError
 from boxless.files.seals import damage, sealed

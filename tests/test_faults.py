@@ -15,8 +15,8 @@ from boxless.files.seals import write_sealed
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs import execute as module
 from boxless.runs.context import Run
+from boxless.runs.plan import Step
 from boxless.runs.record import read_record
-from boxless.runs.step import Step
 
 FAULTS = {
     "full": OSError(errno.ENOSPC, "No space left on device"),
@@ -95,7 +95,7 @@ class TestRuns:
 
         monkeypatch.setattr(module, "plan", lambda _: [Step("teacher", "teacher", {}, (), act)])
         monkeypatch.setattr(module, "_check_networks", lambda *_: None)
-        monkeypatch.setattr("boxless.runs.pace.pace_of", lambda _: None)
+        monkeypatch.setattr("boxless.runs.forecast.pace_of", lambda _: None)
         return run, acts
 
     @pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))

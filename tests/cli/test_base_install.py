@@ -89,10 +89,8 @@ def wanted(finished_run, images):
     """What PyTorch says, (24, K)."""
     import torch
 
-    from boxless.runs.choice import choose
-    from boxless.runs.export import best_student
+    from boxless.runs.export import ExportedStudent, best_student, choose
     from boxless.runs.finished import open_run
-    from boxless.runs.onnx_graph import ExportedStudent
     from boxless.runs.student_facts import student_metadata
     from boxless.runs.variant import trained_as
 

@@ -113,7 +113,7 @@ def test_killed_and_started_again(table4, tmp_path, preloaded):
     assert json.loads((step / "step.json").read_text())["status"] == "running"
     done = preloaded(*words("table4", out, *setting))
     assert done.code == 0, done.err
-    assert "hinton/32px/seed-0 goes on" in done.err
+    assert "hinton/32px/seed-0 resumes" in done.err
     assert weights(out) == weights(table4)
     first, second = (json.loads((folder / "table4.json").read_text()) for folder in (out, table4))
     assert {**first, "created": ""} == {**second, "created": ""}

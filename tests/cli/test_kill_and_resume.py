@@ -51,7 +51,7 @@ def test_killed_in_every_step(preloaded, finished_run, tmp_path):
                 assert not (out / step / "weights.safetensors").exists()
     done = preloaded(*words(out))
     assert done.code == 0, done.err
-    assert "report goes on" in done.err
+    assert "report resumes" in done.err
     assert done.err.count("done already") == len(KILLS) - 1
     assert differences(out, finished_run) == []
 

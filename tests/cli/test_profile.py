@@ -4,7 +4,7 @@ import pytest
 from command_line import train_words
 
 from boxless.report.results import read_results
-from boxless.training.files import WEIGHTS
+from boxless.training.events import WEIGHTS
 
 
 def test_profile_of_what_is_trained_now_reaches_the_report(run_copy, preloaded):

@@ -9,7 +9,7 @@ import pytest
 from command_line import TINY, boxless, environment
 
 from boxless.cli.app import VERBS, main
-from boxless.cli.overrides import parse_overrides
+from boxless.cli.options import parse_overrides
 from boxless.errors import ConfigError
 from boxless.recipe.recipe_files import builtin_recipes, dotted, known_keys, load_recipe
 

@@ -70,7 +70,7 @@ def test_first_process_killed_and_gone_on_with_three(runs):
     assert killed[1] == 2, told
     assert "Traceback" not in told
     assert ended(runs, "on-three") == [0, 0, 0], log(runs, "on-three")
-    assert "students/plain/32px/seed-0 goes on" in log(runs, "on-three")
+    assert "students/plain/32px/seed-0 resumes" in log(runs, "on-three")
 
 
 def torchrun(out, *words, restarts=0):
@@ -117,7 +117,7 @@ def test_a_killed_worker_is_started_again(runs, tmp_path):
         process.kill()
     assert process.returncode == 0, err
     assert "students/plain/32px/seed-0 begins" in err
-    assert "students/plain/32px/seed-0 goes on" in err
+    assert "students/plain/32px/seed-0 resumes" in err
     found, wanted = (
         load_file(run / "students/plain/32px/seed-0" / WEIGHTS)
         for run in (out, runs / "undisturbed")

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from boxless.data.images import load_grey, load_image
-from boxless.data.near_duplicates import near_duplicates, refuse_near_duplicates
+from boxless.data.leaks import near_duplicates, refuse_near_duplicates
 from boxless.errors import DataError
 from boxless.types import ImageRecord
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from boxless.data import nus_wide
-from boxless.data.nus_wide_lists import _FAULTS, read_official
+from boxless.data.nus_wide import _FAULTS, read_official
 from boxless.data.text import read_class_names
 from boxless.errors import DataError
 

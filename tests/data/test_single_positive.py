@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from boxless.data.few_tags import keep_one_tag
 from boxless.data.manifest import Manifest
-from boxless.data.single_positive import keep_one_tag
 from boxless.types import ImageRecord
 
 

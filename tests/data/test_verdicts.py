@@ -3,8 +3,7 @@
 import pytest
 
 from boxless.data.sources import load_manifest
-from boxless.data.suspects import Suspect, suspects_csv
-from boxless.data.verdicts import apply_verdicts, read_verdicts
+from boxless.data.suspects import Suspect, apply_verdicts, read_verdicts, suspects_csv
 from boxless.errors import DataError
 
 TABLE = "path,split,cat,dog\na.png,train,1,0\nb.png,train,-1,1\nc.png,test,0,0\n"

@@ -9,7 +9,7 @@ from cyclopts import CycloptsError
 from documents import DOCUMENTS, ROOT, blocks, commands
 
 from boxless.cli.app import command_line
-from boxless.cli.overrides import parse_overrides
+from boxless.cli.options import parse_overrides
 from boxless.errors import ConfigError
 from boxless.recipe.recipe_files import builtin_recipes, known_keys, load_recipe
 

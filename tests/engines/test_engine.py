@@ -9,7 +9,7 @@ from engine_work import die_at_three, double, refuse_three
 
 from boxless.cli.app import main
 from boxless.errors import ConfigError, DataError, MissingExtraError, RunError
-from boxless.files.local_engine import AHEAD, LocalEngine
+from boxless.files.engine import AHEAD, LocalEngine
 from boxless.files.ray_engine import Parcel, _version, _work, engine_beyond
 
 

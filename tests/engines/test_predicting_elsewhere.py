@@ -7,7 +7,7 @@ import pytest
 from engine_work import write_images
 
 from boxless.errors import ConfigError, DataError, RunError
-from boxless.files.local_engine import LocalEngine
+from boxless.files.engine import LocalEngine
 from boxless.inference.elsewhere import stream_elsewhere
 from boxless.inference.predictor import Predictor
 

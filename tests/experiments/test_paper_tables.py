@@ -6,7 +6,7 @@ import pytest
 
 from boxless.errors import ConfigError
 from boxless.experiments.tables import MAIN, PaperTable, load_table, table_names
-from boxless.methods.tag_settings import TagLossName
+from boxless.methods.tags import TagLossName
 from boxless.recipe.recipe_files import known_keys
 
 NAMES = ["figure4", "table1", "table2", "table3", "table4", "table5"]

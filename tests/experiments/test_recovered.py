@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from boxless.experiments import recovered as room
-from boxless.experiments.recovered import recovered
+from boxless.experiments import outcome as room
+from boxless.experiments.outcome import recovered
 from boxless.experiments.tables import PaperTable
 
 PAPER = {"low": 85.9, "high": 89.4, "some": 87.8}

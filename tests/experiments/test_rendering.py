@@ -8,10 +8,8 @@ import pytest
 from rich.console import Console
 
 from boxless.experiments.learning_curve import Figure
-from boxless.experiments.order_plot import order_plot
-from boxless.experiments.outcome import Order, Outcome, OutcomeRow, _changed, verdict
-from boxless.experiments.page import page
-from boxless.experiments.recovered import Recovered
+from boxless.experiments.outcome import Order, Outcome, OutcomeRow, Recovered, _changed, verdict
+from boxless.experiments.page import order_plot, page
 from boxless.experiments.rendering import (
     comma_separated,
     latex,

@@ -5,7 +5,7 @@ import sys
 
 SCRIPT = """
 print("script runs")
-from boxless.files.local_engine import LocalEngine
+from boxless.files.engine import LocalEngine
 print(list(LocalEngine(2).map(str, [1, 2, 3])))
 """
 

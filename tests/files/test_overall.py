@@ -2,17 +2,15 @@
 
 import pytest
 
-from boxless.files import overall, progress
-from boxless.files.overall import Overall, left_in_all, roughly, step_of, titled
-from boxless.files.progress import ImageProgress
-from boxless.training.events import StepProgress
+from boxless.files import progress
+from boxless.files.progress import Overall, ProgressBar, left_in_all, roughly, step_of, titled
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """The clock of steps, which tests set."""
     now = [100.0]
-    monkeypatch.setattr(overall.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -65,12 +63,12 @@ def test_estimates_in_words(seconds, text):
 def test_lines_off_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     with step_of(Overall(2, 3, own=0.0, later=600.0)):
-        with StepProgress("stage 1", 4) as bar:
+        with ProgressBar("stage 1", 4) as bar:
             bar.advance(4, note=lambda: "loss 1")
-        with ImageProgress("proposals") as shown:
+        with ProgressBar("proposals") as shown:
             shown(1, 4)
             shown(4, 4)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "[2/3] stage 1: 4/4 loss 1, about 10 min left in all"
-    assert lines[1].startswith("[2/3] proposals: 4 of 4, ")
+    assert lines[0].startswith("[2/3] stage 1: 4/4, loss 1, ")
+    assert lines[1].startswith("[2/3] proposals: 4/4, ")
     assert lines[1].endswith(", about 10 min left in all")

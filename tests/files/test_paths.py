@@ -8,8 +8,15 @@ from boxless.errors import ConfigError, MissingExtraError, RunError, StoreError
 from boxless.files.atomic import replacing, write_atomically
 from boxless.files.copies import cache_folder, fetched, kept_copy
 from boxless.files.lock import held
-from boxless.files.paths import RemotePath, is_url, place, require_local
-from boxless.files.remote import file_size, look_ahead, read_file
+from boxless.files.paths import (
+    RemotePath,
+    file_size,
+    is_url,
+    look_ahead,
+    place,
+    read_file,
+    require_local,
+)
 
 HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 

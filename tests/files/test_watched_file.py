@@ -3,7 +3,7 @@
 import pytest
 
 from boxless.data.coco_json import read_instances
-from boxless.files import watched_file
+from boxless.files import progress, watched_file
 from boxless.files.watched_file import watched
 
 CONTENT = bytes(range(256)) * 40
@@ -31,12 +31,13 @@ def test_small_files_are_silent(path, capsys):
 
 def test_large_files_say_how_far(path, capsys, monkeypatch):
     monkeypatch.setattr(watched_file, "LARGE", 100)
-    monkeypatch.setattr(watched_file, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(watched_file, "MB", 1024)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     assert read(path) == CONTENT
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 12  # eleven pieces and the end
-    assert lines[0].startswith("reading large [1].bin: 0 of 0 MB, ")
-    assert lines[-1].endswith("s left")
+    told = [line.split(",")[0] for line in lines]
+    assert told == [f"reading large [1].bin: {n}/10" for n in range(1, 11)]
+    assert all(line.endswith(" MB/s") for line in lines)
 
 
 def test_large_files_show_a_bar_on_a_terminal(path, capsys, monkeypatch):
@@ -48,7 +49,8 @@ def test_large_files_show_a_bar_on_a_terminal(path, capsys, monkeypatch):
 
 def test_cocos_annotations_are_watched(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(watched_file, "LARGE", 1)
-    monkeypatch.setattr(watched_file, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(watched_file, "MB", 1)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     path = tmp_path / "instances_train2014.json"
     path.write_text(
         '{"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": "cat"}],'

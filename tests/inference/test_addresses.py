@@ -10,8 +10,8 @@ import pytest
 import boxless
 from boxless.errors import ConfigError, MissingExtraError, RunError
 from boxless.files.paths import RemotePath
-from boxless.inference import addresses
-from boxless.inference.addresses import student_place
+from boxless.inference import student_file as addresses
+from boxless.inference.student_file import student_place
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tiny_student import CLASSES, properties, weights, write_student
 import boxless
 from boxless.data.images import ImageLimits
 from boxless.errors import BoxlessError, ConfigError, DataError, StoreError
-from boxless.inference import fonts
+from boxless.inference import drawing
 from boxless.inference.drawing import annotated
 from boxless.inference.labels import Box, Label
 from boxless.inference.location import LocationSettings
@@ -223,18 +223,18 @@ class TestSaving:
         assert prediction.draw().size == (50, 50)
 
     def test_signs_that_no_font_has_become_escapes(self, monkeypatch):
-        monkeypatch.setattr(fonts, "_NAMES", ())
-        fonts._installed.cache_clear()
-        fonts.readable.cache_clear()
-        assert fonts.readable("cat 猫", 12)[1] == r"cat \u732b"
-        assert fonts.readable("cat [red] 0.50", 12)[1] == "cat [red] 0.50"
+        monkeypatch.setattr(drawing, "_NAMES", ())
+        drawing._installed.cache_clear()
+        drawing.readable.cache_clear()
+        assert drawing.readable("cat 猫", 12)[1] == r"cat \u732b"
+        assert drawing.readable("cat [red] 0.50", 12)[1] == "cat [red] 0.50"
 
     def test_fonts_of_the_machine_are_used(self):
-        fonts._installed.cache_clear()
-        fonts.readable.cache_clear()
-        if not fonts._installed(12):
+        drawing._installed.cache_clear()
+        drawing.readable.cache_clear()
+        if not drawing._installed(12):
             pytest.skip("no font of the list is installed")
-        font, shown = fonts.readable("cat \N{LATIN SMALL LETTER E WITH ACUTE}", 12)
+        font, shown = drawing.readable("cat \N{LATIN SMALL LETTER E WITH ACUTE}", 12)
         assert shown == "cat \N{LATIN SMALL LETTER E WITH ACUTE}"
         assert bytes(font.getmask(shown[-1])) != bytes(font.getmask("\uffff"))
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from boxless.losses import region_energy as energy
+from boxless.losses import region_operators as energy
 from boxless.losses.region_operators import (
     axis_matrices,
     build_region_form,

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boxless.losses.view_pooling import pool_view
+from boxless.losses.map_loss import pool_view
 
 WHOLE = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
 

@@ -6,8 +6,7 @@ from boxless.errors import ConfigError
 from boxless.methods.table import DISTILLING, FIRST_PHASES, METHODS, ORACLE, PLAIN
 from boxless.methods.tags import Tags
 from boxless.recipe.recipe_files import load_recipe
-from boxless.runs.levels import MAPS, MORE_MAPS, kept_levels
-from boxless.runs.phases import phases_of
+from boxless.runs.phases import MAPS, MORE_MAPS, kept_levels, phases_of
 from boxless.runs.variant import Variant, by_key, variants
 
 

@@ -19,8 +19,7 @@ from boxless.losses import (
 from boxless.methods.class_aware import ClassAware
 from boxless.methods.table import METHODS
 from boxless.methods.tag_loss_state import NONE, TagLossState
-from boxless.methods.tag_settings import TagSettings
-from boxless.methods.tags import Tags, TrustedTags
+from boxless.methods.tags import Tags, TagSettings, TrustedTags
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 

@@ -8,8 +8,7 @@ from training_case import CLASSES, IMAGES, dataset
 
 from boxless.losses.tag_loss import TagLoss
 from boxless.methods.lessons import Lessons
-from boxless.methods.tag_settings import TagSettings
-from boxless.methods.tags import Tags, TrueTags
+from boxless.methods.tags import Tags, TagSettings, TrueTags
 from boxless.methods.transfer import View
 from boxless.training.batches import whole_batches
 from boxless.training.teacher_cache import Knowledge

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxless.errors import DataError, ShapeError
-from boxless.metrics.answer_bootstrap import paired_answer_bootstrap
+from boxless.metrics.bootstrap import paired_answer_bootstrap
 from boxless.metrics.localization import (
     correct_localization,
     pointing_game,

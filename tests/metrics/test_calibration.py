@@ -9,7 +9,7 @@ from boxless.metrics.calibration import (
 )
 from boxless.metrics.calibration_error import expected_calibration_error
 from boxless.metrics.f1 import f1_report
-from boxless.metrics.logits import sigmoid
+from boxless.metrics.inputs import sigmoid
 
 
 def timid_and_loud(images, seed):

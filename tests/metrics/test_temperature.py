@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from boxless.metrics.average_precision import mean_average_precision
-from boxless.metrics.logits import logit, sigmoid
+from boxless.metrics.inputs import logit, sigmoid
 from boxless.metrics.temperature import (
     HIGHEST,
     LOWEST,

@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score, precision_recall_curve
 
 from boxless.errors import DataError, ShapeError
 from boxless.metrics.f1 import f1_report
-from boxless.metrics.logits import logit
+from boxless.metrics.inputs import logit
 from boxless.metrics.thresholds import (
     choose_strength,
     common_threshold,

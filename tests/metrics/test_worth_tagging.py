@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from boxless.errors import NumericsError, ShapeError
-from boxless.metrics.worth_tagging import next_to_tag
+from boxless.metrics.suspicion import next_to_tag
 
 
 def test_sure_images_come_last():

@@ -12,8 +12,8 @@ from boxless.report.calibration_view import (
     localization_rows,
     reliability_plot,
 )
+from boxless.report.gallery import LocalizedImage, draw_localization
 from boxless.report.html import write_report
-from boxless.report.localization_pictures import LocalizedImage, draw_localization
 from boxless.report.results import parse_results, read_results, write_results
 
 CURVE = {"bins": 15, "predicted": [0.1, 0.9], "observed": [0.2, 0.8], "count": [30, 10]}
@@ -59,19 +59,6 @@ def calibrated(value: dict, *, fitted: bool = True) -> dict:
         "gain_corloc": interval | {"mean": 0.02, "low": -0.01, "probability_positive": 0.9},
     }
     return value
-
-
-def test_results_of_schema_2_are_read_under_todays_names(make):
-    value = calibrated(make())
-    old = copy.deepcopy(value) | {"schema": 2, "looking": value["localization"]}
-    del old["localization"]
-    for variant in old["variants"].values():
-        for seed in variant["seeds"]:
-            seed["looking"] = seed.pop("localization")
-    assert parse_results(old) == parse_results(value)
-    assert parse_results(old).variants["plain"].seeds[0].localization is not None
-    with pytest.raises(RunError, match="unknown"):
-        parse_results(old | {"unknown": 1})
 
 
 def test_they_are_written_and_read_back(make, tmp_path):

@@ -5,8 +5,7 @@ import pytest
 
 from boxless.errors import ShapeError
 from boxless.inference.labels import Label
-from boxless.report.data_url import jpeg_url
-from boxless.report.gallery import GalleryItem, draw_regions, label_rows
+from boxless.report.gallery import GalleryItem, draw_regions, jpeg_url, label_rows
 
 
 def item(boxes, scores, size=(100, 200), **labels):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from boxless.report import class_plots, plots
+from boxless.report import plots
 from boxless.report.results import parse_results
 
 
@@ -16,8 +16,8 @@ def test_classes_are_sorted_by_training_frequency(make):
     value = make()
     value["data"]["train_positives"] = [5, 50, 5]
     results = parse_results(value)
-    assert class_plots.by_frequency(results) == [1, 0, 2]
-    drawn = class_plots.gain_per_class(results)
+    assert plots.by_frequency(results) == [1, 0, 2]
+    drawn = plots.gain_per_class(results)
     assert drawn.index("class 1: +5.0 points, 50 images") < drawn.index("class 0: +5.0 points")
 
 
@@ -26,15 +26,15 @@ def test_gains_pair_the_seeds_that_both_students_have(make):
     value["variants"]["plain"]["seeds"].pop(1)
     value["variants"]["regions"]["seeds"].reverse()
     value["variants"]["regions"]["seeds"][0]["metrics"]["per_class_ap"][0] = None
-    gains = class_plots.seed_gains(parse_results(value))
+    gains = plots.seed_gains(parse_results(value))
     assert gains[0] == [pytest.approx(0.05)]
     assert gains[1] == [pytest.approx(0.05)] * 2
 
 
 def test_plots_that_lack_their_data_are_none(make):
     results = parse_results(make(gain=False))
-    assert class_plots.gain_per_class(results) is None
-    assert class_plots.dumbbell(results) is None
+    assert plots.gain_per_class(results) is None
+    assert plots.dumbbell(results) is None
     assert plots.learning_curves({}) is None
     assert plots.learning_curves({"teacher": [{"update": 1, "loss": float("inf")}, {}]}) is None
 
@@ -49,9 +49,9 @@ def test_runs_of_a_name_share_a_panel():
 def test_a_heavy_skew_of_frequencies_is_drawn_logarithmically(make):
     value = make()
     value["data"]["train_positives"] = [100_000, 10, 10]
-    assert "10,000" in class_plots.gain_per_class(parse_results(value))
+    assert "10,000" in plots.gain_per_class(parse_results(value))
     value["data"]["train_positives"] = [100, 10, 10]
-    assert "1,000" not in class_plots.gain_per_class(parse_results(value))
+    assert "1,000" not in plots.gain_per_class(parse_results(value))
 
 
 @settings(max_examples=40, deadline=None)

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from boxless.report import calibration, localization, part, results, shipped, variants
+from boxless.report import part, results, variants
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "results-schema.md").read_text("utf-8")
 MODELS = [
-    results.Results, results.Data, results.Gain, shipped.Shipped, part.Interval,
+    results.Results, results.Data, results.Gain, part.Shipped, part.Interval,
     results.Step, results.Profile, results.Recall, results.RecallRow,
     variants.VariantResult, variants.SeedResult,    variants.Metrics, variants.F1Table,
-    variants.F1, variants.Localization, variants.Spread, calibration.SeedCalibration,
-    calibration.CalibrationFigures, calibration.BeforeAfter, calibration.CurvePair,
-    calibration.Curve, localization.SeedMapLocalization, localization.MapLocalization,
+    variants.F1, variants.Localization, variants.Spread, part.SeedCalibration,
+    part.CalibrationFigures, part.BeforeAfter, part.CurvePair,
+    part.Curve, part.SeedMapLocalization, part.MapLocalization,
 ]  # fmt: skip
 
 

@@ -5,10 +5,9 @@ import pytest
 from test_html import Page
 
 from boxless.data.suspects import Suspect, ToTag
-from boxless.report.html import write_report
+from boxless.report.gallery import Card
+from boxless.report.html import write_report, write_suspects_page
 from boxless.report.results import parse_results
-from boxless.report.suspect_cards import Card
-from boxless.report.suspects_page import write_suspects_page
 from boxless.types import ImageRecord
 
 

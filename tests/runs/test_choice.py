@@ -12,9 +12,9 @@ from boxless.files.seals import write_sealed
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.recipe.recipe_files import load_recipe
 from boxless.report import wording
-from boxless.runs.choice import choose
 from boxless.runs.context import Run
 from boxless.runs.evaluation import METRICS, PREDICTIONS
+from boxless.runs.export import choose
 from boxless.runs.variant import by_key, trained_as
 
 SEEDS = 2

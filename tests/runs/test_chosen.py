@@ -6,11 +6,10 @@ import pytest
 
 from boxless.errors import ConfigError
 from boxless.recipe.recipe_files import dotted, load_recipe
-from boxless.runs import chosen as module
 from boxless.runs import execute as executing
-from boxless.runs.chosen import look
+from boxless.runs import start as module
 from boxless.runs.parts import split_parts
-from boxless.runs.start import Order, run_and_data
+from boxless.runs.start import Order, look, run_and_data
 
 SPEC = "scenes:train=60,test=12,size=48"
 

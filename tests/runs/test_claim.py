@@ -1,7 +1,7 @@
 import pytest
 
 from boxless.errors import RunError
-from boxless.runs.claim import MARK, is_run, refuse_foreign_folder
+from boxless.runs.finished import MARK, is_run, refuse_foreign_folder
 
 
 def test_new_and_empty_folders_and_runs_are_taken(tmp_path):

@@ -7,8 +7,7 @@ import pytest
 from boxless.data.sources import load_manifest
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs.context import Run
-from boxless.runs.estimate import Timings
-from boxless.runs.outlook import outlook
+from boxless.runs.outlook import Timings, outlook
 from boxless.runs.record import to_json
 
 BATCH, TRAIN = 16, 90  # 100 less those held out

@@ -11,9 +11,8 @@ from boxless.files.lock import held
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs import execute as module
 from boxless.runs.context import Run
-from boxless.runs.plan import VERBS, plan
+from boxless.runs.plan import VERBS, Step, plan
 from boxless.runs.record import StepRecord, differences, read_record, to_json
-from boxless.runs.step import Step
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def steps(monkeypatch):
     found = Steps()
     monkeypatch.setattr(module, "plan", found.plan)
     monkeypatch.setattr(module, "_check_networks", lambda *_: None)
-    monkeypatch.setattr("boxless.runs.pace.pace_of", lambda _: None)
+    monkeypatch.setattr("boxless.runs.forecast.pace_of", lambda _: None)
     return found
 
 

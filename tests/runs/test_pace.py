@@ -9,12 +9,10 @@ import torch
 from boxless.data.sources import load_manifest
 from boxless.errors import ConfigError
 from boxless.recipe.recipe_files import load_recipe
-from boxless.runs import pace as module
+from boxless.runs import forecast as module
 from boxless.runs.context import Run
-from boxless.runs.estimate import Remaining, Timings
-from boxless.runs.forecast import forecast, shipped
-from boxless.runs.outlook import images_of, outlook
-from boxless.runs.pace import Pace, pace_of, try_pace
+from boxless.runs.forecast import Pace, forecast, pace_of, shipped, try_pace
+from boxless.runs.outlook import Remaining, Timings, images_of, outlook
 
 TINY = str(Path(__file__).parents[1] / "cli" / "tiny.toml")
 PACE = Pace(propose=0.1, look=0.2, learn=0.05, map_bytes=1000, student=10, teacher=20)

@@ -13,7 +13,7 @@ from boxless.errors import DataError
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs.context import Run
 from boxless.runs.leak_check import FOUND
-from boxless.runs.readable import read_images
+from boxless.runs.parts import read_images
 from boxless.types import UNKNOWN, ImageRecord
 
 SPEC = "scenes:train=60,test=9,size=48"
@@ -166,5 +166,5 @@ def test_near_copies_are_left_out_or_allowed_where_asked(tmp_path, leaking, caps
     assert len(allowed.pool) == len(allowed.train) + 4
     assert (folder / FOUND).exists()
     # what was found is remembered: the pictures are not looked at again
-    monkeypatch.setattr("boxless.data.near_duplicates.load_grey", None)
+    monkeypatch.setattr("boxless.data.leaks.load_grey", None)
     assert leaky(folder, leaking, "drop").pool == dropped.pool

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 from boxless.data.sources import load_manifest
 from boxless.data.teacher_table import write_teacher_table
 from boxless.errors import ConfigError, DataError
+from boxless.files.progress import ProgressBar
 from boxless.metrics import mean_average_precision
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs import build
@@ -17,14 +18,13 @@ from boxless.runs.context import Run
 from boxless.runs.plan import plan
 from boxless.runs.teacher_check import compare_whole_images
 from boxless.runs.teacher_findings import findings, teacher_probabilities
-from boxless.runs.teacher_fit import (
+from boxless.runs.teacher_steps import (
     cache_teacher_file,
     fit_teacher,
     image_vectors,
     take_teacher_file,
 )
-from boxless.training.events import StepProgress
-from boxless.training.files import WEIGHTS
+from boxless.training.events import WEIGHTS
 from boxless.training.teacher_cache import TeacherCache
 
 TINY = str(Path(__file__).resolve().parents[1] / "cli" / "tiny.toml")
@@ -118,11 +118,11 @@ def test_a_file_is_taken_as_it_is(filed, tmp_path):
     torch.testing.assert_close(cache.targets, softened, atol=1e-5, rtol=0)
     assert cache.objectness.shape == (len(run.pool), 0)
     for part in (run.test, run.held_out):
-        with StepProgress("test", len(part)) as bar:
+        with ProgressBar("test", len(part)) as bar:
             found = findings(run, part, bar)
         wanted = np.stack([known[name] for name in part.image_ids])
         np.testing.assert_array_equal(found.probabilities, wanted)
-        with StepProgress("test", len(part)) as bar:
+        with ProgressBar("test", len(part)) as bar:
             np.testing.assert_array_equal(teacher_probabilities(run, part, bar), wanted)
         assert found.localization(part, len(run.classes)) is None
 

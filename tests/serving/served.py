@@ -152,7 +152,7 @@ def threaded(app, limits):
     """Serve an application from a thread, with uvicorn as in the command."""
     import uvicorn
 
-    from boxless.serving.connections import guarded_protocol
+    from boxless.serving.server import guarded_protocol
 
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))

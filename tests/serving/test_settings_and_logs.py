@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from boxless.errors import ConfigError
-from boxless.serving.journal import JsonLines, PlainLines
+from boxless.serving.observer import JsonLines, PlainLines
 from boxless.serving.settings import Limits, ServeSettings
 
 

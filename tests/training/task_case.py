@@ -13,8 +13,7 @@ from boxless.methods.hinton import HintonSettings
 from boxless.methods.lessons import Lessons
 from boxless.methods.regions import Regions, RegionSettings
 from boxless.methods.student_task import StudentTask
-from boxless.methods.tag_settings import TagSettings
-from boxless.methods.tags import Tags
+from boxless.methods.tags import Tags, TagSettings
 from boxless.methods.teaching import Teaching
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier

@@ -9,7 +9,7 @@ from task_case import classifier_task, region_task
 from training_case import REGIONS, settings, stream
 
 from boxless.training.clock import PARTS, WARM, Clock, timed
-from boxless.training.files import WEIGHTS
+from boxless.training.events import WEIGHTS
 from boxless.training.loop import train
 from boxless.training.runtime import Runtime
 

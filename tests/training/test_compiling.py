@@ -12,7 +12,7 @@ from training_case import settings
 from boxless.errors import ConfigError
 from boxless.losses.region_transfer import Adapter
 from boxless.training.compiling import compiled, eager, missing_compiler, require_compiler
-from boxless.training.files import WEIGHTS
+from boxless.training.events import WEIGHTS
 
 CPU = torch.device("cpu")
 FINE = "stride8"

@@ -1,8 +1,8 @@
-"""The log survives being killed, and the bar stays quiet off a terminal."""
+"""The log survives being killed."""
 
 import math
 
-from boxless.training.events import NAME, EventLog, StepProgress, read_events
+from boxless.training.events import NAME, EventLog, read_events
 
 
 def test_entries_after_the_checkpoint_are_dropped(tmp_path):
@@ -33,31 +33,3 @@ def test_values_that_are_not_finite_become_null(tmp_path):
     log.write({"update": 0, "loss": math.nan, "soft": math.inf})
     log.close()
     assert read_events(tmp_path) == [{"update": 0, "loss": None, "soft": None}]
-
-
-def test_plain_lines_off_a_terminal(capsys):
-    with StepProgress("stage 1", 8) as bar:
-        for _ in range(8):
-            bar.advance(note=lambda: "loss 1")
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.splitlines() == [f"stage 1: {n}/8 loss 1" for n in (2, 4, 6, 8)]
-
-
-def test_notes_are_asked_only_to_be_seen(capsys):
-    asked = []
-    with StepProgress("stage 1", 8) as bar:
-        for _ in range(8):
-            bar.advance(note=lambda: str(asked.append(1)))
-    assert len(asked) == 4
-    assert capsys.readouterr().err.count("stage 1") == 4
-
-
-def test_a_bar_asks_for_notes_now_and_then(monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    asked = []
-    with StepProgress("stage 1", 5000) as bar:
-        for _ in range(5000):
-            bar.advance(note=lambda: str(asked.append(1)))
-    assert 1 <= len(asked) < 1000

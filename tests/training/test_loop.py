@@ -8,8 +8,7 @@ from training_case import REGIONS, settings, stream
 
 from boxless.errors import NumericsError, StoreError
 from boxless.training.checkpoint import NAME
-from boxless.training.events import read_events
-from boxless.training.files import WEIGHTS
+from boxless.training.events import WEIGHTS, read_events
 from boxless.training.loop import train
 
 

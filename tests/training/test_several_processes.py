@@ -17,8 +17,7 @@ from boxless.files.launched import launched
 from boxless.methods.attention import Attention
 from boxless.methods.hint import Hint
 from boxless.methods.tags import Tags
-from boxless.training.events import read_events
-from boxless.training.files import CHECKPOINT, WEIGHTS
+from boxless.training.events import CHECKPOINT, WEIGHTS, read_events
 
 HERE = Path(__file__).resolve().parent
 

@@ -55,7 +55,7 @@ def compare(
     from boxless.data.images import load_image
     from boxless.data.sources import load_manifest
     from boxless.errors import ConfigError
-    from boxless.files.progress import ImageProgress
+    from boxless.files.progress import ProgressBar
     from boxless.proposals.comparison import choose
     from boxless.proposals.comparison import compare as measure
     from boxless.proposals.recall import COUNTS
@@ -72,7 +72,7 @@ def compare(
     most = options.max_boxes
     counts = (*(count for count in COUNTS if count < most), most)
     chosen = choose(records, limit)
-    with ImageProgress("comparing proposers") as progress:
+    with ProgressBar("comparing proposers") as progress:
         found = measure(chosen, proposers, load_image=load_image, counts=counts, progress=progress)
     facts = _facts(found, counts, data=manifest.name, split=used, methods=proposers)
     _write(out or Path("proposals") / f"{manifest.name}-comparison", found, facts, as_json=json)

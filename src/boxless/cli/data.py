@@ -12,7 +12,7 @@ from boxless.cli.data_suspects import apply, suspects
 if TYPE_CHECKING:
     from boxless.data.check import CheckReport
     from boxless.data.manifest import Manifest
-    from boxless.runs.untagged_check import UntaggedReport
+    from boxless.runs.leak_check import UntaggedReport
 
 Flag = Annotated[bool, Parameter(negative="")]
 
@@ -88,11 +88,11 @@ def check(
 def _look_over(manifest: "Manifest", *, images: bool, workers: int | None) -> "CheckReport":
     from boxless.data.check import check_manifest
     from boxless.errors import ConfigError
-    from boxless.files.progress import ImageProgress
+    from boxless.files.progress import ProgressBar
 
     if workers is not None and workers < 1:
         raise ConfigError(f"expected --workers of at least 1, found {workers}")
-    with ImageProgress("decoding", len(manifest), show=images) as progress:
+    with ProgressBar("decoding", len(manifest), show=images) as progress:
         return check_manifest(manifest, images=images, workers=workers, on_done=progress.advance)
 
 
@@ -104,7 +104,7 @@ def _beside(
         return None
     from boxless.errors import ConfigError
     from boxless.recipe.sections import DataConfig
-    from boxless.runs.untagged_check import check_untagged
+    from boxless.runs.leak_check import check_untagged
 
     if tags < 0:
         raise ConfigError(f"expected --tags of at least 1, found {tags}")
@@ -142,7 +142,7 @@ def convert(
 
     A table holds path, split and one column a class (1, 0, -1). COCO annotations also hold true
     boxes. An image folder is what Hugging Face's datasets reads: links to the images beside
-    metadata.jsonl. A list holds, on one line an image, the path, the labels and the proposals of a
+    metadata.jsonl. A list holds, on one line per image, the path, the labels and the proposals of a
     store; the class names go into OUT.classes.txt. Image files stay where they are; they are named
     relative to the file written where possible.
 
@@ -183,8 +183,8 @@ def convert(
 
 def _write(manifest: "Manifest", out: Path, to: str, images: Path | None) -> None:
     from boxless.data.convert import convert as write_table
-    from boxless.files.progress import ImageProgress
+    from boxless.files.progress import ProgressBar
 
-    with ImageProgress("drawing", len(manifest), show=images is not None) as progress:
+    with ProgressBar("drawing", len(manifest), show=images is not None) as progress:
         notes = write_table(manifest, out, to=to, images=images, on_done=progress.advance)
     sys.stderr.write("".join(f"{note}\n" for note in notes))

@@ -120,7 +120,7 @@ def write_list(
     from boxless.data import authors_list
     from boxless.data.convert import portable
     from boxless.errors import DataError
-    from boxless.files.progress import ImageProgress
+    from boxless.files.progress import ProgressBar
     from boxless.proposals.list_boxes import FRAME, format_boxes
     from boxless.proposals.store import ProposalStore
     from boxless.types import UNKNOWN
@@ -147,7 +147,7 @@ def write_list(
     opened.require(manifest.image_ids, whole.fingerprint)
     frame = int(opened.index.inputs.settings.get("frame", FRAME))
     size = options.per_image or _most_boxes(opened)
-    with ImageProgress("writing", len(manifest)) as progress:
+    with ProgressBar("writing", len(manifest)) as progress:
 
         def words(record: "ImageRecord") -> str:
             progress.advance()
@@ -173,11 +173,11 @@ def _listed(location: str, manifest: "Manifest", frame: int) -> "Iterator[tuple[
     """Id and proposals of each image, in the order of the manifest."""
     from boxless.data.authors_list import read_boxes
     from boxless.data.images import image_size
-    from boxless.files.progress import ImageProgress
+    from boxless.files.progress import ProgressBar
     from boxless.proposals.list_boxes import parse_boxes
 
     lines = read_boxes(location)
-    with ImageProgress("reading boxes", len(manifest)) as progress:
+    with ProgressBar("reading boxes", len(manifest)) as progress:
         for record, line in zip(manifest.records, lines, strict=True):
             width, height = image_size(record.path)
             found = parse_boxes(line.numbers, width, height, source=line.source, frame=frame)

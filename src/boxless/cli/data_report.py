@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from boxless.data.check import CheckReport
     from boxless.data.images import BadImage
     from boxless.data.manifest import Manifest
-    from boxless.runs.untagged_check import UntaggedReport
+    from boxless.runs.leak_check import UntaggedReport
 
 _SHOWN = 5
 

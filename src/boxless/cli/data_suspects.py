@@ -103,7 +103,7 @@ def _write(
     """Write the table, the list of images to tag where there are any, and the page."""
     from boxless.data.suspects import suspects_csv, suspects_fiftyone, to_tag_csv
     from boxless.files.atomic import write_atomically
-    from boxless.report.suspects_page import write_suspects_page
+    from boxless.report.html import write_suspects_page
     from boxless.runs.suspects import cards
 
     table, more, page = paths
@@ -151,7 +151,7 @@ def apply(
     """
     from boxless.data.convert import convert
     from boxless.data.sources import load_manifest
-    from boxless.data.verdicts import apply_verdicts, read_verdicts
+    from boxless.data.suspects import apply_verdicts, read_verdicts
 
     _refuse_existing([out], force=force)
     decisions = read_verdicts(table)

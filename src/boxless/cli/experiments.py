@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from boxless.files.console import plain_console, plain_table
-from boxless.files.overall import roughly
+from boxless.files.progress import roughly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +138,7 @@ def run(
         reuse: Another run folder whose finished steps may be taken (may be given several times).
         dry_run: Print rows, runs, the steps still to do and their estimated time, and stop.
     """
-    from boxless.cli.overrides import parse_overrides
+    from boxless.cli.options import parse_overrides
     from boxless.experiments.planning import Request
     from boxless.experiments.tables import TAGS, load_table
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from boxless.files.console import plain_console, plain_table
 
 if TYPE_CHECKING:
-    from boxless.report.shipped import Shipped
+    from boxless.report.part import Shipped
     from boxless.runs.context import Run
     from boxless.runs.delivery import Delivery, Figures, Precision
 
@@ -58,7 +58,7 @@ def export(
     _require(run, push)
 
     from boxless.report.wording import cautions, shipped
-    from boxless.runs.choice import choose
+    from boxless.runs.export import choose
     from boxless.runs.finished import open_run
 
     opened = open_run(run, data=data)

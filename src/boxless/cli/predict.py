@@ -166,7 +166,7 @@ class _Work:
         batch_size: int,
     ) -> None:
         """Label all images, draw and write."""
-        from boxless.files.progress import ImageProgress
+        from boxless.files.progress import ProgressBar
 
         boxes = self.pictures.boxes or kind == "coco"
         boxes = boxes or (self.pictures.draw is not None and self.predictor.has_maps)
@@ -174,7 +174,7 @@ class _Work:
         show = sys.stderr.isatty() and not (target is None and sys.stdout.isatty())
         with ExitStack() as stack:
             writer = _writer(kind, target, self.predictor, stack)
-            progress = stack.enter_context(ImageProgress("labelling", len(self.found), show=show))
+            progress = stack.enter_context(ProgressBar("labelling", len(self.found), show=show))
 
             def unreadable(source: "Source", error: "BoxlessError") -> None:
                 reason = error.message

@@ -55,7 +55,7 @@ def proposals(
     """Find candidate boxes in every image of a data set.
 
     The detector that teaches the classifier scores boxes; this command proposes them without
-    looking at a tag. Boxes go into a folder that `boxless train` picks up. It can be killed at any
+    reading a tag. Boxes go into a folder that `boxless train` picks up. It can be killed at any
     time: the same command carries on, and does nothing once all is done. Where the data set has
     true boxes, a table shows how many objects the proposals cover (recall), beside random boxes of
     the same number. `boxless proposals compare SPEC` sets methods side by side.
@@ -110,13 +110,13 @@ def _fill(
     skip_bad: bool,
 ) -> "tuple[ProposalStore, float | None]":
     """The store, and the images per second; None where all was there already."""
-    from boxless.files.progress import ImageProgress
+    from boxless.files.progress import ProgressBar
     from boxless.files.ray_engine import engine_beyond
     from boxless.proposals.extract import extract
 
     with (
         engine_beyond(where.engine, address=where.ray_address, workers=workers) as engine,
-        ImageProgress("proposing boxes") as progress,
+        ProgressBar("proposing boxes") as progress,
     ):
         store = extract(
             manifest.records,
@@ -129,7 +129,7 @@ def _fill(
             skip_bad=skip_bad,
             progress=progress,
         )
-        return store, progress.rate if progress.new_images else None
+        return store, progress.rate if progress.new else None
 
 
 def _recall(store: "ProposalStore", manifest: "Manifest", most: int) -> "RecallTable":

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from boxless.errors import ConfigError
-from boxless.files.console import plain_console
+from boxless.files.console import plain_console, plain_table
 
 if TYPE_CHECKING:
+    from boxless.runs.forecast import Forecast
     from boxless.runs.start import Order
 
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
-Spec = Annotated[str, Parameter(help="The data set; or the folder of a run, to go on with it.")]
+Spec = Annotated[str, Parameter(help="The data set; or the folder of a run, to resume it.")]
 OWN_METHOD = ""
 
 
@@ -74,7 +75,7 @@ def train(spec: str, *overrides: Overrides, options: TrainOptions = TRAIN) -> No
 
     Proposes regions, trains the teacher on the tags, caches what it knows, trains the student with
     and without distillation, evaluates both, fits thresholds on held-out images, exports ONNX and
-    writes a report. Stop it at any time; the same command, or `boxless train RUN`, goes on where it
+    writes a report. Stop it at any time; the same command, or `boxless train RUN`, resumes where it
     stopped. Finished steps are skipped.
 
     Any setting of the recipe can be given as `--section.key VALUE`; `boxless recipes show NAME
@@ -99,17 +100,16 @@ def train(spec: str, *overrides: Overrides, options: TrainOptions = TRAIN) -> No
 
     Args:
         spec: The data set: voc:DIR, coco:DIR, nus-wide:DIR, csv:FILE, list:FILE, scenes: and
-            others; or the folder of a run, to go on with it.
+            others; or the folder of a run, to resume it.
         overrides: Dotted settings.
         options: As `TrainOptions` says.
     """
     order = _order(spec, overrides, options)
     if options.dry_run:
         run = order.open()  # which says first what is not installed
-        from boxless.cli.forecast import show_forecast
         from boxless.runs.forecast import forecast
 
-        show_forecast(forecast(run))
+        _show_forecast(forecast(run))
         return
     _carry_out(order, "report", options)
     _show(order.out)
@@ -159,7 +159,7 @@ def report(spec: Spec, *overrides: Overrides, options: RunOptions = RUN) -> None
 
 def _order(spec: str, tokens: tuple[str, ...], options: RunOptions) -> "Order":
     """What was asked for, from the words of the command line."""
-    from boxless.cli.overrides import parse_overrides
+    from boxless.cli.options import parse_overrides
     from boxless.runs.start import Order, run_and_data
 
     overrides = parse_overrides(tokens)
@@ -200,7 +200,7 @@ def _refuse_forced_restarts(force: list[str]) -> None:
             f"--force with --max-restarts {restarts}: each restart would throw away what the last"
             " attempt has done",
             hint="give --force without --max-restarts, for as long as the step takes to begin; then"
-            " the same command without --force goes on",
+            " the same command without --force resumes it",
         )
 
 
@@ -224,3 +224,35 @@ def _show(out: Path) -> None:
     console.print(f"results: {out / 'results.json'}")
     console.print(f"student: {out / 'export' / 'student.onnx'}")
     console.print(f"try it:  boxless predict {out} IMAGE")
+
+
+def _show_forecast(found: "Forecast") -> None:
+    """Print steps, time, disk and what is shipped, on stdout."""
+    from rich.filesize import decimal
+
+    from boxless.files.progress import roughly
+    from boxless.runs.forecast import busy, shipped
+
+    console, seconds = plain_console(), found.estimate.seconds
+    table = plain_table("step", ">images x passes", ">about")
+    for place, item in enumerate(found.items, start=1):
+        name = item.step.name
+        images = found.images(item)
+        time = "done" if item.done else roughly(seconds[name])
+        table.add_row(f"[{place}/{len(found.items)}] {name}", f"{images:,}" if images else "", time)
+    console.print(table)
+    pace = found.pace
+    console.print(
+        f"time:    about {roughly(found.estimate.total)} on this machine as it is now; per image"
+        f" {1000 * pace.propose:.0f} ms for regions, {1000 * pace.look:.0f} ms for the teacher,"
+        f" {1000 * pace.learn:.0f} ms for an update of the student"
+    )
+    if told := busy():
+        console.print(f"         {told}")
+    largest = max(found.disk, key=lambda name: found.disk[name])
+    console.print(
+        f"disk:    about {decimal(sum(found.disk.values()))} in {found.run.folder} ({largest}"
+        f" {decimal(found.disk[largest])}); {decimal(found.free)} are free"
+    )
+    console.print(f"ships:   {shipped(found)}")
+    console.print("nothing was written; the same command without --dry-run does it")

@@ -1,6 +1,6 @@
 """Read and write ``list:FILE``: the line format of the authors' own code, tags and proposals.
 
-One image a line, words separated by single spaces: the path, K labels (0 or 1), then R boxes of
+One image per line, words separated by single spaces: the path, K labels (0 or 1), then R boxes of
 five numbers ``x_min y_min x_max y_max score``, R being the same on every line. Specification: the
 README ("Datalist Preparation") and ``human_att_data_layer.cpp`` of
 https://github.com/Yochengliu/MLIC-KD-WSD. What the numbers mean is the business of
@@ -52,7 +52,7 @@ def read(location: str) -> Manifest:
 
     Args:
         location: ``FILE[,OPTION=VALUE…]``. Options: ``test=FILE`` for the list of test images,
-            ``classes=FILE`` with a class name a line (default: ``FILE.classes.txt`` beside the
+            ``classes=FILE`` with one class name per line (default: ``FILE.classes.txt`` beside the
             list) or ``classes=K`` for classes without names, ``root=DIR`` before the listed paths
             (default: the list's folder).
 

@@ -10,7 +10,7 @@ from boxless.data.images import BadImage, find_bad_images
 from boxless.data.leaks import equal_images
 from boxless.data.manifest import Manifest
 from boxless.data.readiness import shortcomings
-from boxless.files.remote import file_size
+from boxless.files.paths import file_size
 from boxless.types import ABSENT, PRESENT, UNKNOWN, ImageRecord
 
 

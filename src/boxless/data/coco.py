@@ -203,7 +203,7 @@ def _records(
     split: str,
     classes: Sequence[str],
 ) -> tuple[list[ImageRecord], list[str]]:
-    """One record an image, in file order, and how many objects have no box."""
+    """One record per image, in file order, and how many objects have no box."""
     columns = {name: place for place, name in enumerate(classes)}
     objects = _Objects(found, columns)
     seen: dict[tuple[int, ...], tuple[int, ...]] = {}  # images with the same tags share one tuple

@@ -1,7 +1,7 @@
 """Stream an annotation file in COCO's format: images, categories and boxes, nothing else is kept.
 
 The file of MS-COCO's training images is 450 MB of text, most of it polygons. It is parsed once,
-piece by piece (ijson, in C); what stays in memory are the images' names and 49 bytes an object.
+piece by piece (ijson, in C); what stays in memory are the images' names and 49 bytes per object.
 Format: https://cocodataset.org/#format-data. Many programs write it a little differently: ids may
 be texts, ``iscrowd`` a truth value, and a tag needs no box.
 """
@@ -39,7 +39,7 @@ class CocoInstances:
         image_ids: Image of each object: its place in ``keys["image"]``.
         category_ids: Category of each object: its place in ``keys["category"]``.
         crowds: 1 where the object is a crowd (``iscrowd``), else 0.
-        boxes: Four numbers an object: left, top, width and height in pixels; NaN where it has none.
+        boxes: Left, top, width and height in pixels, per object; NaN where it has none.
     """
 
     def __init__(self, path: Path) -> None:

@@ -20,8 +20,7 @@ from boxless.data import scenes
 from boxless.data.jpeg import decode_plain_jpeg
 from boxless.data.strangers import HEAD, stranger
 from boxless.errors import DataError
-from boxless.files.paths import is_url
-from boxless.files.remote import read_file
+from boxless.files.paths import is_url, read_file
 from boxless.types import ImageRecord, UInt8Array
 
 MAX_PIXELS = 100_000_000

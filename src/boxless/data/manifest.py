@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from boxless.data.stratify import part_sizes, stratify
 from boxless.errors import DataError, unknown_name
-from boxless.files.remote import file_size, look_ahead
+from boxless.files.paths import file_size, look_ahead
 from boxless.types import ABSENT, PRESENT, UNKNOWN, ImageRecord, Int8Array
 
 _LABEL_VALUES = frozenset((PRESENT, ABSENT, UNKNOWN))

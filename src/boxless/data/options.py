@@ -66,7 +66,7 @@ class Options:
         return Options(self.prefix, {k: v for k, v in both.items() if v is not None})
 
     def with_class_file(self, folder: AnyPath) -> "Options":
-        """The options with ``classes=FILE`` read: one name a line.
+        """The options with ``classes=FILE`` read: one name per line.
 
         Args:
             folder: Where the file may lie, besides where the user is.

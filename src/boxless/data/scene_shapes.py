@@ -1,6 +1,6 @@
 """Everything that the embedded data set draws, as coloured outlines.
 
-A drawing is text, one line a part, in drawing order: what it is, its colour, and whole numbers in
+A drawing is text, one line per part, in drawing order: what it is, its colour, and whole numbers in
 hundredths of the radius, y pointing down. ``flat`` is a polygon ``x y x y …``; ``round`` the same
 with its corners cut three times, which leaves a smooth curve; ``oval`` any number of ellipses
 ``x y rx ry``. Coordinates end as multiples of 1/4096: placing them is exact in float64, and a scene

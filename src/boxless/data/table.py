@@ -37,7 +37,7 @@ def read(location: str) -> Manifest:
 
     Paths are relative to the table's folder. An image without any tag is kept. Without a column
     that says the split a fifth of the images, chosen by a hash of their paths, is the test split.
-    A file ``FILE.classes.txt`` beside the table, one name a line, fixes the classes and their
+    A file ``FILE.classes.txt`` beside the table, one name per line, fixes the classes and their
     order; else tags are sorted by name and class columns keep their order.
 
     Args:

@@ -40,8 +40,8 @@ def gain_by_size(run: Run, taught: Float32Array, plain: Float32Array) -> list[Si
         plain: (S, M, K) scores of the plain one.
 
     Returns:
-        One value a size; empty where the data set has no true boxes. Positives without a box count
-        for no size.
+        One value per size; empty where the data set has no true boxes. Positives without a box
+        count for no size.
     """
     if not run.manifest.has_boxes:
         return []

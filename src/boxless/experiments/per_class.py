@@ -4,7 +4,7 @@ import csv
 import io
 
 from boxless.methods.table import PLAIN
-from boxless.report.class_plots import by_frequency, gain_per_class, seed_gains
+from boxless.report.plots import by_frequency, gain_per_class, seed_gains
 from boxless.report.results import Results
 
 
@@ -16,13 +16,13 @@ def as_pair(results: Results, key: str) -> Results:
 
 
 def drawing(results: Results, key: str) -> str:
-    """A bar a class, as an SVG file of its own."""
+    """A bar per class, as an SVG file of its own."""
     svg = gain_per_class(as_pair(results, key)) or "<svg/>"
     return svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
 
 
 def class_rows(results: Results, key: str) -> str:
-    """One line of CSV a class, most frequent first: AP without and with, gain, seeds' range.
+    """One line of CSV per class, most frequent first: AP without and with, gain, seeds' range.
 
     Returns:
         Fractions; empty cells for a class without positives.

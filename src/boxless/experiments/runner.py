@@ -9,9 +9,8 @@ from boxless.experiments.object_size import SizeGain, gain_by_size
 from boxless.experiments.outcome import Comparison, make_outcome
 from boxless.experiments.page import ClassGains, page
 from boxless.experiments.per_class import as_pair, class_rows, drawing
-from boxless.experiments.planning import Request, distinct
+from boxless.experiments.planning import Request, distinct, take_finished
 from boxless.experiments.rendering import comma_separated, latex, markdown, sizes_markdown
-from boxless.experiments.sharing import take_finished
 from boxless.experiments.tables import TAGS, PaperTable
 from boxless.files.atomic import write_atomically
 from boxless.files.console import plain_console

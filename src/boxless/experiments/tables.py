@@ -1,4 +1,4 @@
-"""The paper's tables as data: one TOML file a table in the folder ``data``.
+"""The paper's tables as data: one TOML file per table in the folder ``data``.
 
 A row names what makes it: a way to distil (`boxless.methods.table`) or ``teacher``,
 in one of the table's runs. Rows without one are other authors' numbers, which only stand beside.

@@ -18,7 +18,7 @@ def plain_console(*, stderr: bool = False) -> "Console":
     Returns:
         A console without markup, emoji codes, highlighting and line breaks of its own.
     """
-    from rich.console import Console  # noqa: PLC0415  (most files are small: watched_file.py)
+    from rich.console import Console  # noqa: PLC0415  (slow to import)
 
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
 

@@ -1,14 +1,17 @@
-"""A path of this machine, or what stands for one in a store."""
+"""Places by their names: a path of this machine, or what stands for one in a store (fsspec)."""
 
 import io
+import os
 import posixpath
 import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, overload
 
-from boxless.errors import ConfigError, RunError
-from boxless.files.reach import reached
+from boxless.errors import BoxlessError, ConfigError, MissingExtraError, RunError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SQUEEZED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:$")
@@ -178,3 +181,85 @@ def require_local(path: Path) -> None:
             " `boxless predict` and `boxless proposals` take addresses such as s3://BUCKET/NAME"
             " for --out",
         )
+
+
+@contextmanager
+def reached(url: str) -> Iterator[tuple[Any, str]]:
+    """Use a store; what goes wrong is told to the user.
+
+    Each package for a store has exceptions of its own, so all of them are told alike.
+
+    Args:
+        url: An object or folder.
+
+    Yields:
+        fsspec's file system, and the name that the URL has there.
+
+    Raises:
+        FileNotFoundError: There is no such object.
+        ConfigError: There is no such kind of store.
+        MissingExtraError: A package for it is not installed.
+        RunError: It refuses, or cannot be reached.
+    """
+    try:
+        from fsspec import get_filesystem_class  # noqa: PLC0415  (optional)
+    except ImportError as error:
+        raise MissingExtraError("fsspec", "cloud") from error
+    try:
+        kind = get_filesystem_class(url.partition("://")[0])
+        # Not by fsspec's own `url_to_fs`, to which "::" in a name means a chain of stores.
+        yield kind(**kind._get_kwargs_from_urls(url)), kind._strip_protocol(url)
+    except (FileNotFoundError, BoxlessError):
+        raise
+    except ImportError as error:
+        raise MissingExtraError(error.name or "s3fs", "cloud") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or "no reason given"
+        if isinstance(error, ValueError) and "rotocol" in reason:
+            raise ConfigError(f"{url}: {reason}", hint="s3://BUCKET/NAME, for example") from error
+        raise RunError(
+            f"cannot reach {url}: {type(error).__name__}: {reason}",
+            hint="look at address, credentials and network (s3: AWS_ACCESS_KEY_ID,"
+            " AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, or ~/.aws), then run the same command again:"
+            " finished work is kept",
+        ) from error
+
+
+def read_file(path: str) -> bytes:
+    """All of a file or object, by path or URL.
+
+    Raises:
+        OSError: It is missing or cannot be read.
+        RunError: The store refuses, or cannot be reached.
+    """
+    return place(path).read_bytes()
+
+
+def file_size(path: str) -> int | None:
+    """Bytes of a file or object; None where there is none. See `look_ahead` for many URLs.
+
+    Raises:
+        RunError: The store refuses, or cannot be reached.
+    """
+    if not is_url(path):
+        try:
+            return os.stat(path).st_size  # noqa: PTH116  (asked for every image)
+        except OSError:
+            return None
+    with reached(path) as (system, inner):
+        try:
+            return int(system.info(inner)["size"])
+        except FileNotFoundError:
+            return None
+
+
+def look_ahead(paths: Iterable[str]) -> None:
+    """List the folders of many URLs, so that `file_size` need not ask for each.
+
+    Raises:
+        RunError: A store refuses, or cannot be reached.
+    """
+    folders = Counter(path.rpartition("/")[0] for path in paths if is_url(path))
+    for folder, count in folders.items():
+        if count > 1:
+            RemotePath(folder).children()

@@ -17,8 +17,14 @@ from itertools import islice
 from typing import Any
 
 from boxless.errors import BoxlessError, ConfigError, DataError, MissingExtraError, RunError
-from boxless.files.engine import SHARED_FILES, Answer, EngineName, Unit
-from boxless.files.local_engine import available_cores, one_opencv_thread
+from boxless.files.engine import (
+    SHARED_FILES,
+    Answer,
+    EngineName,
+    Unit,
+    available_cores,
+    one_opencv_thread,
+)
 
 LEAST_WAVE, WAVE_PER_CORE = 256, 32
 """Units that are handed to the cluster together: few enough to lie in its memory, enough to keep

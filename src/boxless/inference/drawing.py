@@ -1,17 +1,20 @@
-"""Annotated pictures: boxes, labels and heat maps on the image they belong to."""
+"""Annotated pictures: boxes, labels and heat maps on the image they belong to.
+
+Fonts are for names of any script: Pillow's own knows ASCII, the machine's may know more.
+"""
 
 import io
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw, ImageFont
 
 from boxless.data.images import BROKEN_FILE
 from boxless.errors import ConfigError
 from boxless.files.atomic import write_atomically
 from boxless.files.paths import is_url
-from boxless.inference.fonts import readable
 from boxless.inference.labels import Box, Label
 from boxless.types import Float32Array, UInt8Array
 
@@ -187,3 +190,46 @@ def _font_size(picture: Image.Image) -> int:
 
 def _line_height(size: int) -> int:
     return round(size * 1.45)
+
+
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
+# Found by name where the system keeps its fonts: Linux, Windows, macOS.
+_NAMES = (
+    "DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "NotoSans-Regular.ttf", "arial.ttf", "msyh.ttc",
+    "segoeui.ttf", "seguiemj.ttf", "Arial Unicode.ttf", "PingFang.ttc", "Hiragino Sans GB.ttc",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def readable(text: str, size: int) -> tuple[Font, str]:
+    r"""A font for a text on one line, and the text as it can be written in it.
+
+    The first font that has all signs; else Pillow's own, and the text with escapes such as
+    ``\u732b`` for those it lacks: never the same empty box for all.
+    """
+    own = ImageFont.load_default(size)
+    for font in (own, *_installed(size)):
+        if all(_has(font, sign) for sign in text):
+            return font, text
+    signs = (x if _has(own, x) else x.encode("ascii", "backslashreplace").decode() for x in text)
+    return own, "".join(signs)
+
+
+@lru_cache(maxsize=32)
+def _installed(size: int) -> tuple[Font, ...]:
+    fonts: list[Font] = []
+    for name in _NAMES:
+        try:
+            fonts.append(ImageFont.truetype(name, size))
+        except (OSError, ImportError):  # not there, or Pillow without FreeType
+            continue
+    return tuple(fonts)
+
+
+def _has(font: Font, sign: str) -> bool:
+    """Whether a font has a sign; one that it lacks looks like one that does not exist."""
+    try:
+        return sign == " " or bytes(font.getmask(sign)) != bytes(font.getmask("\uffff"))
+    except UnicodeEncodeError:  # Pillow's font without FreeType knows Latin letters only
+        return sign.isascii()

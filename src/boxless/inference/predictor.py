@@ -20,7 +20,6 @@ from boxless.errors import (
     StoreError,
 )
 from boxless.files.paths import AnyPath
-from boxless.inference.addresses import student_place
 from boxless.inference.labels import DEFAULT_THRESHOLD, Box, Label
 from boxless.inference.location import DEFAULT, LocationSettings, locate
 from boxless.inference.prediction import Prediction
@@ -33,6 +32,7 @@ from boxless.inference.student_file import (
     StudentFile,
     find_student,
     open_student,
+    student_place,
 )
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.types import Float32Array, UInt8Array
@@ -83,7 +83,7 @@ class Predictor:
 
         Args:
             path: ONNX file, or a run folder with ``export/student.onnx``; a path, or an address as
-                of `boxless.inference.addresses.student_place`.
+                of `boxless.inference.student_file.student_place`.
             threads: Threads that one batch is computed with; 0 takes all cores.
 
         Returns:

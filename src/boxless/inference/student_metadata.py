@@ -114,6 +114,11 @@ class StudentMetadata(BaseModel):
                 raise ValueError(f"{name} must be one per class ({wanted}), found {found}")
         return self
 
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Of one image: (3, S, S)."""
+        return 3, self.input_size, self.input_size
+
     def to_props(self) -> dict[str, str]:
         """Metadata properties to write into the ONNX file; what is not known is left out."""
         values = self.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""s': how much a region counts, one class-agnostic number a box, from the teacher (method 4.3).
+"""s': how much a region counts, one class-agnostic number per box, from the teacher (method 4.3).
 
 The paper's formula is unknown; unused fields of the released code (``top_cls = 10``, ``norm_type``)
 suggest the default here: sum the region scores over the 10 classes the teacher believes in most,

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from boxless.losses.map_loss import pool_view
 from boxless.losses.objectness import select_by_nms
 from boxless.losses.region_transfer import Adapter
-from boxless.losses.view_pooling import pool_view
 from boxless.models.backbone import displacements
 from boxless.models.protocols import Student, Teacher
 from boxless.training.batches import Batch, ViewDataset
@@ -130,7 +130,7 @@ class Lessons:
         windows = batch.windows if kept else whole.expand(len(batch.windows), 4)
         extent = (windows[:, 2:] - windows[:, :2]).repeat(1, 2)
         flipped = batch.mirrored if kept else None
-        ours = displacements(pupil, level, pupil.input_size, like=windows)[:, 0]
+        ours = displacements(pupil, level, like=windows)[:, 0]
         theirs = displacements(self._asked, level, self.size, like=windows, flipped=flipped)[:, 0]
         return windows + extent * ours - theirs
 

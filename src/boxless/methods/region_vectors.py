@@ -45,7 +45,7 @@ def vector_term(student: "Student", lessons: "Lessons") -> Term:
             target = cast("DetectorHead", detector.heads[0]).vectors(pooled)
         features = pupil.maps(pixels, (level,))[level]
         boxes = floor_boxes(whole, view_size=side, size=size)
-        moved = boxes - displacements(pupil, level, size, like=boxes)
+        moved = boxes - displacements(pupil, level, like=boxes)
         regions = pool_regions(
             features, moved, bins=detector.bins, pooling=detector.pooling, view_size=size
         )

@@ -228,8 +228,7 @@ class _RegionLoss:
         from boxless.models.backbone import displacements
 
         boxes = view.batch.boxes
-        student = self.student
-        own = boxes - displacements(student, level, student.input_size, like=boxes)
+        own = boxes - displacements(self.student, level, like=boxes)
         return own, view.lessons.boxes(view.batch, level)
 
 

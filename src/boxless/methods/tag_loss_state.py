@@ -12,7 +12,7 @@ from boxless.losses.class_weights import balanced_weights
 from boxless.losses.entropy import EntropyMaximizationLoss
 from boxless.losses.large_loss import LargeLoss
 from boxless.losses.tag_loss import TagLoss, mean_over_images
-from boxless.methods.tag_settings import LARGE, TagSettings
+from boxless.methods.tags import LARGE, TagSettings
 from boxless.training.batches import Batch
 
 NONE = -1.0

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from boxless.errors import ConfigError, unknown_name
-from boxless.files.local_engine import available_cores
+from boxless.files.engine import available_cores
 from boxless.metrics.inputs import check_classes, check_pair
 from boxless.types import PRESENT, UNKNOWN, Float64Array, Int8Array
 
@@ -110,7 +110,7 @@ def mean_average_precision(
         Mean, values per class, and the names of the classes left out.
 
     Raises:
-        ShapeError: If the shapes differ or there is not one name a class.
+        ShapeError: If the shapes differ or there is not one name per class.
         NumericsError: If a score is NaN or infinite.
 
     Example:

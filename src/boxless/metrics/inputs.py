@@ -1,4 +1,4 @@
-"""Checks of the two matrices that every classification metric takes."""
+"""What metrics share: checks of the two matrices that they take, logits, means of what is known."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from boxless.errors import DataError, NumericsError, ShapeError
-from boxless.types import UNKNOWN, Int8Array
+from boxless.types import UNKNOWN, Float64Array, Int8Array
 
 
 def as_array(values: ArrayLike) -> NDArray[Any]:
@@ -85,7 +85,7 @@ def check_finite(scores: NDArray[np.floating[Any]], *, name: str = "scores") -> 
 
 
 def check_classes(classes: Sequence[str], count: int) -> tuple[str, ...]:
-    """Refuse (`ShapeError`) class names that are not one a column; the names as a tuple."""
+    """Refuse (`ShapeError`) class names that are not one per column; the names as a tuple."""
     if len(classes) != count:
         raise ShapeError(f"expected one class name for each of {count} columns, got {len(classes)}")
     return tuple(classes)
@@ -94,3 +94,26 @@ def check_classes(classes: Sequence[str], count: int) -> tuple[str, ...]:
 def known(value: float | None) -> float | None:
     """A figure; None where nothing could be computed (NaN)."""
     return None if value is None or np.isnan(value) else float(value)
+
+
+EDGE = 1e-7
+"""Probabilities are kept this far from 0 and 1: a float32 sigmoid rounds to 1 at about there."""
+
+
+def logit(probabilities: ArrayLike) -> Float64Array:
+    """``log(p / (1 - p))`` of probabilities, those nearer to 0 or 1 than `EDGE` taken as there."""
+    p = np.clip(np.asarray(probabilities, np.float64), EDGE, 1 - EDGE)
+    return np.asarray(np.log(p) - np.log1p(-p), np.float64)
+
+
+def sigmoid(logits: ArrayLike) -> Float64Array:
+    """``1 / (1 + exp(-z))``, for numbers of any size."""
+    z = np.asarray(logits, np.float64)
+    small = np.exp(-np.abs(z))
+    return np.asarray(np.where(z >= 0, 1, small) / (1 + small), np.float64)
+
+
+def known_mean(values: Float64Array) -> float | None:
+    """Mean of the values that are not NaN; None where all are."""
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if there.size else None

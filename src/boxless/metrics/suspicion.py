@@ -11,13 +11,15 @@ with n images that have the tag and m that do not. The first factor changes no o
 out. So where a class is rare a tag that somebody gave is trusted more than its absence: nobody tags
 a cow by oversight. Without the last factors this is the self-confidence of confident learning
 (Northcutt, Jiang and Chuang, JAIR 2021; for many labels Thyagarajan et al., arXiv 2211.13895).
+
+Which images to tag next is asked beside: those of which a model is unsure, each for another reason.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from boxless.errors import NumericsError
-from boxless.metrics.inputs import check_pair
+from boxless.errors import NumericsError, ShapeError
+from boxless.metrics.inputs import as_scores, check_finite, check_pair
 from boxless.types import ABSENT, PRESENT, UNKNOWN, Float64Array
 
 
@@ -59,3 +61,38 @@ def tag_suspicion(probabilities: ArrayLike, labels: ArrayLike) -> Float64Array:
     total = against + favor
     found = np.divide(against, total, out=np.zeros_like(p), where=total > 0)
     return np.where(tags == UNKNOWN, np.nan, found)
+
+
+def next_to_tag(probabilities: ArrayLike, count: int) -> NDArray[np.int64]:
+    """Images worth tagging, by uncertainty and diversity at once.
+
+    An image is described by how far the model is from being sure of each class, min(p, 1 - p).
+    The first is the one that is least sure; each next one lies farthest from all before it. Sure
+    images lie near the origin, so unsure ones are far from them; but one that is unsure of the
+    same classes as an image chosen before brings little news. This is BADGE (Ash et al., ICLR
+    2020) with the biases' gradients alone, |p - round(p)|, and the farthest image in place of one
+    that is drawn.
+
+    Args:
+        probabilities: (M, K) in [0, 1], of images without tags.
+        count: How many to choose; at most M are.
+
+    Returns:
+        (count,) rows, the first the most worth.
+
+    Raises:
+        ShapeError: The probabilities are no matrix.
+        NumericsError: One is not finite.
+    """
+    scores = as_scores(probabilities, name="probabilities")
+    if scores.ndim != 2:
+        raise ShapeError(f"expected probabilities of shape (M, K), found {scores.shape}")
+    check_finite(scores, name="probabilities")
+    doubts = np.minimum(scores, 1 - scores).astype(np.float64)
+    distance = np.square(doubts).sum(1)
+    chosen: list[int] = []
+    for _ in range(min(count, len(doubts))):
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.square(doubts - doubts[chosen[-1]]).sum(1))
+        distance[chosen] = -1
+    return np.array(chosen, np.int64)

@@ -1,4 +1,4 @@
-"""Temperatures: one number a class that makes probabilities as certain as they are right.
+"""Temperatures: one number per class that makes probabilities as certain as they are right.
 
 ``sigmoid(z / T)`` with T > 0 keeps the order of a class's images and so its average precision.
 Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (one temperature); one a
@@ -8,8 +8,7 @@ class is the multi-label form of it, since every class has a sigmoid of its own.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from boxless.metrics.inputs import check_pair
-from boxless.metrics.logits import logit, sigmoid
+from boxless.metrics.inputs import check_pair, logit, sigmoid
 from boxless.types import PRESENT, UNKNOWN, Float64Array, Int8Array
 
 LOWEST, HIGHEST = 0.05, 20.0

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from boxless.metrics.f1 import f1_report
-from boxless.metrics.inputs import check_pair
-from boxless.metrics.logits import logit, sigmoid
+from boxless.metrics.inputs import check_pair, logit, sigmoid
 from boxless.types import PRESENT, UNKNOWN, Float64Array, Int8Array
 
 STRENGTHS: tuple[float, ...] = (0.0, 3.0, 10.0, 30.0, 100.0, 300.0, float("inf"))

@@ -23,7 +23,7 @@ from boxless.errors import ConfigError, unknown_name
 from boxless.models.displacement import cell_shifts
 from boxless.models.module_features import ModuleFeatures
 from boxless.models.pixels import CAFFE, IMAGENET, PixelScheme, timm_scheme
-from boxless.models.protocols import Network
+from boxless.models.protocols import Student, Teacher
 
 
 class Backbone(nn.Module):
@@ -236,10 +236,15 @@ def _take_classifier(net: nn.Module) -> tuple[Tensor, Tensor] | None:
     return layer.weight.detach(), layer.bias.detach()
 
 
+def shift_of(network: Student | Teacher | Backbone, level: str, size: int = 0) -> float:
+    """A network's displacement in parts of its input's side (pixels); 0 = the student's own."""
+    return network.displacement(level) / (size or cast("Student", network).input_size)
+
+
 def displacements(
-    network: Network | Backbone,
+    network: Student | Teacher | Backbone,
     level: str,
-    size: int,
+    size: int = 0,
     *,
     like: Tensor,
     flipped: Tensor | None = None,
@@ -249,15 +254,14 @@ def displacements(
     Args:
         network: The network; see `Backbone.displacement`.
         level: One of its levels.
-        size: Side of the input in pixels.
+        size: Side of the input in pixels; 0 = the student's own.
         like: The boxes (N, ...), for their number and device.
         flipped: (N,) bool, maps that were mirrored after they were computed; None = none.
 
     Returns:
         (N, 1, 4), to be subtracted from unit boxes before they are pooled.
     """
-    shift = network.displacement(level) / size
-    offset = torch.full((len(like), 1, 4), shift, device=like.device)
+    offset = torch.full((len(like), 1, 4), shift_of(network, level, size), device=like.device)
     if flipped is not None:
         offset[flipped.to(like.device), :, 0::2] *= -1
     return offset

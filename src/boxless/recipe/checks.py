@@ -2,7 +2,8 @@
 
 from boxless.errors import unknown_name
 from boxless.methods.hint import Hint
-from boxless.methods.table import COMPARED, DISTILLING, METHODS, ORACLE, PLAIN
+from boxless.methods.table import COMPARED, DISTILLING, METHODS, ORACLE, PLAIN, transfers
+from boxless.methods.tags import TagSettings, TrustedTags
 from boxless.methods.teaching import Teaching
 from boxless.recipe.sections import (
     DataConfig,
@@ -82,11 +83,6 @@ def check_teaching(
     teacher: TeacherConfig, student: StudentConfig, teaching: Teaching, target: str
 ) -> None:
     """The teacher can look at what it is asked about."""
-    if student.resize_from and student.resize_from < student.input_size:
-        raise ValueError(
-            f"student.resize_from = {student.resize_from} is less than student.input_size ="
-            f" {student.input_size}"
-        )
     if teaching.along and student.resize_from != teacher.input_size:
         raise ValueError(
             "teaching.predictions = 'online' needs one view for both: set student.resize_from"
@@ -133,3 +129,85 @@ def check_budget(names: tuple[str, ...], stage1: Stage1Config, stage2: Stage2Con
             f" {names[0]!r} has no stage 1, but stage1.optim.epochs = {first.epochs:g} leaves"
             f" nothing of stage2.optim.epochs = {second.epochs:g}"
         )
+
+
+def check_tags(
+    tags: TagSettings,
+    student: StudentConfig,
+    teacher: TeacherConfig,
+    stage2: Stage2Config,
+    methods: tuple[str, ...],
+) -> None:
+    """The chosen loss fits the student, and whom it trusts has not seen the tags.
+
+    Args:
+        tags: The section.
+        student: Whether it has class maps that can be boosted.
+        teacher: Whether it is cross-fitted.
+        stage2: How the student's last layer starts.
+        methods: All methods that distil.
+
+    Raises:
+        ValueError: It does not fit.
+    """
+    for name in ("focus_present", "focus_absent"):
+        value = getattr(tags, name)
+        if 0 < value < 1:
+            raise ValueError(f"tags.{name} must be 0 or at least 1, found {value:g}")
+    if tags.boosts and student.head != "gap":
+        raise ValueError(
+            f"tags.loss = 'boostlu' boosts class maps, which student.head = {student.head!r} does"
+            " not pool: set student.head = 'gap', or tags.loss = 'll-r'"
+        )
+    if tags.boosts and stage2.start == "teacher":
+        raise ValueError(
+            "tags.loss = 'boostlu' needs stage2.start = 'random': a last layer behind boosted maps"
+            " is not fitted in closed form"
+        )
+    if tags.trust:
+        _check_trust(tags, teacher, methods)
+
+
+def _check_trust(tags: TagSettings, teacher: TeacherConfig, methods: tuple[str, ...]) -> None:
+    if tags.loss == "em":
+        raise ValueError("tags.trust needs another tags.loss: 'em' takes no tag for absent")
+    if not teacher.folds and teacher.kind != "file":
+        raise ValueError(
+            "tags.trust needs teacher.folds of 2 or more: a teacher that was trained on an image"
+            " repeats its tags, the wrong ones too"
+        )
+    without = [name for name in methods if TrustedTags not in METHODS[name].phases[-1]]
+    if without:
+        raise ValueError(
+            f"tags.trust needs a teacher's predictions, which method {without[0]!r} does not learn:"
+            " set method = 'class-aware' or another that does, or leave it out of `methods`"
+        )
+
+
+PROBABILITIES = ("class-aware", "hinton")
+"""Methods that ask for image probabilities alone."""
+
+
+def check_teacher_file(teacher: TeacherConfig, methods: tuple[str, ...], recipe: object) -> None:
+    """A teacher that is a file knows probabilities of whole images, and nothing else.
+
+    Raises:
+        ValueError: A method asks for regions, maps or predictions of views.
+    """
+    if teacher.kind != "file":
+        return
+    for name in methods:
+        needs = [transfer.needs for transfer in transfers(recipe, (name,))]
+        wanted = {
+            "weights of regions": any(need.regions for need in needs),
+            "feature maps": any(need.levels for need in needs),
+            "predictions of every view": any(need.along for need in needs),
+        }
+        missing = [what for what, asked in wanted.items() if asked]
+        if missing:
+            raise ValueError(
+                f"method {name!r} asks the teacher for {' and '.join(missing)}, but teacher.kind ="
+                " 'file' has image probabilities alone: set method to one of"
+                f" {', '.join(map(repr, PROBABILITIES))} (and teaching.predictions = 'cache'), or"
+                " take another kind of teacher"
+            )

@@ -1,4 +1,4 @@
-"""The recipe: every setting of a run, one pydantic model a section.
+"""The recipe: every setting of a run, one pydantic model per section.
 
 These models are at once the schema of recipe files (TOML), the dotted command-line overrides
 (``--teacher.optim.epochs 4``) and the reference documentation: each field's description is shown by
@@ -14,13 +14,15 @@ from boxless.methods.hint import HintSettings
 from boxless.methods.hinton import HintonSettings
 from boxless.methods.section import Section
 from boxless.methods.table import METHODS
-from boxless.methods.tag_settings import TagSettings
+from boxless.methods.tags import TagSettings
 from boxless.methods.teaching import Teaching
 from boxless.recipe.checks import (
     check_budget,
     check_feature_transfer,
     check_methods,
     check_regions,
+    check_tags,
+    check_teacher_file,
     check_teaching,
     check_temperature,
 )
@@ -34,8 +36,6 @@ from boxless.recipe.sections import (
     StudentConfig,
     TeacherConfig,
 )
-from boxless.recipe.tag_checks import check_tags
-from boxless.recipe.teacher_checks import check_teacher_file
 
 
 class Recipe(Section):

@@ -232,6 +232,15 @@ class StudentConfig(ModelConfig):
         " input_size itself, corners aligned (paper: 672); 0 = they come at input_size",
     )
 
+    @model_validator(mode="after")
+    def _views_are_large_enough(self) -> "StudentConfig":
+        if self.resize_from and self.resize_from < self.input_size:
+            raise ValueError(
+                f"student.resize_from = {self.resize_from} is less than student.input_size ="
+                f" {self.input_size}"
+            )
+        return self
+
 
 class Stage1Config(RegionSettings):
     """Feature-level transfer, and the optimizer of all phases before the tags."""

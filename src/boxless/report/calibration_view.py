@@ -7,7 +7,7 @@ import numpy as np
 
 from boxless.methods.table import PLAIN
 from boxless.report import svg
-from boxless.report.calibration import BeforeAfter, CalibrationFigures, Curve
+from boxless.report.part import BeforeAfter, CalibrationFigures, Curve
 from boxless.report.plots import colour_of
 from boxless.report.results import TEACHER, Results
 from boxless.report.tables import TableRow

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing else and works offline."""
+"""The report of a run, and the page of suspicious tags: HTML files that load nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from boxless.files.atomic import write_atomically
 from boxless.methods.table import PLAIN
-from boxless.report import calibration_view, class_plots, plots, wording
-from boxless.report.data_url import jpeg_url
-from boxless.report.gallery import GalleryItem, draw_regions, label_rows
-from boxless.report.localization_pictures import LocalizedImage, localization_urls
+from boxless.report import calibration_view, plots, wording
+from boxless.report.gallery import (
+    Card,
+    GalleryItem,
+    LocalizedImage,
+    draw_regions,
+    jpeg_url,
+    label_rows,
+    localization_urls,
+)
 from boxless.report.part import Interval
 from boxless.report.results import TEACHER, Results
-from boxless.report.suspect_cards import Card
 from boxless.report.tables import COLUMNS, METHOD_COLUMNS, method_rows, table_notes, table_rows
 from boxless.report.variants import mean_or_none
 
@@ -101,8 +106,8 @@ def _plots(
 ) -> dict[str, str | None]:
     return {
         "variants": plots.map_per_variant(results),
-        "gain": class_plots.gain_per_class(results),
-        "classes": class_plots.dumbbell(results),
+        "gain": plots.gain_per_class(results),
+        "classes": plots.dumbbell(results),
         "curves": plots.learning_curves(curves),
         "reliability": calibration_view.reliability_plot(results),
     }
@@ -169,7 +174,7 @@ def _class_rows(results: Results) -> Iterator[dict[str, str]]:
     ap = {key: results.variants[key].per_class_ap() for key in known}
     teacher = results.variants.get(TEACHER)
     found = teacher.localization if teacher else None
-    for k in class_plots.by_frequency(results):
+    for k in plots.by_frequency(results):
         row = {
             "class": results.data.classes[k],
             "training images": f"{results.data.train_positives[k]:,}",
@@ -181,3 +186,25 @@ def _class_rows(results: Results) -> Iterator[dict[str, str]]:
             row["detection AP, teacher"] = wording.percent(found.per_class_detection_ap[k])
             row["CorLoc, teacher"] = wording.percent(found.per_class_corloc[k])
         yield row
+
+
+def write_suspects_page(
+    file: Path, name: str, *, suspects: Sequence[Card], to_tag: Sequence[Card], listed: int
+) -> None:
+    """Write the page: a single file that loads nothing from anywhere.
+
+    Args:
+        file: The HTML file.
+        name: Of the data set.
+        suspects: Pictures of the first suspicious tags.
+        to_tag: Pictures of the images to tag next; may be empty.
+        listed: How many suspicious tags the table beside the page has.
+    """
+    text = render_page(
+        "suspects.html.j2",
+        name=name,
+        suspects=suspects,
+        to_tag=to_tag,
+        listed=listed,
+    )
+    write_atomically(file, text.encode())

@@ -1,4 +1,4 @@
-"""Recall against the number of boxes, a curve a proposer, as a PNG picture."""
+"""Recall against the number of boxes, a curve per proposer, as a PNG picture."""
 
 import io
 from collections.abc import Mapping, Sequence

@@ -13,9 +13,16 @@ from pydantic import Field, ValidationError, model_validator
 from boxless.errors import RunError
 from boxless.files.atomic import write_atomically
 from boxless.methods.table import PLAIN
-from boxless.report.localization import MapLocalization
-from boxless.report.part import Count, Fraction, Interval, Part, Points, Seconds
-from boxless.report.shipped import Shipped
+from boxless.report.part import (
+    Count,
+    Fraction,
+    Interval,
+    MapLocalization,
+    Part,
+    Points,
+    Seconds,
+    Shipped,
+)
 from boxless.report.variants import VariantResult
 
 SCHEMA: Final = 3
@@ -215,7 +222,7 @@ def parse_results(value: Any, *, source: str = "results") -> Results:
     """Validate a results dictionary.
 
     Args:
-        value: Decoded JSON; of schema 2 too, which called localization by class maps ``looking``.
+        value: Decoded JSON.
         source: Where it came from, for the message.
 
     Returns:
@@ -225,8 +232,6 @@ def parse_results(value: Any, *, source: str = "results") -> Results:
         RunError: The schema is another one, or a field is missing, unknown or out of range.
     """
     found = value.get("schema") if isinstance(value, dict) else None
-    if found == 2:
-        value, found = _from_schema_2(value) | {"schema": SCHEMA}, SCHEMA
     if found != SCHEMA:
         raise RunError(
             f"{source}: expected results of schema {SCHEMA}, found schema {found!r}",
@@ -241,16 +246,6 @@ def parse_results(value: Any, *, source: str = "results") -> Results:
             f"{source}: does not fit the results schema\n  " + "\n  ".join(faults[:5]) + more,
             hint="docs/results-schema.md describes every field",
         ) from error
-
-
-def _from_schema_2(value: Any) -> Any:
-    """The same value with the names of today."""
-    if isinstance(value, list):
-        return [_from_schema_2(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    names = {"looking": "localization"}
-    return {names.get(key, key): _from_schema_2(item) for key, item in value.items()}
 
 
 def _fault(item: Any) -> str:

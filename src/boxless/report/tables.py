@@ -87,7 +87,7 @@ def method_rows(results: Results) -> list[TableRow]:
     """Every student against the plain one, in the order of the variants.
 
     Returns:
-        One row a student with one text for each of `METHOD_COLUMNS`, the plain one first; empty
+        One row per student with one text for each of `METHOD_COLUMNS`, the plain one first; empty
         where the run compares nothing beside its own method.
     """
     if set(results.variants) <= {TEACHER, PLAIN, results.method}:

@@ -9,9 +9,7 @@ from typing import Any, Final, Self
 
 from pydantic import Field, computed_field, model_validator
 
-from boxless.report.calibration import SeedCalibration
-from boxless.report.localization import SeedMapLocalization
-from boxless.report.part import Count, Fraction, Part, Seconds
+from boxless.report.part import Count, Fraction, Part, Seconds, SeedCalibration, SeedMapLocalization
 
 
 def mean_or_none(values: Sequence[float | None]) -> float | None:

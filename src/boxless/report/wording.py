@@ -1,9 +1,8 @@
 """Numbers and sentences of a report, written once for terminal, Markdown and HTML."""
 
 from boxless.methods.table import ORACLE, PLAIN
-from boxless.report.part import Interval
+from boxless.report.part import Interval, Shipped
 from boxless.report.results import TEACHER, Results
-from boxless.report.shipped import Shipped
 from boxless.report.variants import Spread
 
 NOTHING = "\N{EN DASH}"

@@ -15,10 +15,10 @@ from boxless.models.weight_files import read_safetensors
 from boxless.models.weights import build_backbone, load_matching
 from boxless.recipe.schema import Recipe
 from boxless.recipe.sections import ModelConfig, OptimConfig, StudentConfig, TeacherConfig
-from boxless.runs.levels import MAPS, kept_levels
+from boxless.runs.phases import MAPS, kept_levels
 from boxless.runs.variant import Variant, variants
 from boxless.training.batches import Batch, BatchStream, ViewDataset
-from boxless.training.files import WEIGHTS
+from boxless.training.events import WEIGHTS
 from boxless.training.map_store import MapStore
 from boxless.training.optimization import OptimSettings
 from boxless.training.teacher_cache import Knowledge

@@ -13,20 +13,26 @@ from boxless.data.manifest import Manifest
 from boxless.errors import RunError
 from boxless.files.atomic import write_atomically
 from boxless.files.paths import AnyPath
+from boxless.files.progress import ProgressBar
 from boxless.inference.predictor import Predictor
 from boxless.inference.preprocess import normalise
 from boxless.inference.student_metadata import StudentMetadata
 from boxless.metrics.f1 import f1_report
 from boxless.metrics.inputs import known
-from boxless.report.shipped import Shipped
+from boxless.report.part import Shipped
 from boxless.runs.context import Run
 from boxless.runs.evaluation import map_of
-from boxless.runs.export import PARITY_LIMIT, best_student, parity, require_parity
-from boxless.runs.onnx_graph import onnx_bytes, with_metadata
+from boxless.runs.export import (
+    PARITY_LIMIT,
+    best_student,
+    onnx_bytes,
+    parity,
+    require_parity,
+    with_metadata,
+)
 from boxless.runs.quantization import INT8_PLANS, prepare_graph, to_float16, to_int8
 from boxless.runs.student_facts import student_metadata
 from boxless.runs.variant import trained_as
-from boxless.training.events import StepProgress
 from boxless.types import Float32Array
 
 if TYPE_CHECKING:
@@ -91,7 +97,7 @@ def deliver(
     Args:
         run: From `boxless.runs.finished.open_run`.
         out: The ONNX file.
-        shipped: Which student, from `boxless.runs.choice.choose`.
+        shipped: Which student, from `boxless.runs.export.choose`.
         precision: Numbers that the graph computes with.
         limit: Most mAP, as a share, that a smaller file may lose on held-out images.
 
@@ -189,7 +195,7 @@ def file_probabilities(path: Path, part: Manifest) -> Float32Array:
     """Probabilities (M, K) that a file gives to the images of a part of the data."""
     predictor = Predictor.load(path)
     rows = []
-    with StepProgress(f"judge {path.stem}", len(part)) as bar:
+    with ProgressBar(f"judge {path.stem}", len(part)) as bar:
         for prediction in predictor.stream([record.path for record in part.records]):
             rows.append(prediction.probabilities)
             bar.advance()

@@ -9,6 +9,7 @@ import torch
 from safetensors.numpy import load_file, save
 
 from boxless.data.manifest import Manifest
+from boxless.files.progress import ProgressBar
 from boxless.files.seals import KEY, write_sealed
 from boxless.metrics.average_precision import mean_average_precision
 from boxless.metrics.summary import classification_summary
@@ -21,7 +22,6 @@ from boxless.runs.record import read_record, read_step_file
 from boxless.runs.teacher_findings import findings
 from boxless.runs.variant import Variant, by_key, variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
-from boxless.training.events import StepProgress
 from boxless.training.teacher_cache import TeacherCache
 from boxless.types import Float32Array
 
@@ -37,7 +37,7 @@ def evaluate(run: Run, folder: Path) -> dict[str, Any]:
     predictions: dict[str, Float32Array] = {}
     images = (1 + len(students)) * sum(map(len, parts.values()))
     summaries: dict[str, Any] = {}
-    with StepProgress("evaluate", images) as bar:
+    with ProgressBar("evaluate", images) as bar:
         regions: dict[str, np.ndarray] = {}
         for part, manifest in parts.items():
             found = findings(run, manifest, bar)
@@ -99,7 +99,7 @@ def student_of(run: Run, variant: Variant) -> Classifier:
 
 @torch.no_grad()
 def predict(
-    run: Run, model: Classifier, manifest: Manifest, size: int, bar: StepProgress
+    run: Run, model: Classifier, manifest: Manifest, size: int, bar: ProgressBar
 ) -> Float32Array:
     """Probabilities (M, K) of a student, sigmoid in float32."""
     found = np.zeros((len(manifest), len(run.classes)), np.float32)  # one piece: no torn memory

@@ -1,10 +1,14 @@
-"""Carry out the steps of a run: skip what is done, refuse what changed, go on where it stopped."""
+"""Carry out the steps of a run: skip what is done, refuse what changed, resume where it stopped.
+
+Of several processes the first does that; the others wait for it, and train along.
+"""
 
 import json
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -14,18 +18,19 @@ from boxless.errors import ConfigError, NumericsError, RunError, unknown_name
 from boxless.files.atomic import write_atomically
 from boxless.files.console import plain_console
 from boxless.files.lock import held
-from boxless.files.overall import left_in_all, roughly, step_of, titled
+from boxless.files.progress import left_in_all, roughly, step_of, titled
 from boxless.methods.table import ORACLE
 from boxless.recipe.recipe_files import dotted, toml_value
-from boxless.runs.claim import MARK, refuse_foreign_folder
 from boxless.runs.context import Run
-from boxless.runs.estimate import Remaining
+from boxless.runs.finished import MARK, refuse_foreign_folder
 from boxless.runs.leak_check import refuse_leaks
-from boxless.runs.outlook import Outlook, outlook
-from boxless.runs.plan import AFTER_TRAINING, VERBS, plan
+from boxless.runs.outlook import Outlook, Remaining, expected_records, outlook
+from boxless.runs.plan import AFTER_TRAINING, VERBS, Step, plan
 from boxless.runs.record import NAME, StepRecord, is_done, now, read_record, to_json
-from boxless.runs.step import Step
-from boxless.training.files import CHECKPOINT
+from boxless.training.events import CHECKPOINT
+
+if TYPE_CHECKING:
+    from boxless.training.processes import Processes
 
 RUN_FILES = ("recipe.toml", "results.json", "report.html")
 """Files that lie in the run folder itself."""
@@ -42,7 +47,7 @@ def execute(
     Args:
         run: The run.
         until: Last verb to carry out; see `VERBS`.
-        force: Verbs whose results are thrown away, with all that depends on them.
+        force: Verbs whose results are discarded, with all that depends on them.
         only: Carry out `until` and what it needs, not every step before it.
 
     Raises:
@@ -123,7 +128,7 @@ def _look_at_images(run: Run, console: Console) -> None:
 
 
 def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: Console) -> None:
-    verb = "goes on" if folder.exists() and (folder / NAME).exists() else "begins"
+    verb = "resumes" if folder.exists() and (folder / NAME).exists() else "begins"
     console.print(Text(titled(step.name), "bold"), f"{verb}{left_in_all()}")
     _sweep(folder)
     write_atomically(folder / NAME, to_json(record))
@@ -141,7 +146,7 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
             raise
         raise RunError(
             f"step {step.name} stopped: {error.strerror} ({error.filename or folder})",
-            hint="mend that and run the same command again: it goes on where it stopped",
+            hint="mend that and run the same command again: it resumes where it stopped",
         ) from error
     if not (folder / NAME).exists():
         raise RunError(
@@ -161,7 +166,7 @@ def _remaining(run: Run, todo: list[Outlook], console: Console) -> Remaining:
     trains = any(item.step.verb not in AFTER_TRAINING for item in todo)
     remaining = Remaining(run, todo, None)
     if trains and remaining.total() is None:
-        from boxless.runs.pace import pace_of  # noqa: PLC0415  (imports torch)
+        from boxless.runs.forecast import pace_of  # noqa: PLC0415  (imports torch)
 
         remaining = Remaining(run, todo, pace_of(run))
     total = remaining.total()
@@ -217,3 +222,69 @@ def _save_settings(run: Run) -> None:
     path, data = run.folder / "recipe.toml", ("\n".join(lines) + "\n").encode()
     if not path.exists() or path.read_bytes() != data:
         write_atomically(path, data)
+
+
+END = "end"
+VISIBLE = 60.0
+"""Seconds within which a file of another machine must be seen here; network drives keep lists."""
+
+
+def execute_together(
+    processes: "Processes",
+    load: Callable[[], Run],
+    *,
+    until: str,
+    force: tuple[str, ...],
+    only: bool,
+) -> None:
+    """Bring a run to a step with several processes; see `boxless.runs.execute.execute`.
+
+    The first walks through the steps and does alone what trains nothing; the others come along
+    where a step trains.
+
+    Args:
+        processes: Those of this launch.
+        load: Makes the run; the others do so when they are needed first.
+        until: Last verb to carry out; "" for the run's own method.
+        force: Verbs whose results are discarded.
+        only: Carry out `until` and what it needs.
+
+    Raises:
+        PeerError: Another process has ended.
+        RunError: The others do not see the same run folder or the same data.
+    """
+    if processes.leads:
+        run = load()
+        execute(run, until=until or run.recipe.method, force=force, only=only)
+        processes.broadcast(END)
+        return
+    own: Run | None = None
+    while (word := processes.receive()) != END:
+        step = json.loads(word)
+        own = own or load()
+        _train_along(own, step["step"], step["fingerprint"])
+
+
+def _train_along(run: Run, step: str, fingerprint: str) -> None:
+    """Take part in a step that the first process has announced."""
+    steps = {one.name: one for one in plan(run)}
+    own = expected_records(run, list(steps.values())).get(step)
+    if own is None or own.fingerprint != fingerprint:
+        raise RunError(
+            f"step {step}: the first process has other images, labels or settings",
+            hint="every machine needs the same data set, recipe and version of boxless",
+        )
+    _wait_for(run.folder / step / NAME)
+    steps[step].action(run, run.folder / step)
+
+
+def _wait_for(path: Path) -> None:
+    """Wait for a file that the first process has written."""
+    end = time.monotonic() + VISIBLE
+    while not path.exists():
+        if time.monotonic() > end:
+            raise RunError(
+                f"{path}, which the first process has written, is not seen here",
+                hint="--out must lie on a drive that all machines share",
+            )
+        time.sleep(0.1)

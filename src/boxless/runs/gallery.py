@@ -1,4 +1,4 @@
-"""Which test images the report shows, and what both students say about them as they would ship."""
+"""Which test images the report shows: with both students' labels, and with class maps."""
 
 from pathlib import PurePath
 from typing import Final
@@ -8,12 +8,13 @@ import numpy as np
 from boxless.inference.labels import Label
 from boxless.methods.table import PLAIN
 from boxless.metrics.calibration import Calibration
-from boxless.report.gallery import GalleryItem
+from boxless.report.gallery import GalleryItem, LocalizedImage
 from boxless.runs.calibration_step import load_calibration
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, load_regions, prediction_key
+from boxless.runs.location_step import load_examples, load_location, shown_keys
 from boxless.runs.record import entry_of
-from boxless.types import Float64Array, Int8Array
+from boxless.types import PRESENT, Float64Array, Int8Array
 
 EACH: Final = 4
 """Pictures for each reason to show one."""
@@ -97,3 +98,33 @@ def _image_loss(probabilities: Float64Array, labels: Int8Array) -> Float64Array:
     p = np.clip(probabilities, 1e-6, 1 - 1e-6)
     terms = np.where(labels == 1, -np.log(p), -np.log1p(-p)) * (labels >= 0)
     return np.asarray(terms.sum(1), np.float64)
+
+
+_NAMES = ("teacher", "without distillation", "with distillation")
+
+
+def localization_items(run: Run) -> list[LocalizedImage]:
+    """The first true class of some test images, as teacher and both students see it."""
+    folder = run.folder / "locate"
+    found = load_examples(folder)
+    named = dict(zip(shown_keys(run.recipe), _NAMES, strict=True))
+    keys = [key for key in named if key in found]
+    settings = {key: load_location(folder, key, run.recipe.run.seed) for key in keys}
+    items = []
+    for place, row in enumerate(found["rows"].tolist()):
+        record = run.test.records[row]
+        true = [k for k, value in enumerate(record.labels) if value == PRESENT]
+        if not keys or not true:
+            continue
+        boxes = tuple(box.xyxy for box in record.boxes or () if box.label == true[0])
+        items.append(
+            LocalizedImage(
+                image=run.images(record.path),
+                name=run.classes[true[0]],
+                label=true[0],
+                truth=boxes,
+                maps=tuple((named[key], found[key][place], settings[key]) for key in keys),
+                caption=file_name(record.image_id),
+            )
+        )
+    return items

@@ -1,8 +1,9 @@
-"""How boxes are made of each student's class maps, and how well these look."""
+"""How boxes are made of each student's class maps, and how well these look beside true boxes."""
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +13,19 @@ from safetensors.numpy import load_file, save
 
 from boxless.data.manifest import Manifest
 from boxless.errors import StoreError
+from boxless.files.progress import ProgressBar
 from boxless.files.seals import write_sealed
-from boxless.inference.location import LocationSettings
+from boxless.inference.location import LocationSettings, locate, peak
 from boxless.methods.table import PLAIN
-from boxless.metrics.answer_bootstrap import paired_answer_bootstrap
+from boxless.metrics.bootstrap import paired_answer_bootstrap
+from boxless.metrics.inputs import known_mean
+from boxless.metrics.localization import (
+    correct_localization,
+    detection_average_precision,
+    pointing_game,
+    share_of_yes,
+)
+from boxless.models.backbone import shift_of
 from boxless.models.classifier import Classifier
 from boxless.recipe.schema import Recipe
 from boxless.report.results import TEACHER
@@ -23,13 +33,107 @@ from boxless.runs import build
 from boxless.runs.build import TrainedTeacher
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, prediction_key, student_of
-from boxless.runs.localization import Answers, compare_with_boxes, references
 from boxless.runs.record import entry_of, read_entries, read_step_file
 from boxless.runs.variant import variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
-from boxless.training.events import StepProgress
-from boxless.training.files import WEIGHTS
-from boxless.types import Float32Array
+from boxless.training.events import WEIGHTS
+from boxless.types import PRESENT, Detections, Float32Array, Float64Array
+
+TOLERANCE: Final = 15
+"""Pixels that a point may lie outside a box in the tolerant pointing game (Zhang et al.)."""
+DETECTION_FLOOR: Final = 0.01
+"""Classes less probable than this get no box in the detection AP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How one model localized in each test image.
+
+    Attributes:
+        pointing: (M, K) of 1, 0 and NaN: did the strongest cell lie in a true box?
+        pointing_tolerant: The same, at most `TOLERANCE` pixels outside.
+        corloc: The same of the box's overlap.
+        detection: (K,) average precision of the boxes.
+    """
+
+    pointing: Float64Array
+    pointing_tolerant: Float64Array
+    corloc: Float64Array
+    detection: Float64Array
+
+    def figures(self) -> dict[str, float | None]:
+        """Means over classes, by the names of `boxless.report.part.SeedMapLocalization`."""
+        return {
+            "pointing": known_mean(share_of_yes(self.pointing)),
+            "pointing_tolerant": known_mean(share_of_yes(self.pointing_tolerant)),
+            "corloc": known_mean(share_of_yes(self.corloc)),
+            "detection_map": known_mean(self.detection),
+        }
+
+
+def compare_with_boxes(
+    run: Run, maps: Float32Array, probabilities: Float32Array, settings: LocationSettings
+) -> Answers:
+    """Compare one model's maps of the test images with the true boxes.
+
+    Args:
+        run: The run; its test images have boxes.
+        maps: (M, K, h, w) class maps.
+        probabilities: (M, K), the scores of the boxes.
+        settings: How boxes are made.
+    """
+    records, labels = run.test.records, run.test.labels
+    M, K = labels.shape
+    truths = [record.boxes or () for record in records]
+    points = np.full((M, K, 2), np.nan)
+    boxes = np.full((M, K, 4), np.nan)
+    detections = []
+    for row, record in enumerate(records):
+        size = size_of(run, record.path)
+        asked = labels[row] == PRESENT
+        for k in np.flatnonzero(asked):
+            points[row, k] = peak(maps[row, k], size, settings)
+        wanted = np.flatnonzero(asked | (probabilities[row] > DETECTION_FLOOR)).tolist()
+        for box in locate(maps[row], size, wanted, settings):
+            boxes[row, box.label] = box.x1, box.y1, box.x2, box.y2
+        sure = np.flatnonzero(probabilities[row] > DETECTION_FLOOR)
+        detections.append(
+            Detections(boxes[row, sure].astype(np.float32), probabilities[row, sure], sure)
+        )
+    asked = partial(pointing_game, list(points), truths, labels, num_classes=K, per_image=True)
+    return Answers(
+        pointing=asked(),
+        pointing_tolerant=asked(tolerance=TOLERANCE),
+        corloc=correct_localization(list(boxes), truths, labels, num_classes=K, per_image=True),
+        detection=detection_average_precision(detections, truths, num_classes=K),
+    )
+
+
+def references(run: Run) -> dict[str, Any]:
+    """What one reaches without any model: the middle of the image, the whole image."""
+    labels = run.test.labels
+    K = labels.shape[1]
+    truths = [record.boxes or () for record in run.test.records]
+    sizes = [size_of(run, record.path) for record in run.test.records]
+    middles = [np.tile([width / 2, height / 2], (K, 1)) for width, height in sizes]
+    wholes = [np.tile([0, 0, width, height], (K, 1)) for width, height in sizes]
+    asked = pointing_game(middles, truths, labels, num_classes=K, per_image=True)
+    return {
+        "images": len(run.test),
+        "pairs": int((~np.isnan(asked)).sum()),
+        "tolerance": TOLERANCE,
+        "centre_pointing": known_mean(share_of_yes(asked)),
+        "whole_image_corloc": known_mean(
+            correct_localization(wholes, truths, labels, num_classes=K)
+        ),
+    }
+
+
+def size_of(run: Run, path: str) -> tuple[int, int]:
+    """Width and height of an image in pixels."""
+    height, width = run.images(path).shape[:2]
+    return width, height
+
 
 FILE_NAME: Final = "location.json"
 MAPS: Final = "examples.safetensors"
@@ -54,7 +158,7 @@ def locate_variants(run: Run, folder: Path) -> dict[str, Any]:
     answers: dict[str, list[Answers]] = {}
     rows = np.unique(np.linspace(0, len(run.test) - 1, EXAMPLES).astype(np.int64))
     shown: dict[str, np.ndarray] = {"rows": rows}
-    with StepProgress("locate", images) as bar:
+    with ProgressBar("locate", images) as bar:
         for key, seed, model, size in _models(run):
             settings = settings_of(model, size, class_maps(run, model, blank, size, bar))
             entry: dict[str, Any] = {"seed": seed, "settings": asdict(settings)}
@@ -114,7 +218,7 @@ def settings_of(
 
 @torch.no_grad()
 def class_maps(
-    run: Run, model: Classifier | TrainedTeacher, part: Manifest, size: int, bar: StepProgress
+    run: Run, model: Classifier | TrainedTeacher, part: Manifest, size: int, bar: ProgressBar
 ) -> Float32Array:
     """Class maps (M, K, h, w) of a part of the images.
 
@@ -170,8 +274,8 @@ def load_location(folder: Path, key: str, seed: int) -> LocationSettings:
 def map_shift(model: Classifier | TrainedTeacher, size: int) -> float:
     """How far a model's class maps are displaced, see `LocationSettings.shift`."""
     if isinstance(model, Classifier):
-        return model.displacement("final") / model.input_size
-    return model.displacement(model.level) / size
+        return shift_of(model, "final")
+    return shift_of(model, model.level, size)
 
 
 def load_examples(folder: Path) -> dict[str, np.ndarray]:

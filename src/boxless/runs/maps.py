@@ -13,18 +13,17 @@ from boxless.data.arena import has_room
 from boxless.errors import RunError
 from boxless.files.console import plain_console
 from boxless.files.engine import Engine
+from boxless.files.progress import ProgressBar
 from boxless.files.seals import write_sealed
-from boxless.losses.statistics import match_moments, watch
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
-from boxless.models.folding import last_convolution
+from boxless.models.folding import last_convolution, match_moments, watch
 from boxless.models.weight_files import read_safetensors
 from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.levels import MAPS, kept_levels, map_steps
+from boxless.runs.phases import MAPS, kept_levels, map_steps
 from boxless.training.batches import ViewDataset, whole_batches
-from boxless.training.events import StepProgress
-from boxless.training.files import WEIGHTS
+from boxless.training.events import WEIGHTS
 from boxless.training.map_store import (
     FEW,
     LevelMaps,
@@ -56,7 +55,7 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
         work = MapShards(trunk, size, levels, runtime_of(run, engine))
         if engine is None or not engine.elsewhere:
             _announce(run, folder, work)
-        with StepProgress("teacher maps", len(run.pool)) as bar:
+        with ProgressBar("teacher maps", len(run.pool)) as bar:
             path_of = partial(shard_path, folder)
             write_shards(dataset, path_of, work, engine=engine, advance=bar.advance)
     if run.recipe.stage1.match_statistics:
@@ -72,11 +71,11 @@ def runtime_of(run: Run, engine: Engine | None) -> RuntimeOf:
     return runtime_for(engine, run.runtime, precision=config.precision, threads=config.threads)
 
 
-def match_statistics(run: Run, student: Classifier, step: str) -> None:
+def match_statistics(run: Run, student: Classifier, size: int, step: str) -> None:
     """Give a student's last convolution the teacher's mean and deviation per channel."""
     wanted = read_safetensors(run.folder / step / MOMENTS)
     trunk = student.backbone
-    own = _moments(run, trunk.eval(), student.input_size)
+    own = _moments(run, trunk.eval(), size)
     match_moments(last_convolution(trunk), own, (wanted["mean"], wanted["deviation"]))
 
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from boxless.data.manifest import Manifest
 from boxless.data.teacher_table import write_teacher_table
 from boxless.errors import ConfigError, ShapeError
+from boxless.files.progress import ProgressBar
 from boxless.runs.context import Run
 from boxless.training.batches import PREDICT_BATCH, whole_batches
-from boxless.training.events import StepProgress
 from boxless.types import Float32Array
 
 
@@ -52,7 +52,7 @@ def write_module_file(run: Run, module: object, path: Path) -> None:
     training = module.training
     run.runtime.place(module)
     module.eval()
-    with StepProgress("teacher", len(ids)) as bar:
+    with ProgressBar("teacher", len(ids)) as bar:
         found = [_probabilities(run, module, part, bar) for part in parts]
     module.train(training)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def write_module_file(run: Run, module: object, path: Path) -> None:
 
 
 @torch.no_grad()
-def _probabilities(run: Run, module: nn.Module, part: Manifest, bar: StepProgress) -> Float32Array:
+def _probabilities(run: Run, module: nn.Module, part: Manifest, bar: ProgressBar) -> Float32Array:
     """Probabilities (M, K) of a part of the data."""
     rows = []
     size, classes = run.recipe.teacher.input_size, len(run.classes)

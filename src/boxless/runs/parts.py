@@ -1,15 +1,53 @@
-"""Who is trained on with tags, who without them, and who is set apart."""
+"""Read a run's images: who is trained on with tags, who without them, and who is set apart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from boxless.data.few_tags import keep_tags
+from boxless.data.few_tags import keep_one_tag, keep_tags
+from boxless.data.images import find_bad_images
 from boxless.data.manifest import Manifest
-from boxless.data.single_positive import keep_one_tag
-from boxless.data.untagged import UNTAGGED
+from boxless.data.sources import load_manifest
+from boxless.data.untagged import UNTAGGED, join_untagged, read_untagged
 from boxless.errors import DataError
+from boxless.files.console import plain_console
+from boxless.recipe.schema import Recipe
 from boxless.recipe.sections import DataConfig
 from boxless.types import UNKNOWN, ImageRecord
+
+SHOWN = 5
+
+
+def read_images(spec: str, recipe: Recipe) -> Manifest:
+    """The data set of a run, its untagged images in a split of their own.
+
+    Args:
+        spec: The data set.
+        recipe: Says where untagged images are, and whether unreadable ones are left out.
+
+    Raises:
+        DataError: An image, a table or a folder has something wrong.
+    """
+    config, manifest = recipe.data, load_manifest(spec)
+    if config.untagged:
+        notes: list[str] = []
+        found = read_untagged(config.untagged, on_note=notes.append)
+        manifest = join_untagged(manifest, found)
+        manifest = replace(manifest, notes=(*manifest.notes, *notes))
+    return without_bad_images(manifest) if config.skip_bad else manifest
+
+
+def without_bad_images(manifest: Manifest) -> Manifest:
+    """The manifest without images that cannot be decoded; says how many and which."""
+    bad = find_bad_images(manifest.records, workers=0)
+    if not bad:
+        return manifest
+    console = plain_console(stderr=True)
+    told = f"leaving out {len(bad)} unreadable image(s) (data.skip_bad):"
+    console.print(told, style="yellow")
+    for entry in bad[:SHOWN]:
+        console.print(f"  {entry.record.path} ({entry.record.source}): {entry.reason}")
+    return manifest.without([entry.record.image_id for entry in bad])
+
 
 HELD_OUT = "val"
 """Split that is the held-out part, where the data set has one."""

@@ -9,7 +9,7 @@ from boxless.recipe.schema import Recipe
 from boxless.recipe.sections import StudentConfig, TeacherConfig
 from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.step import Step
+from boxless.runs.plan import Step
 from boxless.training.compiling import require_compiler
 from boxless.training.runtime import default_device
 from boxless.training.tracking import available

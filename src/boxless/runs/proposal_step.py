@@ -7,7 +7,7 @@ from typing import Any
 
 from boxless.data.images import load_image
 from boxless.data.outline import load_outline
-from boxless.files.progress import ImageProgress
+from boxless.files.progress import ProgressBar
 from boxless.proposals.extract import extract
 from boxless.proposals.index import Setting
 from boxless.proposals.proposer import make_proposer, setting_names, works_in_process
@@ -35,7 +35,7 @@ def extract_proposals(run: Run, folder: Path) -> dict[str, Any]:
     load = load_outline if config.method == "file" else load_image
     # A proposer that reads a large file or loads a network does all in this process.
     where = nullcontext() if works_in_process(proposer) else run.engine()
-    with where as engine, ImageProgress("proposals") as progress, advice_for_runs():
+    with where as engine, ProgressBar("proposals") as progress, advice_for_runs():
         store = extract(
             run.manifest.records,
             proposer,

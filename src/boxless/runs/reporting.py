@@ -21,11 +21,9 @@ from boxless.runs.evaluation import (
     seconds_of,
     stacked,
 )
-from boxless.runs.gallery import gallery_items
-from boxless.runs.levels import MAPS
-from boxless.runs.localization_gallery import localization_items
+from boxless.runs.gallery import gallery_items, localization_items
 from boxless.runs.location_step import load_localization
-from boxless.runs.phases import phases_of
+from boxless.runs.phases import MAPS, phases_of
 from boxless.runs.record import entry_of, now, read_record
 from boxless.runs.suspects import cards, cross_fitted, find_suspects
 from boxless.runs.variant import by_key
@@ -124,16 +122,16 @@ def _variants(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     }
     for key, students in by_key(recipe).items():
         folders = [[phase.folder for phase in phases_of(recipe, one)] for one in students]
-        own = key == recipe.method
-        label = students[0].label
-        rows[key] = {
-            "label": f"student with distillation ({label})" if own else label,
-            "method": students[0].method,
-            "input_size": students[0].input_size,
-            "parameters": _facts(run, students[0].folder)["parameters"],
-            "seeds": [entry(key, place, steps) for place, steps in enumerate(folders)],
-            "localization": None,
-        }
+        own = {"label": f"student with distillation ({students[0].label})"}
+        rows[key] = (
+            students[0].about
+            | (own if key == recipe.method else {})
+            | {
+                "parameters": _facts(run, students[0].folder)["parameters"],
+                "seeds": [entry(key, place, steps) for place, steps in enumerate(folders)],
+                "localization": None,
+            }
+        )
     return rows
 
 

@@ -7,9 +7,8 @@ import numpy as np
 
 from boxless.data.suspects import Suspect, ToTag
 from boxless.errors import ConfigError, DataError
-from boxless.metrics.suspicion import tag_suspicion
-from boxless.metrics.worth_tagging import next_to_tag
-from boxless.report.suspect_cards import Card
+from boxless.metrics.suspicion import next_to_tag, tag_suspicion
+from boxless.report.gallery import Card
 from boxless.runs.context import Run
 from boxless.training.teacher_cache import TeacherCache
 from boxless.types import Float32Array

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from boxless.data.manifest import Manifest
 from boxless.files.console import plain_console
+from boxless.files.progress import ProgressBar
 from boxless.methods.student_task import StudentTask
 from boxless.methods.table import PLAIN
 from boxless.metrics.average_precision import mean_average_precision
@@ -25,8 +26,7 @@ from boxless.runs.record import NAME, read_record
 from boxless.runs.teacher_findings import teacher_probabilities
 from boxless.runs.variant import Variant
 from boxless.training.batches import ViewDataset, whole_batches
-from boxless.training.events import StepProgress
-from boxless.training.files import CHECKPOINT, WEIGHTS
+from boxless.training.events import CHECKPOINT, WEIGHTS
 from boxless.training.teacher_cache import TeacherCache
 from boxless.types import PRESENT, Float32Array, Int8Array
 
@@ -178,7 +178,7 @@ def warn(doubts: list[str]) -> None:
 
 def _held_out_maps(run: Run, part: Manifest, plain: Variant) -> tuple[float, float]:
     """MAP of teacher and plain student on held-out images."""
-    with StepProgress("teacher beside student", 2 * len(part)) as bar:
+    with ProgressBar("teacher beside student", 2 * len(part)) as bar:
         found = teacher_probabilities(run, part, bar)
         size = plain.view_size
         own = predict(run, student_of(run, plain), part, size, bar)

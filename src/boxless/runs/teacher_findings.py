@@ -9,17 +9,16 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from boxless.data.manifest import Manifest
+from boxless.files.progress import ProgressBar
 from boxless.metrics.coverage import object_coverage
-from boxless.metrics.inputs import known
+from boxless.metrics.inputs import known, known_mean
 from boxless.metrics.localization import correct_localization, detection_average_precision
 from boxless.models.protocols import Answer
 from boxless.runs import build
 from boxless.runs.context import Run
-from boxless.runs.localization import mean
-from boxless.runs.teacher_fit import filed_probabilities
+from boxless.runs.teacher_steps import filed_probabilities
 from boxless.training.batches import PREDICT_BATCH, Batch, whole_batches
-from boxless.training.events import StepProgress
-from boxless.training.files import WEIGHTS
+from boxless.training.events import WEIGHTS
 from boxless.types import Detections, Float32Array, TrueBox
 
 DETECTION_IOU = 0.4
@@ -79,8 +78,8 @@ class TeacherFindings:
         )
         covered = object_coverage(self.covering, truths)
         return {
-            "detection_map": mean(precision),
-            "corloc": mean(corloc),
+            "detection_map": known_mean(precision),
+            "corloc": known_mean(corloc),
             "coverage": known(covered),
             "covered_area": object_coverage(self.covering, self.frames),
             "per_class_detection_ap": list(map(known, precision)),
@@ -88,7 +87,7 @@ class TeacherFindings:
         }
 
 
-def findings(run: Run, part: Manifest, bar: StepProgress) -> TeacherFindings:
+def findings(run: Run, part: Manifest, bar: ProgressBar) -> TeacherFindings:
     """What the teacher says of a part of the data."""
     found = TeacherFindings(len(part), len(run.classes))
     if run.recipe.teacher.kind == "file":
@@ -112,7 +111,7 @@ def findings(run: Run, part: Manifest, bar: StepProgress) -> TeacherFindings:
     return found
 
 
-def teacher_probabilities(run: Run, part: Manifest, bar: StepProgress) -> Float32Array:
+def teacher_probabilities(run: Run, part: Manifest, bar: ProgressBar) -> Float32Array:
     """p^T (M, K) of held-out images alone; see `findings`."""
     if run.recipe.teacher.kind == "file":
         bar.advance(len(part))

@@ -1,33 +1,166 @@
-"""The teacher's steps: its training, and the cache of what it says of the training images."""
+"""The teacher's steps: its training by updates, fit or file, and the cache of what it says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
+from boxless.data.manifest import Manifest
+from boxless.data.teacher_table import read_teacher_table
+from boxless.files.progress import ProgressBar
+from boxless.files.seals import require_whole, write_sealed
 from boxless.losses.tag_loss import detector_loss
+from boxless.models.backbone import Backbone
+from boxless.models.class_maps import ClassMaps
 from boxless.models.detector import Detector
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.held_out import held_out_loss
 from boxless.runs.maps import own_maps, runtime_of
-from boxless.runs.teacher_fit import (
-    cache_teacher_file,
-    fit_teacher,
-    take_teacher_file,
-    whole_image_map,
-)
-from boxless.training.batches import Batch
-from boxless.training.events import StepProgress
-from boxless.training.files import WEIGHTS
+from boxless.training.batches import PREDICT_BATCH, Batch, whole_batches
+from boxless.training.class_map_fit import fit_class_maps
+from boxless.training.events import WEIGHTS
 from boxless.training.loop import seed_everything, train
 from boxless.training.map_store import remove_damaged
-from boxless.training.sharded import write_shards
+from boxless.training.sharded import SHARD, write_shards
 from boxless.training.teacher_cache import UNSEEN, KnowledgeShards, shard_path
+from boxless.types import Float32Array
+
+FOLDS = 5
+"""Folds of the choice of a penalty where the teacher is not cross-fitted."""
+CELL_IMAGES = 2000
+"""Tagged images up to which single cells are tried beside the other parts: 26 MB at 320 px take
+100 of them, and the fit grows with them."""
+LEAST = 1e-6
+"""Probabilities are kept this far from 0 and 1 before they are softened."""
 
 Facts = dict[str, Any]
+
+
+def fit_teacher(run: Run, folder: Path) -> Facts:
+    """Fit class maps to the tags of the training images."""
+    config = run.recipe.teacher
+    seed_everything(run.recipe.run.seed)
+    model = build.class_maps(config, len(run.classes))
+    run.runtime.place(model)
+    vectors = image_vectors(run, model)
+    labels, folds = torch.tensor(run.train.labels), _folds(run)
+    wanted = len(run.train) <= CELL_IMAGES or model.parts == ("cells",)
+    cells = image_cells(run, model) if "cells" in model.parts and wanted else None
+    found = fit_class_maps(model.cpu(), vectors, labels, folds, config.ridges, cells)
+    write_sealed(folder / WEIGHTS, save(model.heads.state_dict()))
+    own = found.mean_average_precision(labels)
+    first = next(iter(model.widths.values()))
+    plain = own
+    if model.parts != ("means",):
+        means = vectors[:, :first] if model.parts[0] == "means" else None
+        plain = whole_image_map(run, model.backbone, means)
+    return {
+        "parameters": build.parameters(model.backbone) + build.parameters(model.heads[0]),
+        "images": len(run.train),
+        "ridge": found.ridge,
+        "cells": bool(cast("nn.Linear", model.heads[0]).weight[:, vectors.shape[1] :].any()),
+        "unseen_map": own,
+        "whole_image_map": plain,
+    }
+
+
+def whole_image_map(run: Run, trunk: Backbone, means: Tensor | None = None) -> float:
+    """MAP on unseen training images of a linear layer on the pooled map, which any teacher can be.
+
+    Args:
+        run: The run.
+        trunk: The teacher's frozen backbone.
+        means: (M, C) pooled maps of the training images, if they are known.
+    """
+    config, labels = run.recipe.teacher, torch.tensor(run.train.labels)
+    layer = ClassMaps(trunk, len(run.classes), level=config.level, parts=("means",))
+    run.runtime.place(layer)
+    vectors = image_vectors(run, layer) if means is None else means
+    found = fit_class_maps(layer.cpu(), vectors, labels, _folds(run), config.ridges)
+    return found.mean_average_precision(labels)
+
+
+@torch.no_grad()
+def image_vectors(run: Run, model: ClassMaps) -> Tensor:
+    """Vectors (M, D) of the training images with tags."""
+    return torch.cat([model.vectors(maps).cpu() for maps in _tagged_maps(run, model)])
+
+
+@torch.no_grad()
+def image_cells(run: Run, model: ClassMaps) -> Tensor:
+    """Features (M, C, P) float16 of the cells of the training images with tags."""
+    return torch.cat([maps.flatten(2).half().cpu() for maps in _tagged_maps(run, model)])
+
+
+def _tagged_maps(run: Run, model: ClassMaps) -> Iterator[Tensor]:
+    """Maps (N, C, h, w) of all training images with tags, from kept ones if there are any."""
+    level, maps = model.level, own_maps(run)
+    device, images = run.runtime.device, len(run.train)
+    model.eval()
+    with ProgressBar("class maps", images) as bar:
+        if maps is not None:
+            for few in torch.split(torch.arange(images), PREDICT_BATCH):
+                found = maps.maps(few, torch.zeros(len(few), dtype=torch.bool), level)
+                yield found.to(device)
+                bar.advance(len(few))
+            return
+        size = run.recipe.teacher.input_size
+        for batch in whole_batches(run.dataset(run.train), size=size, batch_size=PREDICT_BATCH):
+            with run.runtime.autocast():
+                seen = model.maps(batch.pixels.to(device).float(), (level,))[level]
+            yield seen
+            bar.advance(len(batch.index))
+
+
+def _folds(run: Run) -> Tensor:
+    """(M,) fold of each training image; those of cross-fitting, if there is any."""
+    if run.folds is not None:
+        return torch.from_numpy(run.folds)
+    count = min(FOLDS, len({record.group or record.image_id for record in run.train.records}))
+    return torch.from_numpy(run.train.folds(count, seed=run.recipe.data.seed))
+
+
+def take_teacher_file(run: Run, folder: Path) -> Facts:
+    """Copy what the recipe's file says of all images of the run; tags are not looked at."""
+    table = read_teacher_table(Path(run.recipe.teacher.file))
+    parts = {"pool": run.pool, "test": run.test}
+    parts |= {"held_out": run.held_out} if run.held_out else {}
+    found = {
+        name: torch.from_numpy(table.of(part.records, run.classes)) for name, part in parts.items()
+    }
+    write_sealed(folder / WEIGHTS, save(found))
+    return {"parameters": 0, "images": len(run.pool)}
+
+
+def filed_probabilities(run: Run, part: Manifest) -> Float32Array:
+    """Probabilities (M, K) of a part of the data, as `take_teacher_file` left them."""
+    names = {id(run.pool): "pool", id(run.test): "test", id(run.held_out): "held_out"}
+    path = run.folder / "teacher" / WEIGHTS
+    require_whole(path)
+    found: Float32Array = load_file(path)[names[id(part)]].numpy()
+    return found
+
+
+def cache_teacher_file(run: Run, folder: Path) -> Facts:
+    """The cache of a teacher that is a file: it knows no regions."""
+    whole = torch.from_numpy(filed_probabilities(run, run.pool))
+    temperature = run.recipe.stage2.class_temperature
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, rows in enumerate(
+        np.array_split(np.arange(len(whole)), range(SHARD, len(whole), SHARD))
+    ):
+        own = whole[rows]
+        softened = (own.clamp(LEAST, 1 - LEAST).logit() / temperature).sigmoid()
+        tables = {"targets": softened, "probabilities": own, "seen": own.clone()}
+        tables["objectness"] = torch.zeros(len(rows), 0)
+        write_sealed(shard_path(folder, number), save(tables))
+    return {}
 
 
 def train_teacher(run: Run, folder: Path) -> Facts:
@@ -95,7 +228,7 @@ def cache_teacher(run: Run, folder: Path) -> Facts:
         unseen = torch.full((len(run.pool) - len(run.train),), UNSEEN)
         folds = torch.cat([torch.from_numpy(run.folds), unseen])
     knowledge, size = build.knowledge(recipe), recipe.teacher.input_size
-    with run.engine() as engine, StepProgress("teacher cache", len(run.pool)) as bar:
+    with run.engine() as engine, ProgressBar("teacher cache", len(run.pool)) as bar:
         runtime = runtime_of(run, engine)
         work = KnowledgeShards(model, size, own_maps(run), folds, knowledge, runtime)
         path_of = partial(shard_path, folder)

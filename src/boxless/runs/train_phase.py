@@ -8,19 +8,18 @@ from typing import Any
 import torch
 
 from boxless.data.manifest import Manifest
+from boxless.files.progress import ProgressBar
 from boxless.methods.lessons import Lessons
 from boxless.methods.student_task import StudentTask
 from boxless.models.classifier import Classifier
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.held_out import held_out_loss
-from boxless.runs.levels import map_steps
 from boxless.runs.maps import maps_for, match_statistics
-from boxless.runs.phases import Phase, updates
+from boxless.runs.phases import Phase, map_steps, updates
 from boxless.runs.teacher_check import suspicious_loss, warn
 from boxless.training.batches import PREDICT_BATCH, Batch, ViewDataset, whole_batches
-from boxless.training.events import StepProgress
-from boxless.training.files import CHECKPOINT, WEIGHTS
+from boxless.training.events import CHECKPOINT, WEIGHTS
 from boxless.training.head_start import start_head
 from boxless.training.loop import seed_everything, train
 from boxless.training.teacher_cache import TeacherCache
@@ -133,19 +132,19 @@ def _start(
     recipe, size = run.recipe, view_size(run, phase)
     if phase.needs.statistics:
         kept = map_steps(recipe, phase.needs.levels)[0]
-        match_statistics(run, model, kept)
+        match_statistics(run, model, size, kept)
     if phase.needs.start and run.leads:
         cache = TeacherCache(run.folder / "cache", len(run.pool))
-        with StepProgress("fit of the last layer", len(dataset)) as bar:
+        with ProgressBar("fit of the last layer", len(dataset)) as bar:
             start_head(model, _counted(run, dataset, size, bar), cache.probabilities)
     if task.fitted and run.leads:
-        with StepProgress("fit of Psi", len(dataset)) as bar:
+        with ProgressBar("fit of Psi", len(dataset)) as bar:
             task.start_adapters(_counted(run, dataset, size, bar))
     if task.adapters and run.leads:
         warn(suspicious_loss(task, dataset, size, run))
 
 
-def _counted(run: Run, dataset: ViewDataset, size: int, bar: StepProgress) -> Iterator[Batch]:
+def _counted(run: Run, dataset: ViewDataset, size: int, bar: ProgressBar) -> Iterator[Batch]:
     """Every image once, whole, on the run's device."""
     workers = run.recipe.run.workers
     for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):

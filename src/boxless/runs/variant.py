@@ -52,6 +52,11 @@ class Variant:
         return {"student.input_size": self.input_size, "seed": self.seed}
 
     @property
+    def about(self) -> dict[str, object]:
+        """What ``results.json`` says of it."""
+        return {"label": self.label, "method": self.method, "input_size": self.input_size}
+
+    @property
     def key(self) -> str:
         """METHOD, or METHOD@SIZE where the input size is not the recipe's; equal for all seeds."""
         return self.method if self.usual else f"{self.method}@{self.input_size}"

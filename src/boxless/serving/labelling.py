@@ -20,11 +20,10 @@ from boxless.inference.prediction import Prediction
 from boxless.inference.predictor import Outputs, Predictor, Prepared
 from boxless.serving.batcher import Batcher
 from boxless.serving.faults import RequestError
-from boxless.serving.metrics import ServerMetrics
-from boxless.serving.pictures import check_picture, known_formats
+from boxless.serving.observer import ServerMetrics
 from boxless.serving.schemas import Options
 from boxless.serving.settings import ServeSettings
-from boxless.serving.uploads import Upload
+from boxless.serving.uploads import Upload, check_picture, known_formats
 
 HEAT_SIDE = 48  # cells on the longer side of a heat map in an answer
 _Value = TypeVar("_Value")

@@ -7,8 +7,7 @@ from fastapi.security import HTTPBearer
 from starlette.responses import JSONResponse, Response
 
 from boxless.serving.labelling import Labeller
-from boxless.serving.metrics import CONTENT_TYPE
-from boxless.serving.observer import notes_of
+from boxless.serving.observer import CONTENT_TYPE, notes_of
 from boxless.serving.schemas import FaultAnswer, LabelsAnswer, Options, PredictAnswer, StateAnswer
 from boxless.serving.settings import Limits, ServeSettings
 from boxless.serving.uploads import read_uploads

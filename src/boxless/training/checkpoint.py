@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from boxless.errors import StoreError
 from boxless.files.seals import require_whole, write_sealed
-from boxless.training.files import CHECKPOINT as NAME
+from boxless.training.events import CHECKPOINT as NAME
 from boxless.training.optimization import AveragedWeights
 
 _UNUSABLE = (StoreError, OSError, SafetensorError, KeyError, ValueError, RuntimeError, TypeError)

@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from boxless.errors import ConfigError, NumericsError, StoreError
+from boxless.files.progress import ProgressBar
 from boxless.files.seals import write_sealed
 from boxless.training.batches import Batch, BatchStream
 from boxless.training.checkpoint import (
@@ -29,8 +30,7 @@ from boxless.training.checkpoint import (
 )
 from boxless.training.clock import Clock, measured, timed
 from boxless.training.compiling import compiled, eager
-from boxless.training.events import EventLog, StepProgress
-from boxless.training.files import CHECKPOINT, WEIGHTS
+from boxless.training.events import CHECKPOINT, WEIGHTS, EventLog
 from boxless.training.numerics import Moment, explained
 from boxless.training.optimization import (
     AveragedWeights,
@@ -141,7 +141,7 @@ class _Keeper:
     def begin(
         cls, state: _State, folder: Path, pause: float, title: str, batch_size: int
     ) -> "_Keeper":
-        """Go on from the last checkpoint, if there is one; the next comes after `pause` seconds."""
+        """Resume from the last checkpoint, if there is one; the next comes in `pause` seconds."""
         progress, now = state.load(folder), time.monotonic()
         leads = state.runtime.processes.leads
         log = EventLog(folder, update=progress.update) if leads else None
@@ -223,7 +223,7 @@ def train(
     state = _State.begin(task, settings, runtime)
     keeper = _Keeper.begin(state, folder, checkpoint_seconds, title, stream.batch_size)
     start = keeper.start
-    bar = StepProgress(title, total, done=start, per=stream.batch_size)
+    bar = ProgressBar(title, total, done=start, per=stream.batch_size)
     with bar, _under_way(task, stream.batch_size, runtime) as clock:
         for update, batch in enumerate(_awaited(stream.batches(start, total), clock), start):
             value = rate(settings, update, total, state.plateau.drops)

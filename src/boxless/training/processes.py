@@ -218,7 +218,7 @@ def _peers() -> Iterator[None]:
 
 @contextmanager
 def _termination() -> Iterator[None]:
-    """Treat SIGTERM, by which launchers stop their processes, like Ctrl-C: tell how to go on."""
+    """Treat SIGTERM, by which launchers stop their processes, like Ctrl-C: tell how to resume."""
 
     def stop(number: int, _: FrameType | None) -> Any:
         del number

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import torch
 
-from boxless.files.engine import Engine
-from boxless.files.local_engine import LocalEngine
+from boxless.files.engine import Engine, LocalEngine
 from boxless.files.seals import write_sealed
 from boxless.training.batches import Batch, ViewDataset, whole_batches
 from boxless.training.runtime import Runtime

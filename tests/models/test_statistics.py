@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from boxless.losses.objectness import weigh_whole_image
-from boxless.losses.statistics import match_moments, watch
+from boxless.models.folding import match_moments, watch
 
 
 def made(bias=True):
