@@ -28,7 +28,7 @@ def test_a_module_of_ones_own_is_a_backbone():
     assert backbone.levels == ["stride4", "final"]
     assert [backbone.channels(level) for level in backbone.levels] == [12, 12]
     assert backbone.stride("final") == 4
-    assert backbone.displacement("final") == -1.0  # half a cell of stride 2
+    assert backbone.displacement("final") == 0
     inputs = backbone.normalize(pixels())
     torch.testing.assert_close(
         inputs, (pixels() - torch.tensor([10.0, 20, 30]).view(1, 3, 1, 1)) / 2

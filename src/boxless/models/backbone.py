@@ -8,8 +8,7 @@ behind ``stride32``). For VGG16 conv3_3, conv4_3, conv5_3 of the paper are ``str
 timm's traps, settled here: transformers return tokens and Swin returns NHWC from
 ``forward_features`` (their last intermediate map is ``final``); several ViT blocks share a stride
 (the last one gets the name); VGG keeps fc6 and fc7 inside ``pre_logits`` (taken out, see
-`Backbone.vgg_fc`); strided kernels displace maps, to the left in torch's models and to the right in
-those ported from TensorFlow (see `Backbone.displacement`).
+`Backbone.vgg_fc`).
 """
 
 from difflib import get_close_matches
@@ -20,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from boxless.errors import ConfigError, unknown_name
-from boxless.models.displacement import cell_shifts
 from boxless.models.module_features import ModuleFeatures
 from boxless.models.pixels import CAFFE, IMAGENET, PixelScheme, timm_scheme
 from boxless.models.protocols import Student, Teacher
@@ -55,8 +53,8 @@ class Backbone(nn.Module):
         >>> pixels = torch.randint(0, 256, (2, 3, 64, 64)).float()  # RGB in 0-255
         >>> backbone(backbone.normalize(pixels), ("stride16",))["stride16"].shape
         torch.Size([2, 192, 4, 4])
-        >>> backbone.displacement("stride16")  # pixels: its cells look to the left
-        -4.5
+        >>> backbone.displacement("stride16")  # pixels: its cells look at their middles
+        0.0
     """
 
     mean: Tensor
@@ -114,13 +112,13 @@ class Backbone(nn.Module):
     def displacement(self, level: str) -> float:
         """How far a level's cells look right of and below their ideal place, in input pixels.
 
-        See `boxless.models.displacement`. At 128 px and stride 32 it can be an eighth of the
-        picture, so regions must be moved along before they are pooled. Valid for input sides that
-        are multiples of the stride: on others the last cell reaches beyond the picture, and SAME
-        padding moves to the left side.
+        Not at all: cell i of a map with stride s looks at ``s * (i + 1/2)``, the middle of its
+        square. The kernels of strided convolutions lie half a cell beside it, to the right in
+        models ported from TensorFlow and to the left in torch's, but training on mirrored images
+        undoes that: docs/decisions/0011 has the measurement.
         """
-        reach = self.stride(level)
-        return sum(stride * shift for stride, shift in self._shifts.items() if stride < reach)
+        self.channels(level)
+        return 0.0
 
     def freeze_to(self, level: str) -> None:
         """Train nothing that a level's map is made of, the layers up to and including its own.
@@ -189,7 +187,8 @@ class Backbone(nn.Module):
         """Probe once how many channels ``final`` has and which call gives it."""
         net = cast("Any", self.net)
         training = net.training
-        probe, self._shifts = cell_shifts(net.eval(), self._probe())
+        with torch.no_grad():
+            probe = net.eval().forward_features(self._probe())
         net.train(training)
         self._final_is_features = probe.ndim == 4 and probe.shape[1] == net.num_features
         return int(net.num_features)

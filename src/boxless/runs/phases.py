@@ -130,8 +130,9 @@ def updates(recipe: Recipe, phase: Phase, images: int, tagged: int) -> int:
     planned = max(1, own + recipe.stage2.optim.updates(images) - before)
     if phase.variant.method != PLAIN:
         return planned
-    own, most = recipe.baseline.optim, recipe.baseline.most_updates
-    return min(planned, own.updates(tagged) if own else planned, most or planned)
+    baseline = recipe.baseline
+    passes = baseline.optim.updates(tagged) if baseline.optim else planned
+    return min(planned, passes, baseline.most_updates or planned)
 
 
 def budget_settings(recipe: Recipe, phase: Phase) -> dict[str, float]:
