@@ -66,7 +66,7 @@ def fit_logistic(
         NumericsError: It does not converge: a vector is not finite, or `ridge` is next to 0.
     """
     known, wanted = (labels >= 0).to(inputs), (labels == PRESENT).to(inputs)
-    inputs = torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1)
+    inputs = torch.cat([inputs, inputs.new_ones(len(inputs), 1)], 1)
     penalty = torch.full_like(inputs[0], ridge)[:, None]
     penalty[-1] = FREE
     weight = torch.zeros_like(penalty).expand(-1, labels.shape[1]) if start is None else start
