@@ -89,7 +89,10 @@ def test_features_that_are_not_finite_are_refused():
 
 
 def test_images_that_are_all_alike_leave_the_share_of_each_class():
-    vectors, labels = torch.zeros(8, 3, dtype=torch.float64), torch.tensor([[1, 0]] * 2 + [[0, 1]] * 6)
+    vectors, labels = (
+        torch.zeros(8, 3, dtype=torch.float64),
+        torch.tensor([[1, 0]] * 2 + [[0, 1]] * 6),
+    )
     inputs, basis = rotate(vectors)
     assert inputs.shape == (8, 0)
     assert basis.shape == (0, 3)
