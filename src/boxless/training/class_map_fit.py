@@ -152,10 +152,21 @@ def _fit_parts(
     model: ClassMaps, vectors: Tensor, labels: Tensor, folds: Tensor, ridges: Sequence[float]
 ) -> tuple[Validated, Layers]:
     """What cross-validation found for all parts but cells, and its layers."""
-    vectors = vectors.double()
+    rotated, basis, center, scale = _scaled(model, vectors.double())
+    found = cross_validate(rotated, labels, folds, ridges)
+    whole = fit_logistic(rotated, labels, ridge=found.ridge)
+    return found, [_layer(fit, basis * scale, center) for fit in (whole, *found.fits)]
+
+
+def _scaled(model: ClassMaps, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Vectors (M, D) centered, scaled and rotated; the basis, center and scale of that.
+
+    As few of (M, D) at a time as can be: of many images they are the largest there is in memory.
+    """
     center = vectors.mean(0)
+    vectors = vectors - center
     widths = [width for part, width in model.widths.items() if part != "cells"]
-    pieces = torch.split(vectors - center, widths, 1)
+    pieces = torch.split(vectors, widths, 1)
     sizes = [piece.square().sum(1).mean().sqrt().clamp(min=1e-12) for piece in pieces]
     scale = torch.cat(
         [
@@ -163,10 +174,8 @@ def _fit_parts(
             for size, piece in zip(sizes, pieces, strict=True)
         ]
     )
-    rotated, basis = rotate((vectors - center) * scale)
-    found = cross_validate(rotated, labels, folds, ridges)
-    whole = fit_logistic(rotated, labels, ridge=found.ridge)
-    return found, [_layer(fit, basis * scale, center) for fit in (whole, *found.fits)]
+    rotated, basis = rotate(vectors.mul_(scale))
+    return rotated, basis, center, scale
 
 
 def _fit_cells(
