@@ -132,7 +132,7 @@ def main() -> None:
         return
     counts = (100, 400) if chosen.quick else (2_000, 100_000)
     few, many = (in_own_process(count) for count in counts)
-    growth = many["peak_mib"]["stage2"] / few["peak_mib"]["stage2"]
+    growth = many["peak_mib"]["regions"] / few["peak_mib"]["regions"]
     publish(
         f"peak memory of a run at {counts[0]:,} and {counts[1]:,} images",
         [

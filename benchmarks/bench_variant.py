@@ -27,7 +27,7 @@ PLAIN, PROPOSALS = "students/plain/128px/seed-0", "proposals"
 def measure(folder: Path, spec: str, images: int) -> dict[str, float]:
     """Seconds of every step of one run."""
     recipe = load_recipe("voc-lite0")
-    execute(Run(folder, spec, recipe, some_images(spec, images)), until="stage2")
+    execute(Run(folder, spec, recipe, some_images(spec, images)), until="regions")
     found = {}
     for name in (PROPOSALS, *CACHE, PLAIN, *STAGES):
         record = read_record(folder / name)

@@ -86,3 +86,16 @@ def test_features_that_are_not_finite_are_refused():
     vectors[3, 3] = torch.nan
     with pytest.raises(NumericsError, match="did not converge"):
         fit_logistic(vectors, labels, ridge=0.1)
+
+
+def test_images_that_are_all_alike_leave_the_share_of_each_class():
+    vectors, labels = (
+        torch.zeros(8, 3, dtype=torch.float64),
+        torch.tensor([[1, 0]] * 2 + [[0, 1]] * 6),
+    )
+    inputs, basis = rotate(vectors)
+    assert inputs.shape == (8, 0)
+    assert basis.shape == (0, 3)
+    weight = fit_logistic(inputs, labels, ridge=1.0)
+    assert weight.shape == (1, 2)
+    np.testing.assert_allclose(weight[0].sigmoid(), [0.25, 0.75], atol=1e-6)

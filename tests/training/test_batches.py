@@ -101,6 +101,14 @@ def test_loading_processes_change_nothing():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("crop", [0.0, 0.3])
+def test_pixels_lie_channels_last_in_memory(workers, crop):
+    source = BatchStream(dataset(), 4, seed=3, sizes=(SIDE,), crop=crop, workers=workers)
+    for batch in source.batches(0, 2):
+        assert batch.pixels.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_batch_by_hand():
     (batch,) = whole_batches(
         dataset(REGIONS), size=SIDE, batch_size=8, rows=[3, 0, 5], mirrored=True

@@ -26,7 +26,8 @@ def pool_cells(evidence: Tensor) -> Tensor:
 
 def cell_logits(cells: Tensor, weight: Tensor) -> Tensor:
     """Logits (M, K) of cells (M, C, P); weights (C + 1, K) as those of `fit_cells`."""
-    return pool_cells(torch.einsum("mcp,ck->mkp", cells, weight[:-1])) + weight[-1]
+    evidence = functional.conv1d(cells, weight[:-1].T[..., None])  # no copy of the cells
+    return pool_cells(evidence) + weight[-1]
 
 
 def fit_cells(

@@ -6,6 +6,7 @@ Where some images are untagged there may be two such streams, and every batch ta
 from each.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -173,7 +174,9 @@ class ViewDataset:
         """
         pixels, boxes, whole, scores = zip(*map(self._view, plan), strict=True)
         count = max(len(b) for b in boxes)
-        return np.stack(pixels, out=None if room is None else _like(pixels, room)), {
+        shape = (len(pixels), *pixels[0].shape)
+        into = None if room is None else room[: math.prod(shape)].reshape(shape)
+        return np.stack(pixels, out=into), {
             "labels": np.array([self.records[s.index].labels for s in plan], np.int8),
             "index": np.array([s.index for s in plan], np.int64),
             "mirrored": np.array([s.view.mirrored for s in plan], np.bool_),
@@ -330,15 +333,6 @@ def _order(seed: int, stream: int, epoch: int, count: int) -> np.ndarray:
 
 
 _ORDERS: dict[tuple[int, int, int, int], np.ndarray] = {}
-
-
-def _like(views: Sequence[UInt8Array], room: UInt8Array) -> UInt8Array:
-    """Flat memory as (N, S, S, 3), its axes in memory as those of the views: copies are cheap."""
-    N, (S, _, C) = len(views), views[0].shape
-    flat = room[: N * S * S * C]
-    if views[0].strides[0] < views[0].strides[2]:  # as torch resizes
-        return flat.reshape(N, C, S, S).transpose(0, 2, 3, 1)
-    return flat.reshape(N, S, S, C)
 
 
 def _padded(arrays: Sequence[NDArray[Any]], count: int) -> NDArray[Any]:

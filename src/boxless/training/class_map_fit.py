@@ -161,21 +161,30 @@ def _fit_parts(
     ridges: Sequence[float],
 ) -> tuple[Validated, Layers]:
     """What cross-validation found for the parts that are used, and its layers on all but cells."""
-    vectors = vectors.double()
+    rotated, basis, center, scale = _scaled(model, used, vectors.double())
+    found = cross_validate(rotated, labels, folds, ridges)
+    whole = fit_logistic(rotated, labels, ridge=found.ridge)
+    return found, [_layer(fit, basis * scale, center) for fit in (whole, *found.fits)]
+
+
+def _scaled(
+    model: ClassMaps, used: Sequence[str], vectors: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Vectors (M, D) centered, scaled and rotated; the basis, center and scale of that.
+
+    As few of (M, D) at a time as can be: of many images they are the largest there is in memory.
+    """
     center = vectors.mean(0)
+    vectors = vectors - center
     widths = {part: width for part, width in model.widths.items() if part != "cells"}
     scales = []
-    for part, piece in zip(
-        widths, torch.split(vectors - center, list(widths.values()), 1), strict=True
-    ):
+    for part, piece in zip(widths, torch.split(vectors, list(widths.values()), 1), strict=True):
         size = piece.square().sum(1).mean().sqrt().clamp(min=1e-12)
         share = 1 / (size * len(used) ** 0.5) if part in used else torch.zeros_like(size)
         scales.append(share.expand(piece.shape[1]))
     scale = torch.cat(scales)
-    rotated, basis = rotate((vectors - center) * scale)
-    found = cross_validate(rotated, labels, folds, ridges)
-    whole = fit_logistic(rotated, labels, ridge=found.ridge)
-    return found, [_layer(fit, basis * scale, center) for fit in (whole, *found.fits)]
+    rotated, basis = rotate(vectors.mul_(scale))
+    return rotated, basis, center, scale
 
 
 def _fit_cells(

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -59,9 +58,8 @@ def load_elsewhere(
     for found in batches:
         if isinstance(found, BoxlessError):
             raise found
-        number, shape, strides, rest = found
-        flat = rooms.slot(number)[: math.prod(shape)].copy()
-        yield np.ndarray(shape, np.uint8, flat, strides=strides), rest
+        number, shape, rest = found
+        yield rooms.slot(number)[: math.prod(shape)].reshape(shape).copy(), rest
 
 
 class _Rooms(Dataset[Any]):
@@ -83,7 +81,7 @@ class _Rooms(Dataset[Any]):
             pixels, rest = self._make(plan, self.slot(number))
         except BoxlessError as error:
             return error
-        return number, pixels.shape, pixels.strides, rest
+        return number, pixels.shape, rest
 
     def slot(self, number: int) -> UInt8Array:
         """The memory of a batch, flat."""

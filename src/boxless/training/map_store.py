@@ -117,8 +117,9 @@ class MapStore:
         found = {}
         for level in levels:
             parts = [self._kept(row, level) for row in rows]
-            flipped = [p.flip(-1) if flip else p for p, flip in zip(parts, flips, strict=True)]
-            found[level] = torch.stack(flipped).float()
+            maps = found[level] = torch.empty(len(parts), *parts[0].shape)
+            for place, (part, flip) in enumerate(zip(parts, flips, strict=True)):
+                maps[place] = part.flip(-1) if flip else part
         return found
 
     def _kept(self, row: int, level: str) -> Tensor:

@@ -112,9 +112,10 @@ def _resize(part: UInt8Array, size: int) -> UInt8Array:
     A quarter of the time; values differ by 1 at most, in photographs one in 500. Whole images are
     resized as they are for predictions, to the bit; a crop is seen once.
     """
-    planes = torch.from_numpy(_writeable(part)).permute(2, 0, 1)[None]
-    resized = nn.functional.interpolate(planes, (size, size), mode="bilinear", antialias=True)
-    pixels: UInt8Array = resized[0].permute(1, 2, 0).numpy()
+    # An image's own stride first: without it torch sees planes, and is half as fast again.
+    images = torch.from_numpy(_writeable(part))[None].permute(0, 3, 1, 2)
+    resized = nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
+    pixels: UInt8Array = resized.permute(0, 2, 3, 1)[0].numpy()
     return pixels
 
 
