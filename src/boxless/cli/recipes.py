@@ -19,15 +19,11 @@ def list_recipes() -> None:
     """List the recipes that come with boxless."""
     from boxless.recipe.recipe_files import builtin_recipes, load_recipe
 
-    table = plain_table("recipe", "what it is for", "teacher", "student")
+    table = plain_table("recipe", "what it is for")
     for name in builtin_recipes():
         found = load_recipe(name)
-        table.add_row(
-            name,
-            found.description,
-            found.teacher.title,
-            found.student.title,
-        )
+        networks = f"teacher {found.teacher.title}, student {found.student.title}"
+        table.add_row(name, f"{found.description}\n{networks}", end_section=True)
     plain_console().print(table)
 
 
