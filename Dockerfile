@@ -17,11 +17,11 @@ RUN /opt/boxless/bin/pip install --no-cache-dir -c constraints.txt '.[train,serv
 FROM source AS serve-build
 RUN /opt/boxless/bin/pip install --no-cache-dir -c constraints.txt '.[serve]'
 
-# Any --user works: what libraries write for themselves goes to /tmp.
+# Any --user works: what libraries write for themselves goes to /tmp. A number lets Kubernetes see that it is not root.
 FROM python:${PYTHON}-slim AS base
 ENV PATH=/opt/boxless/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1
 RUN useradd --uid 10001 --no-create-home boxless
-USER boxless
+USER 10001
 WORKDIR /data
 
 FROM base AS train

@@ -44,6 +44,7 @@ def test_help_of_a_verb(capsys, verb):
     assert code == 0
     assert err == ""
     assert f"boxless {verb}" in out
+    assert "--empty-" not in out
     assert "overrides" not in out.lower() or "settings" in out.lower()
 
 

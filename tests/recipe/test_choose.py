@@ -29,6 +29,7 @@ def test_kind_of_images_and_machine(facts, recipe):
     [
         (100, "20"),  # more would repeat what is known
         (1120, "10"),
+        (1432, "7.9"),  # 7.8 would be two updates too few
         (2300, None),
         (4300, None),
         (5600, "4"),
@@ -44,6 +45,7 @@ def test_passes_on_a_cpu(images, passes):
     if 1000 < images < 22_000:
         assert FEWEST_UPDATES <= updates <= MOST_UPDATES
     assert any(f"{updates:,} updates" in reason for reason in found.reasons)
+    assert ("repeat what is known" in " ".join(found.reasons)) == (updates < FEWEST_UPDATES)
 
 
 def test_a_gpu_is_not_held_back():

@@ -20,7 +20,7 @@ from boxless.files.launched import launched, quiet_unless_first
 VERBS = (
     ("train", "train:train", "Everything: from tags to a distilled, evaluated, exported student."),
     ("proposals", "proposals:app", "Propose regions for every image and measure their recall."),
-    ("teacher", "train:teacher", "Train the weakly supervised detector on the tags."),
+    ("teacher", "train:teacher", "Train the teacher on the tags."),
     ("cache", "train:cache", "Run the teacher once and keep what it knows."),
     ("baseline", "train:baseline", "Train the student without distillation."),
     ("distill", "train:distill", "Train the distilled student."),

@@ -74,7 +74,7 @@ RESULTS, PICTURES = ResultOptions(), PictureOptions()
 
 def predict(
     model: str,
-    images: Annotated[list[str], Parameter(allow_leading_hyphen=True)],  # "-" is stdin
+    images: Annotated[list[str], Parameter(negative=(), allow_leading_hyphen=True)],  # "-": stdin
     *,
     results: ResultOptions = RESULTS,
     pictures: PictureOptions = PICTURES,

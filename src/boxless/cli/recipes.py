@@ -22,10 +22,8 @@ def list_recipes() -> None:
     table = plain_table("recipe", "what it is for")
     for name in builtin_recipes():
         found = load_recipe(name)
-        table.add_row(
-            name,
-            f"{found.description}\n{found.teacher.title} -> {found.student.title}",
-        )
+        networks = f"teacher {found.teacher.title}, student {found.student.title}"
+        table.add_row(name, f"{found.description}\n{networks}", end_section=True)
     plain_console().print(table)
 
 

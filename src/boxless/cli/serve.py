@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -40,7 +40,7 @@ class ServeOptions:
     max_megapixels: float = 40.0
     timeout: float = 30.0
     api_key_file: Path | None = None
-    allow_host: tuple[str, ...] = ()
+    allow_host: Annotated[tuple[str, ...], Parameter(negative=())] = ()
 
     def settings(self, host: str) -> "ServeSettings":
         """What the server needs to know.

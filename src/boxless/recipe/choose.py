@@ -6,6 +6,7 @@ done after 700 to 1,400 updates; twice as many gain 0.3 points of mAP.
 
 import json
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import Final
 
 from boxless.recipe.recipe_files import load_recipe
@@ -138,10 +139,9 @@ def _passes(facts: Facts, recipe: Recipe) -> tuple[dict[str, str], str]:
     if facts.drawn:
         return {}, f"{passes:g} passes over {facts.images:,} images, {updates:,} updates"
     if updates < FEWEST_UPDATES:
-        passes = min(MOST_PASSES, FEWEST_UPDATES / each)
+        passes = min(MOST_PASSES, ceil(10 * FEWEST_UPDATES / each) / 10)
     elif updates > MOST_UPDATES and not facts.gpu:
-        passes = max(1.0, MOST_UPDATES / each)
-    passes = round(passes, 1)
+        passes = max(1.0, floor(10 * MOST_UPDATES / each) / 10)
     changed = {"stage2.optim.epochs": f"{passes:g}"} if passes != optim.epochs else {}
     updates = max(1, round(passes * each))
     why = f"between {FEWEST_UPDATES} and {MOST_UPDATES:,} were enough on photographs"

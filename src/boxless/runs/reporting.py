@@ -112,7 +112,7 @@ def _variants(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     shared = ["teacher", *(step for step in (MAPS, "cache") if (run.folder / step).exists())]
     rows = {
         TEACHER: {
-            "label": "teacher (detector, dropped after training)",
+            "label": "teacher (dropped after training)",
             "method": TEACHER,
             "input_size": recipe.teacher.input_size,
             "parameters": _facts(run, "teacher")["parameters"],
