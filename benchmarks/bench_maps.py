@@ -8,6 +8,7 @@ it best of those tried.
 """
 
 import tempfile
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from boxless.data.images import load_image
 from boxless.models.backbone import Backbone
 from boxless.models.folding import fold_batch_norms
 from boxless.training.batches import ViewDataset
-from boxless.training.map_store import MapShards, build_map_store
+from boxless.training.map_store import MapShards, shard_path
 from boxless.training.runtime import Runtime
+from boxless.training.sharded import write_shards
 from boxless.types import ImageRecord
 
 NAME, SIZE = "tf_efficientnet_lite0", 320
@@ -55,7 +57,9 @@ def main() -> None:
                 net.forward_features(few)
 
         def ours() -> None:
-            build_map_store(dataset, Path(name) / str(next(numbers)), work)
+            folder = Path(name) / str(next(numbers))
+            folder.mkdir()
+            write_shards(dataset, partial(shard_path, folder), work)
 
         calls = {f"timm, batches of {size}": (lambda size=size: bare(size)) for size in BATCHES}
         spent = interleaved({"ours": ours, **calls}, rounds)
