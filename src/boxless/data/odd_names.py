@@ -60,7 +60,8 @@ def doubtful(counts: Mapping[str, int]) -> list[str]:
 
 def _reason(name: str, names: Collection[str]) -> str:
     """What a name looks like, other than a name; "" for others."""
-    if any(name.count(pair[0]) != name.count(pair[1]) for pair in _PAIRS) or name[:1] in "'\"":
+    halves = (pair for pair in _PAIRS if name.count(pair[0]) != name.count(pair[1]))
+    if name[:1] in "'\"" or any(name[0] == pair[0] or name[-1] == pair[1] for pair in halves):
         return "a part of a list or of a text in quotes"
     if _BROKEN_CELL.fullmatch(name):
         return "an error of a spreadsheet"
