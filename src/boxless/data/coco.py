@@ -80,9 +80,6 @@ def read(location: str) -> Manifest:
         part, said = _records(found, places, ids, split, classes)
         records += part
         notes += [f"{split}: {note}" if split else note for note in (*said, *places.notes)]
-    for found in parts.values():
-        if not found.image_ids:
-            notes.append(f"{found.path.name} has no annotations: none of its images has a tag")
     if shared:
         notes.append(
             f"{len(shared)} image ids stand in several files: the split is put before them"
@@ -182,6 +179,8 @@ def _classes(parts: Sequence[CocoInstances]) -> tuple[tuple[str, ...], list[str]
         twice = [n for n, count in Counter(found.categories.values()).items() if count > 1]
         if twice:
             notes.append(f"{found.path.name} names a category twice, taken as one: {twice[0]!r}")
+        if not found.image_ids:
+            notes.append(f"{found.path.name} has no annotations: none of its images has a tag")
     used = {found.categories[key] for found in parts for key in found.keys["category"]}
     parents = {
         parent

@@ -6,9 +6,9 @@ A cell that is not understood becomes the name of a class, in silence, if nobody
 import re
 from collections.abc import Collection, Mapping
 
+from boxless.data.cells import BRACKETS
 from boxless.errors import DataError
 
-_PAIRS = ("()", "[]", "{}")
 _BROKEN_CELL = re.compile(r"#(VALUE|REF|NAME|DIV/0|NUM|NULL)[!?]", re.IGNORECASE)
 _ENTITY = re.compile(r".*&(amp|lt|gt|quot|apos|nbsp|#\d+)", re.DOTALL)
 _SCORED = re.compile(r".+?(\s*[:=]\s*[01](\.\d+)?|\s*\([01]?\.\d+\)|\s+\d+(\.\d+)?\s?%)", re.DOTALL)
@@ -60,7 +60,7 @@ def doubtful(counts: Mapping[str, int]) -> list[str]:
 
 def _reason(name: str, names: Collection[str]) -> str:
     """What a name looks like, other than a name; "" for others."""
-    halves = (pair for pair in _PAIRS if name.count(pair[0]) != name.count(pair[1]))
+    halves = (pair for pair in BRACKETS if name.count(pair[0]) != name.count(pair[1]))
     if name[:1] in "'\"" or any(name[0] == pair[0] or name[-1] == pair[1] for pair in halves):
         return "a part of a list or of a text in quotes"
     if _BROKEN_CELL.fullmatch(name):

@@ -136,11 +136,12 @@ def fit_class_maps(
         ridges: Penalties to choose from.
         cells: (M, C, P) features of single cells, where they are a part.
     """
-    width, tries = vectors.shape[1], []
+    width = vectors.shape[1]
     parts = [part for part in model.parts if part != "cells"]
-    for idle in ("means", "peaks") if {"means", "peaks"} <= set(parts) else ("",) if parts else ():
-        used = [part for part in parts if part != idle]
-        tries.append((*_fit_parts(model, used, vectors, labels, folds, ridges), 0))
+    choices = [[part for part in parts if part != idle] for idle in ("means", "peaks")]
+    if not {"means", "peaks"} <= set(parts):  # nothing to choose
+        choices = [parts] if parts else []
+    tries = [(*_fit_parts(model, used, vectors, labels, folds, ridges), 0) for used in choices]
     if cells is not None:
         tries.append((*_fit_cells(cells, labels, folds, ridges), width))
     found, layers, start = min(tries, key=lambda one: one[0].loss)
