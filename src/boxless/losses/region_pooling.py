@@ -35,6 +35,7 @@ def pool_regions(
     Returns:
         (N * R, C, bins, bins).
     """
+    features = features.to(boxes.dtype)  # maps of mixed precision: no kernel pools bfloat16
     count = boxes.shape[1]
     index = torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)
     flat = torch.cat([index.repeat_interleave(count)[:, None], boxes.reshape(-1, 4)], 1)
