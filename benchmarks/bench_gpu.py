@@ -34,7 +34,6 @@ from torchvision.transforms import v2
 from boxless.data.sources import load_manifest
 from boxless.methods.table import PLAIN
 from boxless.recipe.recipe_files import load_recipe
-from boxless.recipe.schema import Recipe
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.execute import execute
@@ -102,9 +101,7 @@ class Step:
         self.task, self.lr, self.number = task, optim.lr, count()
         settings = build.optim_settings(optim)
         self.state = _State.begin(task, settings, run.runtime)
-        stream = build.stream(
-            dataset, optim, sizes=(size,), seed=0, workers=run.recipe.run.workers
-        )
+        stream = build.stream(dataset, optim, sizes=(size,), seed=0, workers=run.recipe.run.workers)
         self.batches = stream.batches(0, 10**6)
 
     def __call__(self) -> None:
@@ -191,8 +188,8 @@ def students(spec: str, folder: Path, options: argparse.Namespace) -> list[Figur
     updates, rounds = (2, 1) if options.quick else (20, options.rounds or 5)
     for name, (recipe, settings, batch) in STUDENTS.items():
         sizes = {f"stage{n}.optim.batch_size": str(batch) for n in (1, 2)}
-        settings = settings | sizes | {"run.workers": str(options.workers)}
-        run = Run(folder / name, spec, load_recipe(recipe, settings), load_manifest(spec))
+        chosen = settings | sizes | {"run.workers": str(options.workers)}
+        run = Run(folder / name, spec, load_recipe(recipe, chosen), load_manifest(spec))
         execute(run, until="cache")
         steps = steps_of(run)
         side, backbone = run.recipe.student.input_size, run.recipe.student.backbone
@@ -225,13 +222,16 @@ def compiled_gain(title: str, run: Run, step: Step, rounds: int) -> list[Figure]
         step.state.update(batch, next(step.number), step.lr, 0.0)
 
     spent = {}
-    for name, context in (("eager", nullcontext()), ("compiled", compiled(step.task.module, wanted=True))):
+    for name, context in (
+        ("eager", nullcontext()),
+        ("compiled", compiled(step.task.module, wanted=True)),
+    ):
         with context:
             spent |= interleaved({name: together(update, 10)}, rounds)
     images = [10 * len(batch.index) / t for t in spent["compiled"]]
     return [
         Figure(f"{title}: torch.compile / eager, images/s, batch on the GPU",
-               ratio(spent["eager"], spent["compiled"]), facts={"compiled_images_per_second": images}),
+               ratio(spent["eager"], spent["compiled"]), facts={"compiled": images}),
     ]  # fmt: skip
 
 
@@ -257,15 +257,15 @@ def regions(rounds: int) -> list[Figure]:
     each = {k: [t / many[k] for t in times] for k, times in spent.items()}
     form, maps = case.form, case.student
     moved = form.gram.nbytes + form.target.nbytes + 4 * maps.nbytes  # read once, written once
-    facts = {"bytes": moved, "copy_bytes_per_second": rate,
-             "milliseconds": {k: [1000 * t for t in times] for k, times in each.items()}}  # fmt: skip
+    milliseconds = {k: [1000 * t for t in times] for k, times in each.items()}
+    facts = {"bytes": moved, "copy_bytes_per_second": rate, "milliseconds": milliseconds}
     title = "region loss, 32 images, 500 regions, 7 x 7 bins, forward and backward"
     return [
         Figure("copy on the GPU, TB/s", [rate / 1e12]),
         Figure(f"{title}: bytes it must move / time, part of a copy's",
                [moved / t / rate for t in each["cached"]], facts=facts),
-        Figure(f"{title}: explicit RoIAlign / cached form", ratio(each["explicit"], each["cached"])),
-        Figure(f"{title}: explicit RoIAlign / built form", ratio(each["explicit"], each["built"])),
+        Figure(f"{title}: explicit RoIAlign / cached", ratio(each["explicit"], each["cached"])),
+        Figure(f"{title}: explicit RoIAlign / built", ratio(each["explicit"], each["built"])),
         Figure(f"{title}: building G, H, c, ms an image", [1000 * t / 32 for t in each["built"]]),
     ]  # fmt: skip
 
@@ -300,7 +300,11 @@ def paper(spec: str, folder: Path, options: argparse.Namespace) -> list[Figure]:
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    counts = {"trained_on": len(run.train), "held_out": len(run.held_out or ()), "test": len(run.test)}
+    counts = {
+        "trained_on": len(run.train),
+        "held_out": len(run.held_out or ()),
+        "test": len(run.test),
+    }
     steps = sorted(path.parent for path in run.folder.rglob("step.json"))
     seconds = {str(s.relative_to(run.folder)): r.seconds for s in steps if (r := read_record(s))}
     return counts | {"seconds": seconds, "gpu": torch.cuda.get_device_name(0)}

@@ -3,9 +3,12 @@
 A student is a run folder (its exported file and its results: every method at that input size, which
 all take equally long) or a file ``student.onnx`` (what its metadata say of it and its plain twin).
 ``GROUP=PATH`` names the line that it belongs to, such as "200 tags"; a group's students form one
-line per method. Dots are means over the seeds, bars the lowest and the highest seed.
+line per method, or per method named after ``@``. Dots are means over the seeds, bars the lowest and
+the highest seed. A teacher of class maps counts where it looks at no more pixels than the student:
+it is a linear layer on frozen features then, and as fast.
 
-    python benchmarks/latency.py "all tags=runs/128" "all tags=runs/224" "200 tags=runs/few"
+    python benchmarks/latency.py "all tags=runs/128" "all tags=runs/224" "200 tags=runs/few" \
+        "200 tags=runs/frozen@teacher"
 """
 
 import argparse
@@ -63,13 +66,15 @@ class Student:
         return statistics.median(self.milliseconds)
 
 
-def maps_of(path: Path, student: StudentFile) -> Maps:
+def maps_of(path: Path, student: StudentFile, only: Sequence[str]) -> Maps:
     """MAP of a run's students of the exported one's size, else what the file says."""
     if (path / "results.json").is_file():
         results = read_results(path / "results.json")
         size = student.metadata.input_size
-        own = {k: v for k, v in results.variants.items() if k != TEACHER and v.input_size == size}
-        return {variant.method: tuple(variant.values("map")) for variant in own.values()}
+        own = {key: one for key, one in results.variants.items() if one.input_size == size}
+        named = {TEACHER if key == TEACHER else one.method: one for key, one in own.items()}
+        wanted = only or [name for name in named if name != TEACHER]
+        return {name: tuple(named[name].values("map")) for name in wanted}
     said, variant = student.metadata.metrics, student.metadata.provenance.variant.split("@")[0]
     found = {PLAIN: said.baseline_test_map, variant: said.test_map}
     known = {name: (value,) for name, value in found.items() if value is not None}
@@ -83,9 +88,11 @@ def maps_of(path: Path, student: StudentFile) -> Maps:
 
 def measure(given: Sequence[str], rounds: int, images: int) -> list[Student]:
     """Time all students in turn, so that all meet the same disturbances."""
-    files = []
+    files, only = [], []
     for text in given:
-        group, _, name = text.rpartition("=")
+        group, _, rest = text.rpartition("=")
+        name, _, methods = rest.partition("@")
+        only.append([method for method in methods.split(",") if method])
         files.append((group, Path(name), open_student(find_student(Path(name)), threads=1)))
     times: list[list[float]] = [[] for _ in files]
     for turn in range(rounds + 1):
@@ -106,10 +113,10 @@ def measure(given: Sequence[str], rounds: int, images: int) -> list[Student]:
             file.metadata.provenance.backbone,
             file.metadata.input_size,
             find_student(path).stat().st_size / 1e6,
-            maps_of(path, file),
+            maps_of(path, file, methods),
             spent,
         )
-        for (group, path, file), spent in zip(files, times, strict=True)
+        for (group, path, file), methods, spent in zip(files, only, times, strict=True)
     ]
 
 

@@ -85,6 +85,19 @@ def test_kept_maps_give_the_same_knowledge(tmp_path, runtime):
     torch.testing.assert_close(kept.objectness, direct.objectness, atol=1e-2, rtol=1e-2)
 
 
+def test_loading_processes_change_no_shard(tmp_path, runtime):
+    """Also where some shards are there already."""
+    detector = teacher().eval()
+    work = KnowledgeShards(detector, SIDE, None, None, KNOWLEDGE, lambda: runtime)
+    for name, workers in (("alone", 0), ("helped", 2)):
+        path_of = partial(teacher_cache.shard_path, tmp_path / name)
+        write_shards(dataset(REGIONS), path_of, work, size=work.view_size, workers=workers)
+        path_of(1).unlink()
+        write_shards(dataset(REGIONS), path_of, work, size=work.view_size, workers=workers)
+    alone, helped = (sorted((tmp_path / name).iterdir()) for name in ("alone", "helped"))
+    assert [path.read_bytes() for path in alone] == [path.read_bytes() for path in helped]
+
+
 def test_finished_shards_are_kept_and_missing_ones_made(tmp_path, runtime):
     detector = teacher()
     done = []

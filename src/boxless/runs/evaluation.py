@@ -103,7 +103,8 @@ def predict(
 ) -> Float32Array:
     """Probabilities (M, K) of a student, sigmoid in float32."""
     found = np.zeros((len(manifest), len(run.classes)), np.float32)  # one piece: no torn memory
-    for batch in whole_batches(run.dataset(manifest), size=size, batch_size=PREDICT_BATCH):
+    dataset, workers = run.dataset(manifest), run.recipe.run.workers
+    for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):
         with run.runtime.autocast():
             logits = model(batch.to(run.runtime.device).pixels.float())
         found[batch.index.numpy()] = logits.float().sigmoid().cpu().numpy()

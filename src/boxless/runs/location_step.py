@@ -225,7 +225,8 @@ def class_maps(
     All are called `evidence`; a detector's are its class logits M^c of single cells.
     """
     rows = []
-    for batch in whole_batches(run.dataset(part), size=size, batch_size=PREDICT_BATCH):
+    dataset, workers = run.dataset(part), run.recipe.run.workers
+    for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):
         with run.runtime.autocast():
             inputs = model.backbone.normalize(batch.to(run.runtime.device).pixels.float())
             if isinstance(model, Classifier):

@@ -57,7 +57,16 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
             _announce(run, folder, work)
         with ProgressBar("teacher maps", len(run.pool)) as bar:
             path_of = partial(shard_path, folder)
-            write_shards(dataset, path_of, work, engine=engine, advance=bar.advance)
+            workers = run.recipe.run.workers
+            write_shards(
+                dataset,
+                path_of,
+                work,
+                engine=engine,
+                advance=bar.advance,
+                size=size,
+                workers=workers,
+            )
     if run.recipe.stage1.match_statistics:
         run.runtime.place(trunk)
         mean, deviation = _moments(run, trunk, size)

@@ -130,7 +130,8 @@ def _answers(run: Run, part: Manifest) -> Iterator[tuple[Batch, Answer]]:
     teacher = build.trained_teacher(run.recipe, len(run.classes), run.folder / "teacher" / WEIGHTS)
     run.runtime.place(teacher)
     dataset = run.dataset(part, regions=config.regions)
-    for batch in whole_batches(dataset, size=config.input_size, batch_size=PREDICT_BATCH):
+    size, workers = config.input_size, run.recipe.run.workers
+    for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):
         with run.runtime.autocast():
             answer = teacher.answer(batch.to(run.runtime.device))
         yield batch, answer

@@ -232,5 +232,13 @@ def cache_teacher(run: Run, folder: Path) -> Facts:
         runtime = runtime_of(run, engine)
         work = KnowledgeShards(model, size, own_maps(run), folds, knowledge, runtime)
         path_of = partial(shard_path, folder)
-        write_shards(dataset, path_of, work, engine=engine, advance=bar.advance)
+        write_shards(
+            dataset,
+            path_of,
+            work,
+            engine=engine,
+            advance=bar.advance,
+            size=work.view_size,
+            workers=recipe.run.workers,
+        )
     return {"rebuilt": len(damaged)}

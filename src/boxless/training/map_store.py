@@ -108,9 +108,22 @@ class MapStore:
         return self._levels(index, mirrored, (level,))[level]
 
     def batch(self, batch: Batch, levels: Sequence[str]) -> dict[str, Tensor]:
-        """Maps of a batch by level, on its device."""
-        found = self._levels(batch.index, batch.mirrored, levels)
-        return {level: maps.to(batch.pixels.device) for level, maps in found.items()}
+        """Maps of a batch by level, float32 on its device; a GPU gets them as they are kept."""
+        device = batch.pixels.device
+        if device.type == "cpu":
+            return self._levels(batch.index, batch.mirrored, levels)
+        mirrored = batch.mirrored.to(device)[:, None, None, None]
+        found = {}
+        for level in levels:
+            kept = self._locked(batch.index, level).to(device, non_blocking=True).float()
+            found[level] = torch.where(mirrored, kept.flip(-1), kept)
+        return found
+
+    def _locked(self, index: Tensor, level: str) -> Tensor:
+        """Maps of some images, float16, in memory that a GPU reads by itself."""
+        parts = [self._kept(row, level) for row in index.tolist()]
+        room = torch.empty(len(parts), *parts[0].shape, dtype=parts[0].dtype, pin_memory=True)
+        return torch.stack(parts, out=room)
 
     def _levels(self, index: Tensor, mirrored: Tensor, levels: Sequence[str]) -> dict[str, Tensor]:
         rows, flips = index.tolist(), mirrored.tolist()

@@ -25,13 +25,17 @@ class Shard:
     Attributes:
         rows: Their rows among all images.
         images: These images alone.
+        loaded: All of them as one batch, where a loading process has made it.
     """
 
     rows: tuple[int, ...]
     images: ViewDataset
+    loaded: Batch | None = None
 
     def batch(self, size: int) -> Batch:
         """All of them as one batch, whole, numbered by their rows."""
+        if self.loaded is not None:
+            return self.loaded
         (batch,) = whole_batches(self.images, size=size, batch_size=len(self.rows))
         return replace(batch, index=torch.tensor(self.rows, dtype=torch.int64))
 
@@ -43,6 +47,8 @@ def write_shards(
     *,
     engine: Engine | None = None,
     advance: Callable[[int], None] = lambda _: None,
+    size: int = 0,
+    workers: int = 0,
 ) -> None:
     """Write all missing shards, in order.
 
@@ -52,6 +58,9 @@ def write_shards(
         content_of: What a worker does: images -> content of the file, without a seal.
         engine: Where; None for this process.
         advance: Told how many images are done.
+        size: Side that the images are looked at, in pixels; with `workers` alone.
+        workers: Processes that load images, where the engine computes in this one; 0 = it loads
+            them itself.
     """
     engine = engine or LocalEngine()
     wanted = range(len(dataset))
@@ -66,6 +75,14 @@ def write_shards(
         advance(done)
 
     def shards() -> Iterator[Shard]:
+        if workers and not engine.elsewhere:
+            rows = [row for _, part in missing for row in part]
+            batches = whole_batches(
+                dataset, size=size, batch_size=SHARD, rows=rows, workers=workers
+            )
+            for (_, part), batch in zip(missing, batches, strict=True):
+                yield Shard(part, dataset, batch)
+            return
         for _, part in missing:
             yield Shard(part, dataset.part(part, travels=engine.elsewhere))
 

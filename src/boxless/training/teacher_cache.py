@@ -73,13 +73,17 @@ class KnowledgeShards:
     knowledge: Knowledge
     runtime: RuntimeOf
 
+    @property
+    def view_size(self) -> int:
+        """Side at which images are loaded: with kept maps nobody looks at their pixels."""
+        return self.size if self.maps is None else 1
+
     @torch.no_grad()
     def __call__(self, shard: Shard) -> bytes:
         """What the teacher knows of its images, as a safetensors file."""
         runtime = self.runtime()
         teacher = cast("RegionTeacher[Any]", runtime.place(self.teacher))
-        # With kept maps the pixels are not looked at.
-        batch = shard.batch(self.size if self.maps is None else 1)
+        batch = shard.batch(self.view_size)
         placed = batch.to(runtime.device)
         with runtime.autocast():
             outputs = _score(teacher, placed, self.maps, self.size)
