@@ -4,11 +4,13 @@ A student is a run folder (its exported file and its results: every method at th
 all take equally long) or a file ``student.onnx`` (what its metadata say of it and its plain twin).
 ``GROUP=PATH`` names the line that it belongs to, such as "200 tags"; a group's students form one
 line per method, or per method named after ``@``. Dots are means over the seeds, bars the lowest and
-the highest seed. A teacher of class maps counts where it looks at no more pixels than the student:
-it is a linear layer on frozen features then, and as fast.
+the highest seed. ``@teacher`` is a teacher of class maps that looks at as many pixels as the
+student: a linear layer on frozen features, as fast as the student.
 
-    python benchmarks/latency.py "all tags=runs/128" "all tags=runs/224" "200 tags=runs/few" \
-        "200 tags=runs/frozen@teacher"
+    python benchmarks/bench_latency.py "200 tags=runs/200-128" "200 tags=runs/frozen-128@teacher"
+
+Without names all of ``runs/latency/GROUP/RUN`` are taken, those called ``frozen…`` as teachers.
+docs/reproduction.md has the commands that train them.
 """
 
 import argparse
@@ -20,7 +22,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ from boxless.report.results import TEACHER, read_results
 Maps = dict[str, tuple[float, ...]]
 """mAP on the test images of each seed, by method."""
 
-STYLES = ("-", ":", "--", "-.")
+LABELS = {PLAIN: "plain fine-tuning", TEACHER: "frozen network, linear layer"}
+RUNS = Path("runs/latency")
 COLOURS = ("#8b929b", "#0072b2", "#c77700", "#8e4b86", "#2f7d5b", "#c2410c")
 
 
@@ -121,7 +123,7 @@ def measure(given: Sequence[str], rounds: int, images: int) -> list[Student]:
 
 
 def draw(students: Sequence[Student], path: Path) -> None:
-    """One line per group and method, milliseconds on a logarithmic axis."""
+    """A panel per group, a line per method, milliseconds on a logarithmic axis."""
     from matplotlib import rc_context  # noqa: PLC0415
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -129,56 +131,78 @@ def draw(students: Sequence[Student], path: Path) -> None:
 
     groups = list(dict.fromkeys(student.group for student in students))
     methods = list(dict.fromkeys(name for student in students for name in student.maps))
-    methods.sort(key=lambda name: name != PLAIN)
+    methods.sort(key=lambda name: (name == PLAIN) - (name == TEACHER))
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "latency", "font.size": 9.5}):
-        figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+        figure = Figure(figsize=(1.2 + 4 * len(groups), 4.2), layout="constrained")
         FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        for group, method in product(groups, methods):
-            own = [s for s in students if s.group == group and method in s.maps]
-            own.sort(key=lambda student: student.middle)
-            seeds = [[100 * value for value in s.maps[method]] for s in own]
-            means = [statistics.mean(values) for values in seeds]
-            reach = [[m - min(v), max(v) - m] for m, v in zip(means, seeds, strict=True)]
-            if own:
-                axes.errorbar(
-                    [student.middle for student in own],
-                    means,
-                    np.array(reach).T,
-                    fmt="o" + STYLES[groups.index(group) % len(STYLES)],
-                    color=COLOURS[methods.index(method) % len(COLOURS)],
-                    label=f"{method}, {group}" if group else method,
-                    capsize=3,
-                )
-        for student in students:
-            best = 100 * max(statistics.mean(values) for values in student.maps.values())
-            axes.annotate(
-                f"{student.input_size} px, {student.megabytes:.1f} MB", (student.middle, best),
-                xytext=(0, 10), textcoords="offset points", ha="center", fontsize=8,
-            )  # fmt: skip
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("milliseconds per image, one core, ONNX Runtime, batch 1 (logarithmic)")
-        axes.set_ylabel("mAP on test images in %")
-        axes.margins(0.15)
-        axes.grid(visible=True, alpha=0.25)
-        axes.legend(frameon=False)
+        panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+        for group, axes in zip(groups, panels, strict=True):
+            shown = [student for student in students if student.group == group]
+            for method in methods:
+                _line(axes, shown, method, COLOURS[methods.index(method) % len(COLOURS)])
+            _sides(axes, shown)
+            axes.set_title(group)
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.margins(0.12)
+            axes.grid(visible=True, alpha=0.25)
+        panels[0].set_ylabel("mAP on test images in %")
+        panels[-1].legend(frameon=False, loc="lower right")
+        figure.supxlabel("milliseconds per image, one core, ONNX Runtime", fontsize=9.5)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None, "Title": "mAP against milliseconds"})
+
+
+def _line(axes: Any, students: Sequence[Student], method: str, colour: str) -> None:
+    own = sorted((s for s in students if method in s.maps), key=lambda s: s.input_size)
+    seeds = [[100 * value for value in s.maps[method]] for s in own]
+    means = [statistics.mean(values) for values in seeds]
+    reach = [[m - min(v), max(v) - m] for m, v in zip(means, seeds, strict=True)]
+    if own:
+        label = LABELS.get(method, f"distilled ({method})")
+        axes.errorbar(
+            [student.middle for student in own], means, np.array(reach).T,
+            fmt="o-", markersize=4, color=colour, label=label, capsize=3,
+        )  # fmt: skip
+
+
+def _sides(axes: Any, students: Sequence[Student]) -> None:
+    """Each input size once, over the best student that has it."""
+    for side in sorted({student.input_size for student in students}):
+        same = [student for student in students if student.input_size == side]
+        best = max(statistics.mean(values) for s in same for values in s.maps.values())
+        axes.annotate(
+            f"{side} px", (statistics.median(s.middle for s in same), 100 * best),
+            xytext=(0, 9), textcoords="offset points", ha="center", fontsize=8,
+        )  # fmt: skip
+
+
+def at_hand() -> list[str]:
+    """Finished runs below `RUNS`, as they are named on the command line."""
+    found = sorted(path.parent for path in RUNS.glob("*/*/results.json"))
+    return [
+        f"{run.parent.name}={run}" + ("@" + TEACHER if run.name.startswith("frozen") else "")
+        for run in found
+    ]
 
 
 def main() -> None:
     """Time, draw and write."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("students", nargs="+", metavar="[GROUP=]PATH")
+    options.add_argument("students", nargs="*", metavar="[GROUP=]PATH[@METHOD,…]")
+    options.add_argument("--quick", action="store_true", help="one round")
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--images", type=int, default=20, help="per round; their median counts")
     options.add_argument("--plot", type=Path, default=Path("docs/images/latency.svg"))
-    options.add_argument("--out", type=Path, default=Path("latency.json"))
+    options.add_argument("--out", type=Path, default=Path("bench_latency.json"))
     chosen = options.parse_args()
-    students = measure(chosen.students, chosen.rounds, chosen.images)
+    given = chosen.students or at_hand()
+    if not given:
+        print(f"no finished runs below {RUNS}/GROUP/: nothing to measure")
+        sys.exit(0)
+    students = measure(given, 1 if chosen.quick else chosen.rounds, chosen.images)
     draw(students, chosen.plot)
     report: dict[str, Any] = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
