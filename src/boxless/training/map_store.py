@@ -113,17 +113,18 @@ class MapStore:
         if device.type == "cpu":
             return self._levels(batch.index, batch.mirrored, levels)
         mirrored = batch.mirrored.to(device)[:, None, None, None]
-        found = {}
+        found, locked = {}, device.type == "cuda"
         for level in levels:
-            kept = self._locked(batch.index, level).to(device, non_blocking=True).float()
+            halves = self._halves(batch.index, level, locked=locked)
+            kept = halves.to(device, non_blocking=True).float()
             found[level] = torch.where(mirrored, kept.flip(-1), kept)
         return found
 
-    def _locked(self, index: Tensor, level: str) -> Tensor:
-        """Maps of some images, float16, in memory that a GPU reads by itself."""
+    def _halves(self, index: Tensor, level: str, *, locked: bool) -> Tensor:
+        """Maps of some images, float16; locked in memory a GPU reads them by itself."""
         parts = [self._kept(row, level) for row in index.tolist()]
-        room = torch.empty(len(parts), *parts[0].shape, dtype=parts[0].dtype, pin_memory=True)
-        return torch.stack(parts, out=room)
+        shape, dtype = (len(parts), *parts[0].shape), parts[0].dtype
+        return torch.stack(parts, out=torch.empty(shape, dtype=dtype, pin_memory=locked))
 
     def _levels(self, index: Tensor, mirrored: Tensor, levels: Sequence[str]) -> dict[str, Tensor]:
         rows, flips = index.tolist(), mirrored.tolist()
