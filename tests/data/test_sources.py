@@ -1,6 +1,6 @@
 import pytest
 
-from boxless.data.sources import FORMATS, READERS, load_manifest
+from boxless.data.sources import FORMATS, READERS, load_manifest, with_format
 from boxless.errors import DataError
 
 
@@ -18,7 +18,7 @@ def test_each_format_is_dispatched(voc_tree, csv_file):
     [
         ("vco:/data", r"unknown data format 'vco'\. Did you mean 'voc'"),
         ("/no/such/folder", "neither a format nor an existing path"),
-        ("", "neither a format nor an existing path|format before the path"),
+        ("", "neither a format nor an existing path"),
         ("scenes", "with a colon, as in 'scenes:'"),
         ("voc:", "expected a path after 'voc:'"),
         ("coco:", "expected a path after 'coco:'"),
@@ -35,25 +35,77 @@ def test_wrong_names_are_explained(spec, told):
         load_manifest(spec)
 
 
-def test_bare_paths_are_recognised(voc_tree, csv_file):
-    with pytest.raises(DataError, match=rf"write voc:{voc_tree.root}$"):
-        load_manifest(str(voc_tree.root))
-    with pytest.raises(DataError, match=rf"write voc:{voc_tree.root}$"):
-        load_manifest(str(voc_tree.root.parent))
-    table = csv_file("path,labels\n")
-    with pytest.raises(DataError, match=rf"write csv:{table}$"):
-        load_manifest(str(table))
-    with pytest.raises(DataError, match="csv:FILE"):
-        load_manifest(str(table.with_name("a.png")))
+def test_a_path_alone_is_taken_for_what_its_mark_says_and_told(voc_tree, csv_file, capsys):
+    table = csv_file("path,labels,split\na.png,x,train\na2.png,y,test\n")
+    assert load_manifest(f"{table},classes=x").classes == ("x",)
+    assert capsys.readouterr().err == f"{table},classes=x: taken as csv:{table},classes=x\n"
+    for folder in (voc_tree.root, voc_tree.root.parent):  # VOC2007, VOCdevkit
+        assert load_manifest(f"{folder},classes=dog").classes == ("dog",)
+        assert f"taken as voc:{voc_tree.root},classes=dog\n" in capsys.readouterr().err
 
 
-def test_bare_folders_of_other_data_sets_are_recognised(tmp_path):
-    for folder, inside, spec in (
-        ("coco", "annotations/instances_val2014.json", "coco"),
-        ("nus", "ImageList/TrainImagelist.txt", "nus-wide"),
-    ):
-        path = tmp_path / folder / inside
-        path.parent.mkdir(parents=True)
-        path.touch()
-        with pytest.raises(DataError, match=rf"write {spec}:{tmp_path}/{folder}$"):
-            load_manifest(f"{tmp_path}/{folder}")
+def test_a_format_that_is_given_stands_and_nothing_is_told(csv_file, capsys):
+    spec = f"table:{csv_file('path,labels')}"
+    assert with_format(spec) == spec
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("inside", "format_"),
+    [
+        ("coco/annotations/instances_val2014.json", "coco"),
+        ("coco/train/_annotations.coco.json", "coco"),
+        ("nus/ImageList/TrainImagelist.txt", "nus-wide"),
+        ("yolo/data.yaml", "yolo"),
+        ("yolo/labels/train/a.txt", "yolo"),
+        ("set/samples.json", "fiftyone"),
+    ],
+)
+def test_folders_are_told_by_what_lies_in_them(inside, format_, tmp_path):
+    path = tmp_path / inside
+    path.parent.mkdir(parents=True)
+    path.touch()
+    folder = tmp_path / inside.split("/")[0]
+    assert with_format(f"{folder},val=x") == f"{format_}:{folder},val=x"
+
+
+@pytest.mark.parametrize(
+    ("name", "format_"),
+    [
+        ("t.TSV", "csv"),
+        ("t.csv.gz", "csv"),
+        ("t.jsonl", "csv"),
+        ("t.parquet", "csv"),
+        ("data.yaml", "yolo"),
+        ("annotations.xml", "cvat"),
+        ("samples.json", "fiftyone"),
+        ("_annotations.coco.json", "coco"),
+        ("instances_default.json", "coco"),
+    ],
+)
+def test_files_are_told_by_their_names(name, format_, tmp_path):
+    (tmp_path / name).touch()
+    assert with_format(f"{tmp_path}/{name}") == f"{format_}:{tmp_path}/{name}"
+
+
+@pytest.mark.parametrize(
+    ("files", "spec", "candidates"),
+    [
+        (("t.json",), "t.json", ("csv:", "coco:", "label-studio:", "fiftyone:")),
+        (("t.txt",), "t.txt,test=u.txt", ("csv:", "list:", "nus-wide:")),
+        (("p/data.yaml", "p/samples.json"), "p", ("fiftyone:", "yolo:")),
+        (("p/cat/1.jpg", "p/dog/2.jpg"), "p", ("folder:",)),
+        (("p/metadata.csv", "p/1.jpg"), "p", ("folder:",)),
+        (("p/VOC2007/ImageSets/Main/x", "p/VOC2012/ImageSets/Main/x"), "p", ("voc:", "voc:")),
+        (("a.png",), "a.png", ("csv:FILE",)),
+    ],
+)
+def test_where_a_path_leaves_doubt_the_candidates_are_named(files, spec, candidates, tmp_path):
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    with pytest.raises(DataError, match="expected the format before the path") as caught:
+        with_format(f"{tmp_path}/{spec}")
+    hint = caught.value.hint
+    assert all(text in hint for text in candidates)
+    assert len(candidates) < 2 or len(hint.split(" or ")) == len(candidates)

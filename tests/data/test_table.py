@@ -180,3 +180,48 @@ def test_failed_write_leaves_the_old_table(tmp_path):
         table.write(made("cat"), file, [])
     assert file.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (
+            "path,labels\na.png,cat\n",
+            "path,mine\nb.png,cat\n",
+            r"more\.csv:1: expected the column 'labels' as in .*tags\.csv, found only path, mine",
+        ),
+        (
+            "path,labels\na.png,cat\n",
+            "picture,labels\nb.png,cat\n",
+            r"more\.csv:1: expected the column 'path' as in .*, found only picture, labels",
+        ),
+        (
+            "path,labels\na.png,cat\n",
+            "path,keywords\nb.png,cat\n",
+            r"both hold the tags .*tags\.csv has path, labels; .*more\.csv has path, keywords",
+        ),
+        (
+            "path,cat,dog\na.png,1,0\n",
+            "path,labels\nb.png,cat\n",
+            r"tags\.csv has path, cat, dog; .*more\.csv has path, labels",
+        ),
+    ],
+)
+def test_a_table_without_the_columns_of_the_first_is_named(first, second, told, csv_file, tmp_path):
+    (tmp_path / "more.csv").write_text(second)
+    with pytest.raises(DataError, match=told) as caught:
+        read(csv_file(first), "test=more.csv")
+    assert "name the columns of all tables alike" in caught.value.hint
+
+
+def test_tables_whose_tags_have_two_names_are_read_where_both_are_given(csv_file, tmp_path):
+    (tmp_path / "more.csv").write_text("path,mine\nb.png,dog\n")
+    found = read(csv_file("path,labels\na.png,cat\n"), "test=more.csv", "labels=labels+mine")
+    assert found.labels.tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_class_without_a_column_in_one_table_is_told(csv_file, tmp_path):
+    (tmp_path / "more.csv").write_text("path,cat,fox\nb.png,1,0\n")
+    found = read(csv_file("path,cat,dog\na.png,1,0\n"), "test=more.csv")
+    assert found.labels.tolist() == [[1, 0, -1], [1, -1, 0]]
+    assert f"{tmp_path}/more.csv has no column 'dog': taken as empty cells" in found.notes

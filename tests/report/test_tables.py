@@ -40,6 +40,53 @@ def test_one_seed_shows_no_spread(make):
     assert "one seed, no spread" in table_notes(results)
 
 
+def with_thresholds(value, of1, *, fitted=True):
+    """Give every seed a calibration; OF1 after it by variant, F1-C 2 points above."""
+    curve = {"bins": 15, "predicted": [0.1], "observed": [0.2], "count": [3]}
+    pair = {"before": 0.03, "after": 0.01}
+    for key, variant in value["variants"].items():
+        for seed in variant["seeds"]:
+            figures = dict.fromkeys(("ece", "ece_equal_mass", "nll"), pair) | {
+                "f1_c": {"before": 0.5, "after": of1[key] + 0.02},
+                "of1": {"before": 0.58, "after": of1[key]},
+                "curve": {"before": curve, "after": curve},
+            }
+            seed["calibration"] = {
+                "fitted": fitted,
+                "temperatures": [1.5] * 3,
+                "thresholds": [0.4] * 3,
+                "temperature_strength": None,
+                "threshold_strength": None,
+                "test": figures,
+                "held_out": None,
+            }
+    return value
+
+
+def test_f1_is_shown_at_the_thresholds_that_were_fitted(make):
+    of1 = {"teacher": 0.7, "plain": 0.6, "regions": 0.63}
+    results = parse_results(with_thresholds(make(), of1))
+    rows = {row.key: row.cells[2:6] for row in table_rows(results)}
+    assert rows["teacher"][:2] == ("72.0", "70.0")
+    assert rows["plain"] == ("62.0 ± 0.0", "60.0 ± 0.0", "40.0 ± 0.0", "45.0 ± 0.0")
+    assert rows["gain"][:3] == ("+3.0", "+3.0", "±0.0")
+    note = "F1-C and OF1 at the thresholds fitted on held-out images, top-3 at 0.5"
+    assert note in table_notes(results)
+    assert "62.0 ± 0.0" in printed(results)
+
+
+@pytest.mark.parametrize("lacking", ["nothing fitted", "one variant without"])
+def test_f1_is_shown_at_one_half_for_all_where_one_has_no_thresholds(make, lacking):
+    of1 = {"teacher": 0.7, "plain": 0.6, "regions": 0.63}
+    value = with_thresholds(make(), of1, fitted=lacking != "nothing fitted")
+    if lacking == "one variant without":
+        value["variants"]["teacher"]["seeds"][0]["calibration"] = None
+    results = parse_results(value)
+    rows = {row.key: row.cells for row in table_rows(results)}
+    assert rows["plain"][2:4] == ("50.0 ± 0.0", "58.0 ± 0.0")
+    assert "F1 at the threshold 0.5" in table_notes(results)
+
+
 def test_without_gain_there_is_no_gain_row(make):
     results = parse_results(make(gain=False))
     assert [row.key for row in table_rows(results)] == ["teacher", "regions"]

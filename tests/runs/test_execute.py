@@ -68,6 +68,21 @@ def test_everything_once(run, steps):
     assert read_record(run.folder / "cache").seconds == 1.5
 
 
+@pytest.mark.parametrize("load", [1.0, 9.0])
+def test_a_forecast_beside_other_work_says_so(run, steps, load, monkeypatch, capsys):
+    class Pace:
+        def seconds(self, run, item):
+            return 60.0
+
+    monkeypatch.setattr("boxless.runs.forecast.pace_of", lambda _: Pace())
+    monkeypatch.setattr("boxless.runs.forecast.available_cores", lambda: 2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    carry_out(run, steps, until="cache")
+    told = capsys.readouterr().err
+    assert "2 steps to do, about " in told
+    assert ("measured beside other work (load 9 on 2 cores)" in told) == (load == 9)
+
+
 def test_until_and_only(run, steps):
     assert carry_out(run, steps, until="cache") == ["teacher", "cache"]
     assert carry_out(run, steps, until="plain", only=True) == ["plain"]

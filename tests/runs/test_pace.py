@@ -57,7 +57,7 @@ def test_a_busy_machine_is_named(monkeypatch):
     monkeypatch.setattr(module.os, "getloadavg", lambda: (0.5, 9.0, 9.0))
     assert module.busy() == ""
     monkeypatch.setattr(module.os, "getloadavg", lambda: (12.7, 0.0, 0.0))
-    assert "load 13, 2 cores" in module.busy()
+    assert "load 13 on 2 cores" in module.busy()
 
 
 def test_steps_take_what_their_images_take(tmp_path):

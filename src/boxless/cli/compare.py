@@ -43,7 +43,7 @@ def compare(
     ```
 
     Args:
-        spec: Data set, as FORMAT:PATH.
+        spec: Data set, as of `boxless data check`.
         methods: Names with commas between: edge_boxes, selective_search_fast,
             selective_search_quality, grid, faster_rcnn, file.
         limit: Most images, evenly spaced over the split; 0 takes all.

@@ -66,7 +66,8 @@ def check(
 
     Args:
         spec: Data set: csv:FILE, folder:DIR, voc:DIR, coco:DIR, yolo:DIR, cvat:FILE,
-            label-studio:FILE, fiftyone:DIR, nus-wide:DIR, list:FILE or scenes:OPTIONS.
+            label-studio:FILE, fiftyone:DIR, nus-wide:DIR, list:FILE or scenes:OPTIONS; or the path
+            alone, such as tags.csv, where that leaves no doubt.
         untagged: Images without tags, as of `boxless train`: counted, and searched for test and
             held-out images under another name.
         tags: Training images that keep their tags; the others are searched likewise.

@@ -70,7 +70,7 @@ def proposals(
     ```
 
     Args:
-        spec: Data set, as FORMAT:PATH.
+        spec: Data set, as of `boxless data check`.
         out: Folder of the store, also in a store of objects (s3://bucket/boxes); by default
             proposals/NAME-METHOD.
         method: edge_boxes follows the edges in the picture; selective_search_fast and _quality

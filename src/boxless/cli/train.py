@@ -78,8 +78,8 @@ def train(spec: str, *overrides: Overrides, options: TrainOptions = TRAIN) -> No
     writes a report. Stop it at any time; the same command, or `boxless train RUN`, resumes where it
     stopped. Finished steps are skipped.
 
-    Any setting of the recipe can be given as `--section.key VALUE`; `boxless recipes show NAME
-    --full` lists them all. Two that are wanted often:
+    Any setting of the recipe can be given as `--section.key VALUE`, a list as VALUE,VALUE; `boxless
+    recipes show NAME --full` lists them all. Two that are wanted often:
 
         boxless train csv:tags.csv --out runs/mine --student.input_size 160
 
@@ -100,7 +100,8 @@ def train(spec: str, *overrides: Overrides, options: TrainOptions = TRAIN) -> No
 
     Args:
         spec: The data set: voc:DIR, coco:DIR, nus-wide:DIR, csv:FILE, list:FILE, scenes: and
-            others; or the folder of a run, to resume it.
+            others, or a path alone, such as tags.csv, that leaves no doubt which; or the folder of
+            a run, to resume it.
         overrides: Dotted settings.
         options: As `TrainOptions` says.
     """

@@ -154,7 +154,7 @@ def split_options(prefix: str, rest: str, known: Collection[str]) -> tuple[Path,
 
 def cut_options(prefix: str, rest: str, known: Collection[str]) -> tuple[str, Options]:
     """As `split_options`, with the location as it was written: it may be a URL."""
-    location, parts = _cut(rest)
+    location, parts = cut_location(rest)
     values: dict[str, str] = {}
     name = ""
     for part in parts:
@@ -175,7 +175,7 @@ def cut_options(prefix: str, rest: str, known: Collection[str]) -> tuple[str, Op
     return location, Options(prefix, values)
 
 
-def _cut(rest: str) -> tuple[str, list[str]]:
+def cut_location(rest: str) -> tuple[str, list[str]]:
     """The longest path that exists, and the parts behind it; else all before the first option."""
     parts = rest.split(",")
     for count in range(len(parts), 0, -1):

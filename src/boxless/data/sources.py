@@ -17,8 +17,11 @@ from boxless.data import (
     voc,
     yolo,
 )
+from boxless.data.bare_paths import readings
 from boxless.data.manifest import Manifest
+from boxless.data.options import cut_location
 from boxless.errors import DataError, unknown_name
+from boxless.files.console import plain_console
 from boxless.files.paths import is_url
 
 
@@ -65,79 +68,65 @@ _ALIASES = {
     "pascal": "voc",
     "ultralytics": "yolo",
 }
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
-_MARKS = (
-    ("ImageSets/Main", "voc"),
-    ("ImageList", "nus-wide"),
-    ("annotations/*.json", "coco"),
-    ("*annotations.coco.json", "coco"),
-    ("*/*annotations.coco.json", "coco"),
-    ("annotations.xml", "cvat"),
-    ("samples.json", "fiftyone"),
-    ("labels.json", "fiftyone"),
-    ("data.yaml", "yolo"),
-    ("obj.names", "yolo"),
-    ("labels/*", "yolo"),
-    ("metadata.*", "folder"),
-    ("*/metadata.*", "folder"),
-    ("*/_classes.csv", "folder"),
-)
-"""What tells the format of a folder."""
 
 
 def load_manifest(spec: str) -> Manifest:
     """Read a data set.
 
     Args:
-        spec: A prefix of `FORMATS` and a path, as ``csv:FILE``; options follow the path, as in
-            ``coco:DIR,year=2014``.
+        spec: As of `with_format`.
 
     Returns:
         Its manifest.
 
     Raises:
-        DataError: The prefix is unknown, or the reader found something wrong.
+        DataError: The format is unknown, or the reader found something wrong.
     """
-    prefix, colon, rest = spec.partition(":")
+    prefix, _, rest = with_format(spec).partition(":")
     prefix = _ALIASES.get(prefix, prefix)
-    if colon and prefix in READERS:
-        if not rest and prefix != "scenes":
-            raise DataError(f"expected a path after '{prefix}:'", hint=_formats())
-        if is_url(rest) and prefix != "csv":
-            raise DataError(
-                f"{prefix}: reads folders of this machine, found the address {rest}",
-                hint="only csv: reads from a store, as in csv:s3://BUCKET/tags.csv, and its rows"
-                " may name images there (`boxless data convert` makes such a table)",
-            )
-        return READERS[prefix](rest)
-    if Path(spec).expanduser().exists():
+    if not rest and prefix != "scenes":
+        raise DataError(f"expected a path after '{prefix}:'", hint=_formats())
+    if is_url(rest) and prefix != "csv":
         raise DataError(
-            f"expected the format before the path of a data set, found {spec!r}",
-            hint=_guess(spec) or _formats(),
+            f"{prefix}: reads folders of this machine, found the address {rest}",
+            hint="only csv: reads from a store, as in csv:s3://BUCKET/tags.csv, and its rows"
+            " may name images there (`boxless data convert` makes such a table)",
         )
+    return READERS[prefix](rest)
+
+
+def with_format(spec: str) -> str:
+    """A data set's name with its format in front; says on stderr what a bare path is taken for.
+
+    Args:
+        spec: A prefix of `FORMATS` and a path, as ``csv:FILE``, or the path alone where it leaves
+            no doubt; options follow the path, as in ``coco:DIR,year=2014``.
+
+    Returns:
+        The same where it has a format already.
+
+    Raises:
+        DataError: The format is unknown, nothing is there, or it may be of several formats.
+    """
+    prefix, colon, _ = spec.partition(":")
+    if colon and _ALIASES.get(prefix, prefix) in READERS:
+        return spec
+    location = cut_location(spec)[0]
+    if location and Path(location).expanduser().exists():
+        found, sure = readings(location)
+        if not sure:
+            raise DataError(
+                f"expected the format before the path of a data set, found {spec!r}",
+                hint=f"write {' or '.join(found)}" if found else _formats(),
+            )
+        taken = f"{found[0]}{spec.removeprefix(location)}"
+        plain_console(stderr=True).print(f"{spec}: taken as {taken}")
+        return taken
     if colon:
         raise DataError(unknown_name("data format", prefix, READERS), hint=_formats())
     if spec in READERS:
         raise DataError(f"expected {spec!r} with a colon, as in '{spec}:'", hint=_formats())
     raise DataError(f"no data set {spec!r}: neither a format nor an existing path", hint=_formats())
-
-
-def _guess(spec: str) -> str:
-    """The spec that was meant by a bare path; "" where nothing tells."""
-    path = Path(spec).expanduser()
-    if path.is_file():
-        by_name = {"data.yaml": "yolo", "annotations.xml": "cvat", "samples.json": "fiftyone"}
-        prefix = by_name.get(path.name) or ("csv" if path.suffix.lower() in _TABLES else "")
-        if path.suffix.lower() == ".json" and not prefix:
-            return f"write coco:{spec}, label-studio:{spec} or fiftyone:{spec}"
-        return f"write {prefix}:{spec}" if prefix else ""
-    for mark, prefix in _MARKS:
-        if any(path.glob(mark)):
-            return f"write {prefix}:{spec}"
-    inner = sorted(path.glob("**/ImageSets/Main"))[:1]
-    if inner:
-        return f"write voc:{inner[0].parent.parent}"
-    return f"write folder:{spec}" if any(entry.is_dir() for entry in path.iterdir()) else ""
 
 
 def _formats() -> str:

@@ -83,7 +83,7 @@ def read_files(
     options = options.with_class_file(first.parent)
     beside = first.with_name(f"{first.name}.classes.txt")
     fixed = read_class_names(beside) if beside.exists() else ()
-    roles = find_roles(sheet, options, fixed)
+    roles, lacking = _roles(sheets, sheet, options, fixed)
     reader = TagReader if roles.tags else ColumnReader
     found = reader(sheet, roles, options, fixed)
     places = TablePlaces(sheet, roles, options, base or first.parent)
@@ -101,7 +101,7 @@ def read_files(
                 first.stem, found.classes, (known, replace(record, labels=labels))
             )  # tells of both
         records[record.image_id] = replace(known or record, labels=labels)
-    notes = [*sheet.notes, *found.notes, *places.notes]
+    notes = [*sheet.notes, *lacking, *found.notes, *places.notes]
     if repeated:
         notes.append(f"{repeated} rows name an image again: its tags are those of all its rows")
     reading = _reading(roles, found)
@@ -130,6 +130,49 @@ def write(manifest: Manifest, file: AnyPath, paths: Sequence[str]) -> None:
     for path, record in zip(paths, manifest.records, strict=True):
         writer.writerow((path, record.split, *record.labels))
     write_atomically(file, stream.getvalue().encode())
+
+
+def _roles(
+    sheets: Sequence[Sheet], joined: Sheet, options: Options, fixed: Sequence[str]
+) -> tuple[Roles, list[str]]:
+    """Roles of the columns, which each table must have; notes of classes that one lacks.
+
+    Raises:
+        DataError: As of `find_roles`, with the columns of each table where they differ; or a table
+            has no column of images, or none of tags.
+    """
+    try:
+        roles = find_roles(joined, options, fixed)
+    except DataError as error:
+        if len({sheet.header for sheet in sheets}) == 1:
+            raise
+        columns = "; ".join(f"{s.file} has {', '.join(s.header[:8])}" for s in sheets)
+        hints = ("name the columns of all tables alike", error.hint)
+        raise DataError(
+            f"{error.message} ({columns})", hint="; or ".join(filter(None, hints))
+        ) from error
+    notes = []
+    for sheet in sheets:
+        for wanted in ((roles.path,), roles.tags or roles.classes):
+            if not set(wanted) & set(sheet.header):
+                raise _no_column(sheet, wanted, sheets, labels=wanted == roles.tags)
+        if absent := [name for name in roles.classes if name not in sheet.header]:
+            shown = ", ".join(map(repr, absent[:8]))
+            notes.append(f"{sheet.file} has no column {shown}: taken as empty cells")
+    return roles, notes
+
+
+def _no_column(
+    sheet: Sheet, wanted: Sequence[str], sheets: Sequence[Sheet], *, labels: bool
+) -> DataError:
+    other = next(s.file for s in sheets if set(wanted) & set(s.header))
+    shown = " or ".join(map(repr, wanted[:8]))
+    more = f", or give all names: labels={'+'.join((*wanted, 'NAME'))}" if labels else ""
+    return DataError(
+        f"{sheet.file}:1: expected the column {shown} as in {other}, found only"
+        f" {', '.join(sheet.header[:8])}",
+        hint=f"name the columns of all tables alike{more}",
+    )
 
 
 def _record(sheet: Sheet, roles: Roles, row: Row, places: TablePlaces) -> ImageRecord:

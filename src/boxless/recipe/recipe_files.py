@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from boxless.errors import ConfigError, unknown_name
 from boxless.recipe.schema import Recipe
@@ -137,17 +138,26 @@ def flat(values: Mapping[str, Any], place: str = "") -> dict[str, Any]:
     return found
 
 
-def known_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> dict[str, str]:
+def known_keys() -> dict[str, str]:
     """Every dotted key of the schema with its description."""
-    keys: dict[str, str] = {}
+    return {key: field.description or "" for key, field in _fields(Recipe).items()}
+
+
+def _fields(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    found: dict[str, FieldInfo] = {}
     for name, field in model.model_fields.items():
-        kinds = (field.annotation, *get_args(field.annotation))
+        kinds = _kinds(field)
         inner = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
         if inner is not None:
-            keys.update(known_keys(inner, f"{prefix}{name}."))
+            found.update(_fields(inner, f"{prefix}{name}."))
         else:
-            keys[f"{prefix}{name}"] = field.description or ""
-    return keys
+            found[f"{prefix}{name}"] = field
+    return found
+
+
+def _kinds(field: FieldInfo) -> tuple[Any, ...]:
+    """The type of a field, and those that it is made of."""
+    return (field.annotation, *get_args(field.annotation))
 
 
 def _set_dotted(values: dict[str, Any], key: str, text: str) -> None:
@@ -163,10 +173,31 @@ def _set_dotted(values: dict[str, Any], key: str, text: str) -> None:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
             return  # a fault of the file, which validation names
+    is_list = any(get_origin(kind) is tuple for kind in _kinds(_fields(Recipe)[key]))
+    values[last] = _list(text) if is_list else _value(text)
+
+
+def _value(text: str) -> Any:
+    """A value as TOML writes it, or an unquoted string, as people type it in a shell."""
     try:
-        values[last] = tomllib.loads(f"value = {text}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        values[last] = text  # an unquoted string, as people type it in a shell
+        return text
+
+
+def _list(text: str) -> list[Any]:
+    """A list as TOML writes it, or values with commas between; one value alone is a list of it.
+
+    Brackets whose quotation marks a shell has taken, ``[means]``, are no more than commas alone.
+    """
+    value = _value(text)
+    if isinstance(value, list):
+        return value
+    if value != text:
+        return [value]
+    text = text.strip()
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    return [_value(part.strip()) for part in inner.split(",") if part.strip()]
 
 
 def _near(key: str) -> list[str]:

@@ -9,7 +9,15 @@ from typing import Any, Final, Self
 
 from pydantic import Field, computed_field, model_validator
 
-from boxless.report.part import Count, Fraction, Part, Seconds, SeedCalibration, SeedMapLocalization
+from boxless.report.part import (
+    CalibrationFigures,
+    Count,
+    Fraction,
+    Part,
+    Seconds,
+    SeedCalibration,
+    SeedMapLocalization,
+)
 
 
 def mean_or_none(values: Sequence[float | None]) -> float | None:
@@ -77,6 +85,12 @@ METRICS: Final[Mapping[str, Callable[[Metrics], float | None]]] = {
     "top3_f1_c": lambda m: m.f1.top3.f1_c,
     "top3_of1": lambda m: m.f1.top3.of1,
 }
+
+FITTED: Final[Mapping[str, Callable[[CalibrationFigures], float | None]]] = {
+    "f1_c": lambda figures: figures.f1_c.after,
+    "of1": lambda figures: figures.of1.after,
+}
+"""Those of `METRICS` that are also known at fitted thresholds."""
 
 
 class SeedResult(Part):
@@ -191,6 +205,16 @@ class VariantResult(Part):
     def spread(self, name: str) -> Spread:
         """Mean and standard deviation over seeds of one metric (a key of `METRICS`)."""
         return Spread.of(self.values(name))
+
+    @property
+    def fitted(self) -> bool:
+        """Whether thresholds were fitted for every seed."""
+        return all(seed.calibration is not None and seed.calibration.fitted for seed in self.seeds)
+
+    def fitted_spread(self, name: str) -> Spread:
+        """`spread` at the fitted thresholds, of a key of `FITTED`."""
+        found = (seed.calibration for seed in self.seeds)
+        return Spread.of([FITTED[name](one.test) for one in found if one is not None])
 
     @computed_field  # type: ignore[prop-decorator]
     @property

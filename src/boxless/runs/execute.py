@@ -164,14 +164,17 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
 def _remaining(run: Run, todo: list[Outlook], console: Console) -> Remaining:
     """Time left, after a trial of the machine where training is to come; says how long in all."""
     trains = any(item.step.verb not in AFTER_TRAINING for item in todo)
-    remaining = Remaining(run, todo, None)
+    remaining, beside = Remaining(run, todo, None), ""
     if trains and remaining.total() is None:
-        from boxless.runs.forecast import pace_of  # noqa: PLC0415  (imports torch)
+        from boxless.runs.forecast import busy, pace_of  # noqa: PLC0415  (imports torch)
 
-        remaining = Remaining(run, todo, pace_of(run))
+        remaining, beside = Remaining(run, todo, pace_of(run)), busy()
     total = remaining.total()
     if trains and total is not None:
-        console.print(f"{len(todo)} steps to do, about {roughly(total)} in all on this machine")
+        told = f"; {beside}" if beside else ""
+        console.print(
+            f"{len(todo)} steps to do, about {roughly(total)} in all on this machine{told}"
+        )
     return remaining
 
 

@@ -126,9 +126,7 @@ def busy() -> str:
     load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, available_cores()
     if load < cores + 1:
         return ""
-    return (
-        f"other work keeps this machine busy (load {load:.0f}, {cores} cores): alone it is faster"
-    )
+    return f"measured beside other work (load {load:.0f} on {cores} cores): alone it takes less"
 
 
 def pace_of(run: Run) -> Pace | None:

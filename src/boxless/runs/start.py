@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from boxless.data.images import image_size
 from boxless.data.manifest import Manifest
 from boxless.data.scenes import PREFIX
+from boxless.data.sources import with_format
 from boxless.errors import ConfigError, DataError, MissingExtraError
 from boxless.files.console import plain_console
 from boxless.files.launched import launched
@@ -119,14 +120,15 @@ class Order:
         name, own = self.recipe, self.out / "recipe.toml"
         if self.out.exists() and not self.out.is_dir():
             raise ConfigError(f"--out {self.out} is a file", hint="name a folder")
+        spec = with_format(self.spec)
         if name == "auto" and not own.exists():
             require_training()
-            recipe, manifest = choose_recipe(self.spec, self.overrides)
+            recipe, manifest = choose_recipe(spec, self.overrides)
         else:
             recipe = load_recipe(str(own) if name == "auto" else name, dict(self.overrides))
             require_training()
-            manifest = read_images(self.spec, recipe)
-        return Run(self.out, self.spec, recipe, manifest, self.profile, processes)
+            manifest = read_images(spec, recipe)
+        return Run(self.out, spec, recipe, manifest, self.profile, processes)
 
 
 def run_and_data(spec: str, out: Path | None) -> tuple[Path, str]:
