@@ -2,7 +2,8 @@
 
 With few tags the strength of the penalty is worth more than any architecture, and a fit that stops
 early has a penalty that nobody chose. Images are fewer than features, so all is done in the span of
-the images (`rotate`), where Newton's method needs no matrix of features by features. float64.
+the images (`rotate`), where Newton's method needs no matrix of features by features. float64, but
+for the directions of its steps, which need not be exact.
 """
 
 from typing import Final
@@ -21,6 +22,8 @@ STEPS: Final = 60
 INNER_STEPS: Final = 200
 INNER_TOLERANCE: Final = 1e-2
 """Part of the gradient that conjugate gradients may leave in a Newton step."""
+TINY: Final = 1e-30
+"""Instead of 0 below a fraction, in single precision."""
 RANK: Final = 1e-11
 """Directions whose share of the largest variance is below this are rounding."""
 
@@ -69,6 +72,7 @@ def fit_logistic(
     inputs = torch.cat([inputs, inputs.new_ones(len(inputs), 1)], 1)
     penalty = torch.full_like(inputs[0], ridge)[:, None]
     penalty[-1] = FREE
+    single = inputs.float()
     weight = torch.zeros_like(penalty).expand(-1, labels.shape[1]) if start is None else start
     for _ in range(STEPS):
         share = (inputs @ weight).sigmoid()
@@ -76,7 +80,7 @@ def fit_logistic(
         if float(gradient.abs().max()) <= TOLERANCE * len(inputs):
             return weight
         curvature = known * share * (1 - share)
-        step = _newton_step(inputs, curvature, penalty, gradient)
+        step = _newton_step(single, curvature.float(), penalty.float(), gradient)
         weight = _descend(inputs, known, wanted, penalty, weight, step)
     raise NumericsError(
         f"logistic regression did not converge in {STEPS} steps with ridge = {ridge:g}",
@@ -85,7 +89,16 @@ def fit_logistic(
 
 
 def _newton_step(inputs: Tensor, curvature: Tensor, penalty: Tensor, gradient: Tensor) -> Tensor:
-    """Solve Hessian x step = gradient by conjugate gradients, preconditioned by the diagonal."""
+    """Solve Hessian x step = gradient by conjugate gradients, preconditioned by the diagonal.
+
+    In single precision, on gradients of length one.
+    """
+    length = gradient.norm(dim=0).clamp(min=1e-300)
+    found = _conjugate(inputs, curvature, penalty, (gradient / length).float())
+    return found.double() * length
+
+
+def _conjugate(inputs: Tensor, curvature: Tensor, penalty: Tensor, gradient: Tensor) -> Tensor:
     diagonal = inputs.square().T @ curvature + penalty
     step, rest = torch.zeros_like(gradient), gradient
     scaled = rest / diagonal
@@ -93,14 +106,14 @@ def _newton_step(inputs: Tensor, curvature: Tensor, penalty: Tensor, gradient: T
     goal = INNER_TOLERANCE**2 * size
     for _ in range(INNER_STEPS):
         image = inputs.T @ (curvature * (inputs @ direction)) + penalty * direction
-        length = size / (direction * image).sum(0).clamp(min=1e-300)
+        length = size / (direction * image).sum(0).clamp(min=TINY)
         length = torch.where(size > goal, length, 0)
         step, rest = step + length * direction, rest - length * image
         scaled = rest / diagonal
         size, before = (rest * scaled).sum(0), size
         if bool((size <= goal).all()):
             break
-        direction = scaled + size / before.clamp(min=1e-300) * direction
+        direction = scaled + size / before.clamp(min=TINY) * direction
     return step
 
 
