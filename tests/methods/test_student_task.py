@@ -29,7 +29,6 @@ from boxless.methods.hint import Hint
 from boxless.methods.hinton import Hinton
 from boxless.methods.regions import Regions, RegionsByNms
 from boxless.methods.tags import Tags
-from boxless.models.backbone import Backbone
 
 
 class TestClassifier:
@@ -120,8 +119,7 @@ class TestRegions:
         assert fitted[0] < 1e-3 * random[0]
         assert fitted[1] < 1e-2 * random[1]
 
-    def test_loss_is_the_region_loss_of_displaced_boxes(self, monkeypatch):
-        monkeypatch.setattr(Backbone, "displacement", lambda *_: -7.5)
+    def test_loss_is_the_region_loss_of_the_batchs_boxes(self):
         detector = teacher()
         task = region_task(detector=detector, form="align", adapter="identity")
         task.student.eval()
@@ -129,13 +127,11 @@ class TestRegions:
         with torch.no_grad():
             pixels = batch.pixels.float()
             ours, theirs = (one.maps(pixels, (LEVEL,)) for one in (task.student, detector))
-            shift = task.student.displacement(LEVEL) / SIDE
-            assert shift != 0
             expected = region_loss(
                 ours[LEVEL],
                 theirs[LEVEL],
-                batch.boxes - shift,
-                batch.boxes - shift,
+                batch.boxes,
+                batch.boxes,
                 Kept.objectness[:, : batch.boxes.shape[1]],
                 batch.mask,
                 bins=2,
@@ -286,9 +282,6 @@ def test_a_student_of_ones_own_needs_logits_maps_and_its_size_alone(tmp_path, ru
 
         def channels(self, level):
             return 5
-
-        def displacement(self, level):
-            return 0.0
 
         def maps(self, pixels, levels):
             return dict.fromkeys(levels, self.conv(pixels / 255))

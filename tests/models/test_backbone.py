@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from boxless.errors import ConfigError
-from boxless.models.backbone import Backbone, displacements, freeze_norm_statistics
+from boxless.models.backbone import Backbone, freeze_norm_statistics
 
 TIMM = timm.create_model
 
@@ -174,7 +174,6 @@ def test_cells_of_trained_networks_look_at_their_middles(lite0):
     Kernels of strided convolutions lie half a cell to the right, which moved maps by a whole cell
     against each other; training on mirrored pictures undoes it.
     """
-    assert lite0.displacement("final") == 0
     generator = torch.Generator().manual_seed(0)
     pixels = 40 * torch.randn(8, 3, 160, 160, generator=generator)
     for side in (5, 10, 20, 40):
@@ -192,23 +191,6 @@ def test_cells_of_trained_networks_look_at_their_middles(lite0):
 
     assert agreement(0) > 0.5
     assert agreement(0) > 1.2 * max(agreement(1), agreement(-1))
-
-
-def test_convention_unit_offset_of_flipped_maps():
-    """A map mirrored after it was computed looks to the left by as much, and down as before."""
-
-    class Displaced:
-        def displacement(self, level):
-            return 7.5
-
-    lite0 = Displaced()
-    flipped = torch.tensor([False, True])
-    offset = displacements(lite0, "stride16", 128, like=torch.zeros(2, 4), flipped=flipped)
-    shift = 7.5 / 128
-    expected = torch.tensor([[shift] * 4, [-shift, shift, -shift, shift]])
-    torch.testing.assert_close(offset[:, 0], expected)
-    plain = displacements(lite0, "stride16", 128, like=torch.zeros(3, 5, 4))
-    torch.testing.assert_close(plain, torch.full((3, 1, 4), shift))
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit"])

@@ -11,7 +11,7 @@ from boxless.models.pixels import PixelScheme
 
 
 def own_net():
-    """Two halvings; the second convolution looks half a cell to the left."""
+    """Two halvings."""
     return nn.Sequential(
         nn.Conv2d(3, 8, 2, stride=2), nn.ReLU(), nn.Conv2d(8, 12, 3, stride=2, padding=1), nn.ReLU()
     )
@@ -28,7 +28,6 @@ def test_a_module_of_ones_own_is_a_backbone():
     assert backbone.levels == ["stride4", "final"]
     assert [backbone.channels(level) for level in backbone.levels] == [12, 12]
     assert backbone.stride("final") == 4
-    assert backbone.displacement("final") == 0
     inputs = backbone.normalize(pixels())
     torch.testing.assert_close(
         inputs, (pixels() - torch.tensor([10.0, 20, 30]).view(1, 3, 1, 1)) / 2

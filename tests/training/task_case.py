@@ -129,10 +129,8 @@ def region_task(*, detector=None, model=None, maps=None, statistics=True, **conf
     )
 
 
-def batch_of(rows=None, regions=REGIONS, size=SIDE, mirrored=False):
-    (batch,) = whole_batches(
-        dataset(regions), size=size, batch_size=IMAGES, rows=rows, mirrored=mirrored
-    )
+def batch_of(rows=None, regions=REGIONS, size=SIDE):
+    (batch,) = whole_batches(dataset(regions), size=size, batch_size=IMAGES, rows=rows)
     return batch
 
 

@@ -110,13 +110,11 @@ def test_pixels_lie_channels_last_in_memory(workers, crop):
 
 
 def test_batch_by_hand():
-    (batch,) = whole_batches(
-        dataset(REGIONS), size=SIDE, batch_size=8, rows=[3, 0, 5], mirrored=True
-    )
+    (batch,) = whole_batches(dataset(REGIONS), size=SIDE, batch_size=8, rows=[3, 0, 5])
     assert batch.pixels.shape == (3, 3, SIDE, SIDE)
     assert batch.pixels.dtype == torch.uint8
     assert batch.index.tolist() == [3, 0, 5]
-    assert batch.mirrored.all()
+    assert not batch.mirrored.any()
     assert batch.labels.tolist() == [list(records()[i].labels) for i in (3, 0, 5)]
     counts = [min(REGIONS, len(propose(str(i)))) for i in (3, 0, 5)]
     assert batch.mask.sum(1).tolist() == counts
@@ -124,8 +122,7 @@ def test_batch_by_hand():
     for row, (image, count) in enumerate(zip((3, 0, 5), counts, strict=True)):
         found = propose(str(image))
         unit = found.boxes[:count] / np.array([found.width, found.height] * 2, np.float32)
-        expected = view_boxes(unit, View(mirrored=True))
-        np.testing.assert_allclose(batch.boxes[row, :count], expected, atol=1e-6)
+        np.testing.assert_allclose(batch.boxes[row, :count], unit, atol=1e-6)
         np.testing.assert_allclose(batch.scores[row, :count], found.scores[:count])
         assert (batch.boxes[row, count:] == 0).all()
         assert not batch.mask[row, count:].any()
@@ -135,16 +132,13 @@ def test_whole_boxes_are_those_of_the_uncropped_view():
     source = stream(REGIONS)
     (batch,) = source.batches(1, 2)
     for row, sample in enumerate(source.plan(1)):
-        (whole,) = whole_batches(
-            source.dataset,
-            size=SIDE,
-            batch_size=1,
-            rows=[sample.index],
-            mirrored=sample.view.mirrored,
-        )
+        unit, _ = source.dataset.unit_boxes(source.dataset.records[sample.index])
+        whole = torch.from_numpy(view_boxes(unit, View(mirrored=sample.view.mirrored)))
         count = int(batch.mask[row].sum())
-        assert torch.equal(batch.whole_boxes[row, :count], whole.boxes[0])
-        assert not torch.equal(batch.boxes[row, :count], whole.boxes[0])
+        assert bool(batch.mirrored[row]) == sample.view.mirrored
+        assert torch.equal(batch.whole_boxes[row, :count], whole)
+        assert not torch.equal(batch.boxes[row, :count], whole)
+    assert len(set(batch.mirrored.tolist())) == 2
 
 
 def test_whole_image_is_the_last_region():

@@ -1,8 +1,8 @@
 """Images that stand in a data set twice: with the very same bytes, or as near copies.
 
 A copy of a training image among the test images makes every figure look better than it is. Names do
-not tell; contents do. Files are compared by size, then by their last bytes, and only then as a
-whole, so looking through a large data set costs one short read per image at most.
+not show it; contents do. Files are compared by size, then by their last bytes, and only then as a
+whole, so searching a large data set costs one short read per image at most.
 
 Whoever gathers untagged images easily gathers the test images again: scaled, saved anew, cropped by
 a hair, mirrored. Two images count as the same picture where the brightness gradients of their 16 x
@@ -62,7 +62,7 @@ def equal_images(
 
 
 def _split(group: Group, key: Callable[[str], Hashable | None]) -> list[Group]:
-    """Groups that agree in a key; what has none is left out."""
+    """Groups of one key each; what has none is left out."""
     found: dict[Hashable, Group] = defaultdict(list)
     for part, record in group:
         value = record.path if record.path.startswith("scenes:") else key(record.path)
@@ -139,8 +139,8 @@ def refuse_near_duplicates(
         drop: Leave such images out instead of refusing.
 
     Returns:
-        The untagged images without them, and a note that tells of those left out; empty where
-        there are none.
+        The untagged images without them, and a note about those left out; empty where there are
+        none.
 
     Raises:
         DataError: There are some and ``drop`` is off; the first five are named.
@@ -149,7 +149,7 @@ def refuse_near_duplicates(
     pairs = near_duplicates(untagged, apart)
     if not pairs:
         return tuple(untagged), ""
-    told = (
+    found = (
         f"{len(pairs):,} of {len(untagged):,} untagged images show the same picture as a test or"
         " held-out image"
     )
@@ -157,13 +157,13 @@ def refuse_near_duplicates(
     more = f"\n  … and {len(pairs) - SHOWN:,} more" if len(pairs) > SHOWN else ""
     if not drop:
         raise DataError(
-            f"{told}:{shown}{more}",
+            f"{found}:{shown}{more}",
             hint="figures on them would tell nothing: leave them out with --run.leaks drop, or"
             " accept them with --run.leaks allow",
         )
     out = {one.image_id for one, _ in pairs}
-    kept = tuple(record for record in untagged if record.image_id not in out)
-    return kept, f"{told} and are left out, first {pairs[0][0].path} and {pairs[0][1].path}"
+    others = tuple(record for record in untagged if record.image_id not in out)
+    return others, f"{found} and are left out, first {pairs[0][0].path} and {pairs[0][1].path}"
 
 
 def _grey(record: ImageRecord) -> Float32Array:

@@ -31,7 +31,7 @@ class LocationSettings:
         share: Share of the scaled map's maximum, in (0, 1). Zhou et al. take 0.2 on maps of finer
             cells; 0.5 was best on held-out images (docs/thresholds-and-location.md).
         shift: How far the map's cells look right of and below their place, as a share of the
-            input's side (`boxless.models.backbone.Backbone.displacement` / S).
+            input's side. 0 but in students that earlier versions exported (docs/decisions/0011).
         background: h rows of w numbers, what the cells show on the mean over images and classes;
             taken off every map before anything else. () = nothing.
     """

@@ -3,7 +3,7 @@
 A coarse student map is compared with a fine teacher map cell by cell. Each cell of the student
 covers a box of the teacher's map; the teacher's (piecewise constant) map is averaged exactly over
 that box. With three times as many cells a side and the same view this is 3x3 average pooling; with
-other sizes, crops and displaced maps it stays exact.
+other sizes and crops it stays exact.
 """
 
 import torch

@@ -32,7 +32,7 @@ class RegionTransferLoss(nn.Module):
         adapter: Psi: ``conv1x1``, ``identity``, or ``auto`` (identity where C_S = C_T).
         displacement: How far the cells of the student's and of the teacher's map look right of and
             below their ideal place, in input pixels; regions are moved along. Trained networks'
-            do not (`boxless.models.Backbone.displacement`). Needs `input_sizes`.
+            do not (docs/decisions/0011). Needs `input_sizes`.
         input_sizes: Input sides of student and teacher in pixels.
 
     Attributes:

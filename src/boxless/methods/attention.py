@@ -51,7 +51,7 @@ class Attention(WholeMaps):
 
         def loss(view: "View") -> "Loss":
             own = {level: view.maps[level].float() for level in self.levels}
-            teacher = view.lessons.on_cells(view.batch, own, student)
+            teacher = view.lessons.on_cells(view.batch, own)
             parts = {
                 lv: attention_loss(own[lv], teacher[lv], beta=config.beta, form=config.form)
                 for lv in self.levels

@@ -78,7 +78,7 @@ class Hint(WholeMaps):
         spreads = lessons.spreads(self.levels, self.stage1.channel_scale)
 
         def loss(view: "View") -> "Loss":
-            teacher = view.lessons.on_cells(view.batch, view.maps, student)
+            teacher = view.lessons.on_cells(view.batch, view.maps)
             parts = {}
             for level in self.levels:
                 factor = inverse_scale(spreads.get(level), teacher[level])
@@ -88,7 +88,7 @@ class Hint(WholeMaps):
 
         def gather(view: "View", fits: "dict[str, RidgeStart]") -> None:
             # Every cell of the student's map is a row; all weigh the same.
-            teacher = view.lessons.on_cells(view.batch, view.maps, student)
+            teacher = view.lessons.on_cells(view.batch, view.maps)
             for level, fit in fits.items():
                 fit.add_cells(view.maps[level], teacher[level])
 

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from boxless.losses.map_loss import pool_view
 from boxless.losses.objectness import select_by_nms
 from boxless.losses.region_transfer import Adapter
-from boxless.models.backbone import displacements
 from boxless.models.protocols import Student, Teacher
 from boxless.training.batches import Batch, ViewDataset
 from boxless.training.clock import timed
@@ -98,41 +97,27 @@ class Lessons:
             with torch.no_grad():
                 return self._asked.maps(batch.pixels.float(), levels)
 
-    def boxes(self, batch: Batch, level: str) -> Tensor:
-        """Regions (N, R, 4) in the maps of `maps_of`, moved as their cells are."""
-        kept = self.maps is not None
-        boxes, flipped = (batch.whole_boxes, batch.mirrored) if kept else (batch.boxes, None)
-        return boxes - displacements(self._asked, level, self.size, like=boxes, flipped=flipped)
+    def boxes(self, batch: Batch) -> Tensor:
+        """Regions (N, R, 4) in the maps of `maps_of`."""
+        return batch.boxes if self.maps is None else batch.whole_boxes
 
     @torch.no_grad()
-    def on_cells(
-        self, batch: Batch, student: dict[str, Tensor], pupil: Student
-    ) -> dict[str, Tensor]:
+    def on_cells(self, batch: Batch, student: dict[str, Tensor]) -> dict[str, Tensor]:
         """Maps (N, C_T, h, w) that look where the student's cells look.
 
         Args:
             batch: The views.
             student: The student's maps (N, C_S, h, w) by level.
-            pupil: The student.
         """
         found = self.maps_of(batch, tuple(student))
+        views = batch.windows
+        if self.maps is None:  # the teacher saw the view itself
+            views = views.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(len(views), 4)
         pooled = {}
         for level, maps in student.items():
             cells = (int(maps.shape[-2]), int(maps.shape[-1]))
-            views = self._cells(batch, level, pupil)
             pooled[level] = pool_view(found[level].float(), views, cells)
         return pooled
-
-    def _cells(self, batch: Batch, level: str, pupil: Student) -> Tensor:
-        """Unit box (N, 4) of the student's map in the teacher's, both displaced."""
-        whole = torch.tensor([0.0, 0.0, 1.0, 1.0], device=batch.windows.device)
-        kept = self.maps is not None
-        windows = batch.windows if kept else whole.expand(len(batch.windows), 4)
-        extent = (windows[:, 2:] - windows[:, :2]).repeat(1, 2)
-        flipped = batch.mirrored if kept else None
-        ours = displacements(pupil, level, like=windows)[:, 0]
-        theirs = displacements(self._asked, level, self.size, like=windows, flipped=flipped)[:, 0]
-        return windows + extent * ours - theirs
 
     def adapters(self, student: Student, levels: tuple[str, ...], kind: str) -> nn.ModuleDict:
         """Psi by level, from the student's channels to the teacher's."""

@@ -8,7 +8,6 @@ from boxless.errors import ConfigError
 from boxless.losses.region_pooling import floor_boxes, pool_regions, score_weights
 from boxless.losses.region_transfer import vector_loss
 from boxless.methods.transfer import Term
-from boxless.models.backbone import displacements
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead
 
@@ -45,9 +44,8 @@ def vector_term(student: "Student", lessons: "Lessons") -> Term:
             target = cast("DetectorHead", detector.heads[0]).vectors(pooled)
         features = pupil.maps(pixels, (level,))[level]
         boxes = floor_boxes(whole, view_size=side, size=size)
-        moved = boxes - displacements(pupil, level, like=boxes)
         regions = pool_regions(
-            features, moved, bins=detector.bins, pooling=detector.pooling, view_size=size
+            features, boxes, bins=detector.bins, pooling=detector.pooling, view_size=size
         )
         weights = score_weights(
             batch.scores, scale=detector.score_scale, bias=detector.score_bias

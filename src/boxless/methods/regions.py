@@ -205,7 +205,8 @@ class _RegionLoss:
         return region_loss(
             self.adapters[level](view.maps[level]).float() * factor,
             teacher.float() * factor,
-            *self._boxes(view, level),
+            view.batch.boxes,
+            view.lessons.boxes(view.batch),
             weights,
             view.batch.mask,
             bins=self.config.bins,
@@ -219,17 +220,9 @@ class _RegionLoss:
         batch, teacher = view.batch, view.lessons.maps_of(view.batch, self.config.levels)
         weights = self.weights(view).masked_fill(~batch.mask, 0).square()
         weights = weights / batch.mask.sum(1, keepdim=True).clamp(min=1)
+        boxes = (batch.boxes, view.lessons.boxes(batch))
         for level, fit in fits.items():
-            boxes = self._boxes(view, level)
             fit.add(view.maps[level], teacher[level], *boxes, weights, bins=self.config.bins)
-
-    def _boxes(self, view: "View", level: str) -> "tuple[Tensor, Tensor]":
-        """Regions in the student's and in the teacher's map, moved as their cells are."""
-        from boxless.models.backbone import displacements
-
-        boxes = view.batch.boxes
-        own = boxes - displacements(self.student, level, like=boxes)
-        return own, view.lessons.boxes(view.batch, level)
 
 
 if TYPE_CHECKING:

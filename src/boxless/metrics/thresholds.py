@@ -16,7 +16,6 @@ from boxless.types import PRESENT, UNKNOWN, Float64Array, Int8Array
 STRENGTHS: tuple[float, ...] = (0.0, 3.0, 10.0, 30.0, 100.0, 300.0, float("inf"))
 """Candidates of `shrunk_thresholds`' strength, for a choice by cross-validation."""
 
-Values = NDArray[np.floating]
 _SAME = 1e-12  # F1 values nearer than this are one value that rounding took apart
 
 

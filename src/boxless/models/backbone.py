@@ -9,6 +9,11 @@ timm's traps, settled here: transformers return tokens and Swin returns NHWC fro
 ``forward_features`` (their last intermediate map is ``final``); several ViT blocks share a stride
 (the last one gets the name); VGG keeps fc6 and fc7 inside ``pre_logits`` (taken out, see
 `Backbone.vgg_fc`).
+
+Cell i of a map with stride s looks at ``s * (i + 1/2)``, the middle of its square. The kernels of
+strided convolutions lie half a cell beside it, to the right in models ported from TensorFlow and to
+the left in torch's, but training on mirrored images undoes that: docs/decisions/0011 has the
+measurement.
 """
 
 from difflib import get_close_matches
@@ -21,7 +26,6 @@ from torch import Tensor, nn
 from boxless.errors import ConfigError, unknown_name
 from boxless.models.module_features import ModuleFeatures
 from boxless.models.pixels import CAFFE, IMAGENET, PixelScheme, timm_scheme
-from boxless.models.protocols import Student, Teacher
 
 
 class Backbone(nn.Module):
@@ -53,8 +57,6 @@ class Backbone(nn.Module):
         >>> pixels = torch.randint(0, 256, (2, 3, 64, 64)).float()  # RGB in 0-255
         >>> backbone(backbone.normalize(pixels), ("stride16",))["stride16"].shape
         torch.Size([2, 192, 4, 4])
-        >>> backbone.displacement("stride16")  # pixels: its cells look at their middles
-        0.0
     """
 
     mean: Tensor
@@ -108,17 +110,6 @@ class Backbone(nn.Module):
         self.channels(level)
         name = level if level != "final" else list(self._index)[-1]
         return int(name.removeprefix("stride"))
-
-    def displacement(self, level: str) -> float:
-        """How far a level's cells look right of and below their ideal place, in input pixels.
-
-        Not at all: cell i of a map with stride s looks at ``s * (i + 1/2)``, the middle of its
-        square. The kernels of strided convolutions lie half a cell beside it, to the right in
-        models ported from TensorFlow and to the left in torch's, but training on mirrored images
-        undoes that: docs/decisions/0011 has the measurement.
-        """
-        self.channels(level)
-        return 0.0
 
     def freeze_to(self, level: str) -> None:
         """Train nothing that a level's map is made of, the layers up to and including its own.
@@ -233,37 +224,6 @@ def _take_classifier(net: nn.Module) -> tuple[Tensor, Tensor] | None:
     if not isinstance(layer, nn.Linear) or layer.bias is None:
         return None
     return layer.weight.detach(), layer.bias.detach()
-
-
-def shift_of(network: Student | Teacher | Backbone, level: str, size: int = 0) -> float:
-    """A network's displacement in parts of its input's side (pixels); 0 = the student's own."""
-    return network.displacement(level) / (size or cast("Student", network).input_size)
-
-
-def displacements(
-    network: Student | Teacher | Backbone,
-    level: str,
-    size: int = 0,
-    *,
-    like: Tensor,
-    flipped: Tensor | None = None,
-) -> Tensor:
-    """A network's displacement as an offset of unit boxes.
-
-    Args:
-        network: The network; see `Backbone.displacement`.
-        level: One of its levels.
-        size: Side of the input in pixels; 0 = the student's own.
-        like: The boxes (N, ...), for their number and device.
-        flipped: (N,) bool, maps that were mirrored after they were computed; None = none.
-
-    Returns:
-        (N, 1, 4), to be subtracted from unit boxes before they are pooled.
-    """
-    offset = torch.full((len(like), 1, 4), shift_of(network, level, size), device=like.device)
-    if flipped is not None:
-        offset[flipped.to(like.device), :, 0::2] *= -1
-    return offset
 
 
 def _take_vgg_fc(net: nn.Module) -> dict[str, Tensor] | None:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from boxless.errors import ConfigError
-from boxless.models.backbone import Backbone, displacements
+from boxless.models.backbone import Backbone
 from boxless.models.cell_pooling import pool_cells
 from boxless.models.network import RegionTeacher, over_regions
 
@@ -142,18 +142,17 @@ class ClassMaps(RegionTeacher[ClassMapOutput]):
         scores: Tensor,
         mask: Tensor,
         *,
-        view_size: int,
+        view_size: int,  # noqa: ARG002  (for a detector's max pooling)
         heads: tuple[int, ...] = (0,),
     ) -> list[ClassMapOutput]:
         """See `RegionTeacher.read`."""
         maps = maps.float()
         concepts = self.concepts(maps)
         vectors = self._vectors(maps, concepts)
-        moved = boxes - displacements(self.backbone, self.level, view_size, like=boxes)
         outputs = []
         for head in heads:
             where = None if self._where else concepts  # unless there is nothing else
-            contrast = region_contrast(self._evidence(maps, where, head), moved)
+            contrast = region_contrast(self._evidence(maps, where, head), boxes)
             contrast = contrast * scores.clamp(min=0)[..., None] ** SCORE_POWER
             outputs.append(
                 ClassMapOutput(

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from boxless.losses.region_operators import region_means
 from boxless.losses.region_pooling import Pooling, pool_regions, score_weights
-from boxless.models.backbone import Backbone, displacements
+from boxless.models.backbone import Backbone
 from boxless.models.network import RegionTeacher, over_regions
 
 RegionHead = Literal["pooled_linear", "fc6_fc7"]
@@ -190,15 +190,7 @@ class Detector(RegionTeacher[DetectorOutput]):
         self.heads = nn.ModuleList(heads)
         self.score_scale, self.score_bias = score_scale, score_bias
 
-    def pooled(
-        self,
-        maps: Tensor,
-        boxes: Tensor,
-        scores: Tensor,
-        *,
-        view_size: int,
-        flipped: Tensor | None = None,
-    ) -> Tensor:
+    def pooled(self, maps: Tensor, boxes: Tensor, scores: Tensor, *, view_size: int) -> Tensor:
         """Weighted region features, (N, R, C) or (N, R, C * B * B) as the head wants them.
 
         Args:
@@ -206,18 +198,13 @@ class Detector(RegionTeacher[DetectorOutput]):
             boxes: (N, R, 4) unit boxes.
             scores: (N, R) proposal scores.
             view_size: Side of the input in pixels.
-            flipped: (N,) bool, maps that were mirrored after they were computed, whose cells are
-                displaced to the left; None = none.
         """
-        moved = boxes - displacements(
-            self.backbone, self.level, view_size, like=boxes, flipped=flipped
-        )
         weights = score_weights(scores, scale=self.score_scale, bias=self.score_bias)
         averaged = cast("DetectorHead", self.heads[0]).kind == "pooled_linear"
         if averaged and self.pooling == "align":
-            return region_means(maps, moved, bins=self.bins) * weights[..., None]
+            return region_means(maps, boxes, bins=self.bins) * weights[..., None]
         regions = pool_regions(
-            maps, moved, bins=self.bins, pooling=self.pooling, view_size=view_size
+            maps, boxes, bins=self.bins, pooling=self.pooling, view_size=view_size
         )
         flat = regions.flatten(2).mean(-1) if averaged else regions.flatten(1)
         return flat.view(*boxes.shape[:2], -1) * weights[..., None]

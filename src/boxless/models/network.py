@@ -31,10 +31,6 @@ class OnBackbone(nn.Module):
         """See `Backbone.channels`."""
         return self.backbone.channels(level)
 
-    def displacement(self, level: str) -> float:
-        """See `Backbone.displacement`."""
-        return self.backbone.displacement(level)
-
     def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
         """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255."""
         found: dict[str, Tensor] = self.backbone(self.backbone.normalize(pixels), levels)

@@ -11,9 +11,6 @@ class Network(Protocol):
     def channels(self, level: str) -> int:
         """Channels of a level's map."""
 
-    def displacement(self, level: str) -> float:
-        """How far a level's cells look right of and below their ideal place, in input pixels."""
-
     def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
         """Maps (N, C, h, w) by level of RGB pixels (N, 3, S, S) in 0-255."""
 

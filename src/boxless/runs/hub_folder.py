@@ -46,12 +46,12 @@ def write_hub_folder(run: Run, folder: Path, shipped: Shipped) -> bool:
     """
     variant = trained_as(run.recipe, shipped.variant, shipped.seed)
     model = best_student(run, variant)
-    facts = student_metadata(run, model, variant)
+    metadata = student_metadata(run, model, variant)
     whole = model.save_pretrained(
-        folder, classes=run.classes, input_size=facts.input_size, about=_about(facts)
+        folder, classes=run.classes, input_size=metadata.input_size, about=_about(metadata)
     )
-    write_atomically(folder / NAME, onnx_bytes(model, facts))
-    write_atomically(folder / CARD, model_card(run, facts, whole=whole).encode())
+    write_atomically(folder / NAME, onnx_bytes(model, metadata))
+    write_atomically(folder / CARD, model_card(run, metadata, whole=whole).encode())
     return whole
 
 
@@ -101,8 +101,8 @@ def require_repository(repository: str) -> None:
         raise MissingExtraError("huggingface_hub", "hub")
 
 
-def _about(facts: StudentMetadata) -> dict[str, Any]:
-    values = facts.model_dump(mode="json")
+def _about(metadata: StudentMetadata) -> dict[str, Any]:
+    values = metadata.model_dump(mode="json")
     return {name: values[name] for name in ABOUT if values[name]}
 
 
@@ -119,23 +119,23 @@ license_name: see-section-licence
 """
 
 
-def model_card(run: Run, facts: StudentMetadata, *, whole: bool) -> str:
+def model_card(run: Run, metadata: StudentMetadata, *, whole: bool) -> str:
     """Write the card."""
-    source = facts.provenance or Provenance(backbone="")
+    source = metadata.provenance or Provenance(backbone="")
     sections = (
         _HEAD,
-        _opening(facts, source),
-        "## Use\n\n" + _use(facts, whole=whole),
+        _opening(metadata, source),
+        "## Use\n\n" + _use(metadata, whole=whole),
         "## How good it is\n\n" + _figures(run, source),
-        "## Classes and thresholds\n\n" + _classes(run, facts),
+        "## Classes and thresholds\n\n" + _classes(run, metadata),
         "## Training\n\n" + _training(run, source),
-        "## Limits\n\n" + _limits(facts),
+        "## Limits\n\n" + _limits(metadata),
         "## Licence\n\n" + _licence(source),
     )
     return "\n".join(sections)
 
 
-def _opening(facts: StudentMetadata, source: Provenance) -> str:
+def _opening(metadata: StudentMetadata, source: Provenance) -> str:
     taught = (
         " A weakly supervised detector, itself trained on the tags, taught it, in training only:"
         " Liu et al., *Multi-Label Image Classification via Knowledge Distillation from"
@@ -143,14 +143,14 @@ def _opening(facts: StudentMetadata, source: Provenance) -> str:
     )
     alone = " It was trained without the teacher that the run had, too."
     return (
-        f"# {source.backbone}, {len(facts.classes)} classes, {source.data}\n\n"
-        f"A multi-label image classifier ({facts.input_size} x {facts.input_size} px) that was"
-        f" trained on tags alone.{alone if source.variant.startswith(PLAIN) else taught} Made with"
-        f" boxless {facts.version}.\n"
+        f"# {source.backbone}, {len(metadata.classes)} classes, {source.data}\n\n"
+        f"A multi-label image classifier ({metadata.input_size} x {metadata.input_size} px) that"
+        f" was trained on tags alone.{alone if source.variant.startswith(PLAIN) else taught} Made"
+        f" with boxless {metadata.version}.\n"
     )
 
 
-def _use(facts: StudentMetadata, *, whole: bool) -> str:
+def _use(metadata: StudentMetadata, *, whole: bool) -> str:
     parts = [
         "Without PyTorch (`pip install boxless`):\n\n```python\nimport boxless\n\n"
         'student = boxless.load("student.onnx")\n'
@@ -159,32 +159,32 @@ def _use(facts: StudentMetadata, *, whole: bool) -> str:
     ]
     parts.append(
         "With PyTorch (`pip install 'boxless[train]'`); the model takes RGB pixels of 0 to 255,"
-        f" squashed to {facts.input_size} x {facts.input_size}:\n\n```python\n"
+        f" squashed to {metadata.input_size} x {metadata.input_size}:\n\n```python\n"
         "from boxless.models.classifier import Classifier\n\n"
         'model = Classifier.from_pretrained(".")\n'
-        f"logits = model(pixels)  # (N, {len(facts.classes)})\n```\n"
+        f"logits = model(pixels)  # (N, {len(metadata.classes)})\n```\n"
     )
     what = "the whole model" if whole else "the backbone; the head is not timm's"
     options = "" if whole else ", num_classes=0"
     loading = (
         'model = timm.create_model("local-dir:.", pretrained=True)\n'
         if whole
-        else f'backbone = timm.create_model("{_name(facts)}"{options})\n'
+        else f'backbone = timm.create_model("{_name(metadata)}"{options})\n'
         'state = safetensors.torch.load_file("model.safetensors")\n'
         "backbone.load_state_dict(state, strict=False)\n"
     )
     imports = "import timm\n" if whole else "import safetensors.torch\nimport timm\n"
-    note = " timm takes RGB; these weights want BGR." if facts.channels == "BGR" else ""
-    temperature = " Divide by the temperatures of `config.json` first." * bool(facts.temperatures)
+    note = " timm takes RGB; these weights want BGR." if metadata.channels == "BGR" else ""
+    divide = " Divide by the temperatures of `config.json` first." * bool(metadata.temperatures)
     parts.append(
-        f"With timm alone ({what}); probabilities are the sigmoid of the logits.{temperature}"
+        f"With timm alone ({what}); probabilities are the sigmoid of the logits.{divide}"
         f"{note}\n\n```python\n{imports}\n{loading}```\n"
     )
     return "\n".join(parts)
 
 
-def _name(facts: StudentMetadata) -> str:
-    return facts.provenance.backbone if facts.provenance else ""
+def _name(metadata: StudentMetadata) -> str:
+    return metadata.provenance.backbone if metadata.provenance else ""
 
 
 def _figures(run: Run, source: Provenance) -> str:
@@ -229,17 +229,17 @@ def _mean(entries: list[dict[str, Any]], *path: str) -> str:
     return f"{100 * np.mean(values):.1f}{spread}"
 
 
-def _classes(run: Run, facts: StudentMetadata) -> str:
-    limits = facts.thresholds or (DEFAULT_THRESHOLD,) * len(facts.classes)
-    heats = facts.temperatures or (1.0,) * len(facts.classes)
-    fitted = "fitted on held-out training images" if facts.thresholds else "not tuned"
+def _classes(run: Run, metadata: StudentMetadata) -> str:
+    limits = metadata.thresholds or (DEFAULT_THRESHOLD,) * len(metadata.classes)
+    heats = metadata.temperatures or (1.0,) * len(metadata.classes)
+    fitted = "fitted on held-out training images" if metadata.thresholds else "not tuned"
     positives = (run.train.labels == 1).sum(0).tolist()
     lines = [
         f"A label counts as present from its threshold on ({fitted}).\n",
         "| class | threshold | temperature | training images |",
         "| --- | --- | --- | --- |",
     ]
-    rows = zip(facts.classes, limits, heats, positives, strict=True)
+    rows = zip(metadata.classes, limits, heats, positives, strict=True)
     for name, limit, heat, count in rows:
         plain = " ".join(name.split()).replace("|", "\\|")
         lines.append(f"| {plain} | {limit:.3f} | {heat:.2f} | {count} |")
@@ -259,10 +259,10 @@ def _training(run: Run, source: Provenance) -> str:
     )
 
 
-def _limits(facts: StudentMetadata) -> str:
+def _limits(metadata: StudentMetadata) -> str:
     return (
         "- It knows the classes above and nothing else; an image may have none of them.\n"
-        f"- Images are squashed to {facts.input_size} x {facts.input_size} px: small objects"
+        f"- Images are squashed to {metadata.input_size} x {metadata.input_size} px: small objects"
         " disappear.\n"
         "- Thresholds fit images like those of the data set; others need thresholds of their own.\n"
         "- Boxes come from class maps of a classifier that never saw a box: good for looking at,"

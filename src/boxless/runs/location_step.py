@@ -25,7 +25,6 @@ from boxless.metrics.localization import (
     pointing_game,
     share_of_yes,
 )
-from boxless.models.backbone import shift_of
 from boxless.models.classifier import Classifier
 from boxless.recipe.schema import Recipe
 from boxless.report.results import TEACHER
@@ -160,7 +159,7 @@ def locate_variants(run: Run, folder: Path) -> dict[str, Any]:
     shown: dict[str, np.ndarray] = {"rows": rows}
     with ProgressBar("locate", images) as bar:
         for key, seed, model, size in _models(run):
-            settings = settings_of(model, size, class_maps(run, model, blank, size, bar))
+            settings = settings_of(class_maps(run, model, blank, size, bar))
             entry: dict[str, Any] = {"seed": seed, "settings": asdict(settings)}
             if measured is not None:
                 maps = class_maps(run, model, measured, size, bar)
@@ -201,19 +200,11 @@ def _reference_images(run: Run) -> Manifest:
     return part.without(part.image_ids[BACKGROUND_IMAGES:])
 
 
-def settings_of(
-    model: Classifier | TrainedTeacher, size: int, maps: Float32Array
-) -> LocationSettings:
-    """How boxes are made of a model's class maps.
-
-    Args:
-        model: The student, or the teacher.
-        size: Side of its input.
-        maps: (M, K, h, w) class maps of images of any kind.
-    """
+def settings_of(maps: Float32Array) -> LocationSettings:
+    """How boxes are made of a model's class maps, (M, K, h, w) of images of any kind."""
     background = maps.mean((0, 1), dtype=np.float64)
     rows = tuple(tuple(round(float(value), 4) for value in row) for row in background)
-    return LocationSettings(shift=map_shift(model, size), background=rows)
+    return LocationSettings(background=rows)
 
 
 @torch.no_grad()
@@ -270,13 +261,6 @@ def load_location(folder: Path, key: str, seed: int) -> LocationSettings:
         )
     background = tuple(map(tuple, entry["settings"]["background"]))
     return LocationSettings(**{**entry["settings"], "background": background})
-
-
-def map_shift(model: Classifier | TrainedTeacher, size: int) -> float:
-    """How far a model's class maps are displaced, see `LocationSettings.shift`."""
-    if isinstance(model, Classifier):
-        return shift_of(model, "final")
-    return shift_of(model, model.level, size)
 
 
 def load_examples(folder: Path) -> dict[str, np.ndarray]:

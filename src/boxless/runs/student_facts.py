@@ -13,7 +13,7 @@ from boxless.models.weights import WHEELS
 from boxless.runs.calibration_step import load_calibration
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_summaries
-from boxless.runs.location_step import load_location, map_shift
+from boxless.runs.location_step import load_location
 from boxless.runs.record import entry_of
 from boxless.runs.variant import Variant
 
@@ -26,7 +26,7 @@ def student_metadata(run: Run, model: Classifier, variant: Variant) -> StudentMe
     return StudentMetadata(
         thresholds=fitted.thresholds if fitted else (),
         temperatures=fitted.temperatures if fitted else (),
-        location=student_location(run, model, variant),
+        location=student_location(run, variant),
         provenance=_provenance(run, model.backbone, variant),
         metrics=_metrics(run, variant),
         classes=run.classes,
@@ -40,12 +40,12 @@ def student_metadata(run: Run, model: Classifier, variant: Variant) -> StudentMe
     )
 
 
-def student_location(run: Run, model: Classifier, variant: Variant) -> LocationSettings:
+def student_location(run: Run, variant: Variant) -> LocationSettings:
     """How boxes are made of the student's maps; without background for a run before that step."""
     folder = run.folder / "locate"
     if folder.exists():
         return load_location(folder, variant.key, variant.seed)
-    return LocationSettings(shift=map_shift(model, variant.view_size))
+    return LocationSettings()
 
 
 def fitted_calibration(run: Run, variant: Variant) -> Calibration | None:

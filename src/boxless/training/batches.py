@@ -295,15 +295,13 @@ def whole_batches(
     *,
     size: int,
     batch_size: int,
-    mirrored: bool = False,
     rows: Sequence[int] | None = None,
     workers: int = 0,
 ) -> Iterator[Batch]:
     """Every image once, in order, whole; for inference."""
     wanted = list(range(len(dataset)) if rows is None else rows)
-    view = View(mirrored=True) if mirrored else WHOLE
     plans = (
-        [Sample(row, view, size) for row in wanted[at : at + batch_size]]
+        [Sample(row, WHOLE, size) for row in wanted[at : at + batch_size]]
         for at in range(0, len(wanted), batch_size)
     )
     yield from _loader(dataset, plans, workers, batch_size * size * size * 3)

@@ -1,7 +1,7 @@
 """Feature maps of a frozen backbone, computed once for the training images (float16).
 
-Only the plain view is kept: a mirrored view uses the flipped map (`MapStore.maps` does that), whose
-cells are displaced to the other side. Killed and started again, finished shards are kept.
+Only the plain view is kept: a mirrored view uses the flipped map (`MapStore.maps` does that).
+Killed and started again, finished shards are kept.
 """
 
 from collections.abc import Sequence

@@ -80,11 +80,5 @@ class TeacherTask:
             pixels = batch.pixels.float()
             return detector(pixels, batch.boxes, batch.scores, batch.mask, heads)  # type: ignore[no-any-return]
         level = self.maps.batch(batch, (detector.level,))[detector.level]
-        pooled = detector.pooled(
-            level,
-            batch.whole_boxes,
-            batch.scores,
-            view_size=self.map_size,
-            flipped=batch.mirrored,
-        )
+        pooled = detector.pooled(level, batch.whole_boxes, batch.scores, view_size=self.map_size)
         return detector.describe(pooled, batch.mask, heads)
