@@ -81,6 +81,11 @@ def test_what_the_file_knows(finished_run, shipped):
         assert value == pytest.approx(results["variants"][key]["seeds"][0]["metrics"]["map"])
 
 
+def test_the_file_does_not_tell_where_it_was_made(finished_run):
+    content = (finished_run / "export" / "student.onnx").read_bytes()
+    assert not [mark for mark in (b"stack_trace", b".py", b"site-packages") if mark in content]
+
+
 @pytest.mark.parametrize(
     ("words", "precision", "limits"),
     [(("--quantize", "int8"), "int8", (0.6, 0.15)), (("--fp16",), "float16", (0.7, 0.02))],

@@ -155,7 +155,10 @@ def with_metadata(proto: Any, about: StudentMetadata) -> bytes:
     """
     import onnx  # noqa: PLC0415  (slow to import, needed here alone)
 
-    del proto.metadata_props[:]
+    graph = proto.graph
+    named = (*graph.input, *graph.output, *graph.initializer, *graph.value_info)
+    for part in (proto, graph, *graph.node, *named):  # PyTorch notes paths of this machine in them
+        del part.metadata_props[:]
     for key, value in about.to_props().items():
         proto.metadata_props.add(key=key, value=value)
     buffer = io.BytesIO()
