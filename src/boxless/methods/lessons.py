@@ -51,7 +51,7 @@ class Lessons:
         """Image probabilities (N, K): p'^T, or p^T where they are not to be softened."""
         if self.kept is not None and not self.along:
             table = self.kept.targets if softened else self.kept.probabilities
-            return table[batch.index.cpu()].to(batch.pixels.device)
+            return table[batch.index].to(batch.pixels.device)
         knowledge = self.knowledge
         by_class, by_region = (
             (knowledge.class_temperature, knowledge.region_temperature) if softened else (1.0, 1.0)
@@ -67,7 +67,7 @@ class Lessons:
     def region_weights(self, batch: Batch) -> Tensor:
         """Weights s' (N, R) of a batch's regions."""
         if self.kept is not None:
-            rows = self.kept.objectness[batch.index.cpu(), : batch.boxes.shape[1]]
+            rows = self.kept.objectness[batch.index, : batch.boxes.shape[1]]
             return rows.to(batch.pixels.device)
         with torch.no_grad():
             self._asked.noisy(on=False)

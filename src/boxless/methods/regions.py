@@ -140,7 +140,7 @@ class RegionsByNms(Regions):
         def chosen(view: "View") -> "Tensor":
             batch, source = view.batch, view.lessons
             if source.kept is not None:
-                return table[batch.index.cpu(), : batch.boxes.shape[1]].to(batch.pixels.device)
+                return table[batch.index, : batch.boxes.shape[1]].to(batch.pixels.device)
             found = source.region_weights(batch)
             return select_by_nms(batch.boxes, found, batch.mask, iou=iou, keep=keep)
 

@@ -71,8 +71,10 @@ class Batch:
         return len(self.index) / len(self.everyone)
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on a device."""
-        return Batch(*(getattr(self, name).to(device) for name in self.__slots__))
+        """The batch on a device; which images it has stays here: looked up without waiting."""
+        here = ("index", "everyone")
+        parts = {name: getattr(self, name) for name in self.__slots__}
+        return Batch(**{k: v if k in here else v.to(device) for k, v in parts.items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def start_head(student: Classifier, batches: Iterable[Batch], probabilities: Ten
     for batch in batches:
         maps = student.final_maps(student.backbone.normalize(batch.pixels.float()))
         vectors = student.vectors(maps).float()[..., None, None]
-        targets = logits[batch.index.cpu()].to(vectors)[..., None, None]
+        targets = logits[batch.index].to(vectors)[..., None, None]
         equations.add_cells(vectors, targets)
     weight, bias = equations.solve(RIDGE)
     layer.weight.copy_(weight)

@@ -97,9 +97,7 @@ class KnowledgeShards:
         """What is kept of one batch, tensors with N rows; by head 0 without cross-fitting."""
         knowledge = self.knowledge
         heads = outputs[:1] if self.folds is None else outputs[1:]
-        folds = (
-            torch.zeros_like(batch.index) if self.folds is None else self.folds[batch.index.cpu()]
-        )
+        folds = torch.zeros_like(batch.index) if self.folds is None else self.folds[batch.index]
         scores = _unseen([head.region_scores() for head in heads], folds)
         targets = [
             head.image_probabilities(

@@ -72,7 +72,7 @@ class TeacherTask:
     @staticmethod
     def _seen(folds: Tensor, head: int, rows: Tensor) -> Tensor:
         """(N,) bool: images that a head of a fold may train on."""
-        return folds[rows.cpu()] != head - 1
+        return folds[rows] != head - 1
 
     def _outputs(self, batch: Batch, heads: tuple[int, ...]) -> list[DetectorOutput]:
         detector = self.detector
