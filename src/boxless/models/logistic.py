@@ -93,7 +93,7 @@ def _newton_step(inputs: Tensor, curvature: Tensor, penalty: Tensor, gradient: T
 
     In single precision, on gradients of length one.
     """
-    length = torch.linalg.vector_norm(gradient, dim=0).clamp(min=1e-300)
+    length: Tensor = gradient.square().sum(0).sqrt().clamp(min=1e-300)
     found = _conjugate(inputs, curvature, penalty, (gradient / length).float())
     return found.double() * length
 
