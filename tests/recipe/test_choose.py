@@ -25,6 +25,22 @@ def test_kind_of_images_and_machine(facts, recipe):
 
 
 @pytest.mark.parametrize(
+    ("facts", "share"),
+    [
+        ({"tagged": 270, "held_out": 30}, "0.2"),
+        ({"tagged": 1432, "held_out": 159}, None),
+        ({"tagged": 270, "held_out": 0}, None),  # none, or those of a split val
+        ({"tagged": 270, "held_out": 30, "drawn": True}, None),
+    ],
+)
+def test_a_fifth_is_held_out_where_a_tenth_is_too_few(facts, share):
+    found = chosen(**facts)
+    assert found.overrides.get("data.held_out") == share
+    told = " ".join(found.reasons)
+    assert ("held out, 60 or so" in told) == ("240 images with tags" in told) == bool(share)
+
+
+@pytest.mark.parametrize(
     ("images", "passes"),
     [
         (100, "20"),  # more would repeat what is known

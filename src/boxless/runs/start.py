@@ -60,10 +60,12 @@ def choose_recipe(spec: str, overrides: Mapping[str, str]) -> tuple[Recipe, Mani
 
 def look(parts: Parts, *, drawn: bool, gpu: bool) -> Facts:
     """What a choice depends on."""
+    ours = [r for r in parts.held_out.records if r.split == "train"] if parts.held_out else []
     return Facts(
         tagged=len(parts.train),
         untagged=len(parts.lost) + len(parts.found),
         classes=len(parts.train.classes),
+        held_out=len(ours),
         longer_side=_longer_side(parts.train.records),
         drawn=drawn,
         gpu=gpu,
