@@ -12,13 +12,7 @@ from boxless.report import wording
 from boxless.report.results import TEACHER, Results
 from boxless.report.variants import FITTED, Spread, VariantResult
 
-METRIC_COLUMNS: Final = {
-    "map": "mAP",
-    "f1_c": "F1-C",
-    "of1": "OF1",
-    "top3_f1_c": "top-3 F1-C",
-    "top3_of1": "top-3 OF1",
-}
+METRIC_COLUMNS: Final = {"map": "mAP", "f1_c": "F1-C", "of1": "OF1"}
 COLUMNS: Final = ("student or teacher", *METRIC_COLUMNS.values(), "input px", "parameters", "time")
 
 _GAIN: Final = "gain"
@@ -159,7 +153,7 @@ def table_notes(results: Results) -> str:
         level = f"{100 * results.gain.map.level:g}"
         notes.append(f"with the gain its paired {level} % interval")
     notes.append(
-        "F1-C and OF1 at the thresholds fitted on held-out images, top-3 at 0.5"
+        "F1-C and OF1 at the thresholds fitted on held-out images"
         if at_fitted(results)
         else "F1 at the threshold 0.5, none is fitted"
     )
