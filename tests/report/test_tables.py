@@ -66,10 +66,10 @@ def with_thresholds(value, of1, *, fitted=True):
 def test_f1_is_shown_at_the_thresholds_that_were_fitted(make):
     of1 = {"teacher": 0.7, "plain": 0.6, "regions": 0.63}
     results = parse_results(with_thresholds(make(), of1))
-    rows = {row.key: row.cells[2:6] for row in table_rows(results)}
-    assert rows["teacher"][:2] == ("72.0", "70.0")
-    assert rows["plain"] == ("62.0 ± 0.0", "60.0 ± 0.0", "40.0 ± 0.0", "45.0 ± 0.0")
-    assert rows["gain"][:3] == ("+3.0", "+3.0", "±0.0")
+    rows = {row.key: row.cells[2:4] for row in table_rows(results)}
+    assert rows["teacher"] == ("72.0", "70.0")
+    assert rows["plain"] == ("62.0 ± 0.0", "60.0 ± 0.0")
+    assert rows["gain"] == ("+3.0", "+3.0")
     note = "F1-C and OF1 at the thresholds fitted on held-out images"
     assert note in table_notes(results)
     assert "62.0 ± 0.0" in printed(results)
