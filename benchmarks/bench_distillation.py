@@ -46,7 +46,7 @@ class Stage:
         settings = replace(build.optim_settings(optim), updates=10**6)
         self._state = _State.begin(task, settings, run.runtime)
         dataset = run.dataset(run.train, regions=regions)
-        stream = build.stream(dataset, optim, sizes=(size,), seed=0, workers=0)
+        stream = build.stream(dataset, optim, sizes=(size,), seed=0, workers=run.recipe.run.workers)
         self._batches, self._updates = stream.batches(0, 10**6), count()
         self._clock, self._lr = Clock(run.runtime.device), optim.lr
 

@@ -91,9 +91,9 @@ def test_loading_processes_change_no_shard(tmp_path, runtime):
     work = KnowledgeShards(detector, SIDE, None, None, KNOWLEDGE, lambda: runtime)
     for name, workers in (("alone", 0), ("helped", 2)):
         path_of = partial(teacher_cache.shard_path, tmp_path / name)
-        write_shards(dataset(REGIONS), path_of, work, size=work.view_size, workers=workers)
+        write_shards(dataset(REGIONS), path_of, work, workers=workers)
         path_of(1).unlink()
-        write_shards(dataset(REGIONS), path_of, work, size=work.view_size, workers=workers)
+        write_shards(dataset(REGIONS), path_of, work, workers=workers)
     alone, helped = (sorted((tmp_path / name).iterdir()) for name in ("alone", "helped"))
     assert [path.read_bytes() for path in alone] == [path.read_bytes() for path in helped]
 

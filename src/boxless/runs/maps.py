@@ -56,16 +56,9 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
         if engine is None or not engine.elsewhere:
             _announce(run, folder, work)
         with ProgressBar("teacher maps", len(run.pool)) as bar:
-            path_of = partial(shard_path, folder)
-            workers = run.recipe.run.workers
+            path_of, workers = partial(shard_path, folder), run.recipe.run.workers
             write_shards(
-                dataset,
-                path_of,
-                work,
-                engine=engine,
-                advance=bar.advance,
-                size=size,
-                workers=workers,
+                dataset, path_of, work, engine=engine, advance=bar.advance, workers=workers
             )
     if run.recipe.stage1.match_statistics:
         run.runtime.place(trunk)

@@ -231,14 +231,6 @@ def cache_teacher(run: Run, folder: Path) -> Facts:
     with run.engine() as engine, ProgressBar("teacher cache", len(run.pool)) as bar:
         runtime = runtime_of(run, engine)
         work = KnowledgeShards(model, size, own_maps(run), folds, knowledge, runtime)
-        path_of = partial(shard_path, folder)
-        write_shards(
-            dataset,
-            path_of,
-            work,
-            engine=engine,
-            advance=bar.advance,
-            size=work.view_size,
-            workers=recipe.run.workers,
-        )
+        path_of, workers = partial(shard_path, folder), recipe.run.workers
+        write_shards(dataset, path_of, work, engine=engine, advance=bar.advance, workers=workers)
     return {"rebuilt": len(damaged)}

@@ -39,13 +39,13 @@ class MapShards:
 
     Attributes:
         backbone: In evaluation mode.
-        size: Input side in pixels.
+        view_size: Input side in pixels.
         levels: Levels to keep.
         runtime: Device and precision of the process that computes.
     """
 
     backbone: Backbone
-    size: int
+    view_size: int
     levels: tuple[str, ...]
     runtime: RuntimeOf
 
@@ -59,7 +59,7 @@ class MapShards:
         """Maps (N, C, H, W) float16 of its images by level."""
         runtime = self.runtime()
         backbone = cast("Backbone", runtime.place(self.backbone))
-        pixels = shard.batch(self.size).pixels.to(runtime.device).float()
+        pixels = shard.batch(self.view_size).pixels.to(runtime.device).float()
         step = len(pixels) if runtime.device.type != "cpu" else FEW
         parts = []
         for few in torch.split(pixels, step):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -40,14 +41,24 @@ class Shard:
         return replace(batch, index=torch.tensor(self.rows, dtype=torch.int64))
 
 
+class ShardWork(Protocol):
+    """What a worker does."""
+
+    @property
+    def view_size(self) -> int:
+        """Side that images are looked at, in pixels."""
+
+    def __call__(self, shard: Shard) -> bytes:
+        """Content of a shard's file, without a seal."""
+
+
 def write_shards(
     dataset: ViewDataset,
     path_of: Callable[[int], Path],
-    content_of: Callable[[Shard], bytes],
+    content_of: ShardWork,
     *,
     engine: Engine | None = None,
     advance: Callable[[int], None] = lambda _: None,
-    size: int = 0,
     workers: int = 0,
 ) -> None:
     """Write all missing shards, in order.
@@ -55,10 +66,9 @@ def write_shards(
     Args:
         dataset: All images.
         path_of: Number of a shard -> its file.
-        content_of: What a worker does: images -> content of the file, without a seal.
+        content_of: Images -> content of the file.
         engine: Where; None for this process.
         advance: Told how many images are done.
-        size: Side that the images are looked at, in pixels; with `workers` alone.
         workers: Processes that load images, where the engine computes in this one; 0 = it loads
             them itself.
     """
@@ -77,6 +87,7 @@ def write_shards(
     def shards() -> Iterator[Shard]:
         if workers and not engine.elsewhere:
             rows = [row for _, part in missing for row in part]
+            size = content_of.view_size
             batches = whole_batches(
                 dataset, size=size, batch_size=SHARD, rows=rows, workers=workers
             )
