@@ -24,6 +24,7 @@ from boxless.runs.execute import execute
 from boxless.runs.phases import Phase, phases_of
 from boxless.runs.train_phase import phase_task, regions_of, view_size
 from boxless.runs.variant import variants
+from boxless.training.batches import Batch
 from boxless.training.clock import Clock
 from boxless.training.loop import Task, _State
 
@@ -44,19 +45,23 @@ class Stage:
         run.runtime.place(task.module)
         task.train_mode()
         settings = replace(build.optim_settings(optim), updates=10**6)
-        self._state = _State.begin(task, settings, run.runtime)
+        self.task, self._state = task, _State.begin(task, settings, run.runtime)
         dataset = run.dataset(run.train, regions=regions)
         stream = build.stream(dataset, optim, sizes=(size,), seed=0, workers=run.recipe.run.workers)
-        self._batches, self._updates = stream.batches(0, 10**6), count()
+        self.batches, self._updates = stream.batches(0, 10**6), count()
         self._clock, self._lr = Clock(run.runtime.device), optim.lr
 
     def step(self) -> None:
         """One update, its batch fetched too."""
         with self._clock.running():
             with self._clock.part("loader"):
-                batch = next(self._batches)
-            self._state.update(batch, next(self._updates), self._lr, 0.0)
+                batch = next(self.batches)
+            self.update(batch)
             self._clock.end_update()
+
+    def update(self, batch: Batch) -> None:
+        """One update on a batch."""
+        self._state.update(batch, next(self._updates), self._lr, 0.0)
 
     def profile(self) -> Mapping[str, Any]:
         """Mean milliseconds by part."""

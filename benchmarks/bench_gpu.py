@@ -11,19 +11,19 @@ images that are kept decoded; the teacher's maps are kept too. ``--paper`` runs 
 import argparse
 import csv
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from itertools import count
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import timm
 import torch
+from bench_distillation import Stage, students_of
 from bench_regions import Case, Shape
 from measure import Figure, interleaved, parser, publish, ratio
 from PIL import Image
@@ -32,17 +32,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from boxless.data.sources import load_manifest
-from boxless.methods.table import PLAIN
 from boxless.recipe.recipe_files import load_recipe
-from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.execute import execute
-from boxless.runs.phases import phases_of
 from boxless.runs.record import read_record
-from boxless.runs.train_phase import phase_task, regions_of, view_size
-from boxless.runs.variant import variants
 from boxless.training.compiling import compiled
-from boxless.training.loop import Task, _State
 
 CLASSES, SIZE = 80, (640, 480)
 RANDOM = {"teacher.weights": "random", "student.weights": "random", "proposals.method": "grid"}
@@ -53,6 +47,7 @@ RESNET = RANDOM | {
     "data.held_out": "0.05",
 }
 VGG = RANDOM | {
+    "run.seeds": "1",
     "student.resize_from": "0",
     "stage1.teacher_maps": "cache",
     "stage1.optim.schedule": "cosine",
@@ -89,39 +84,6 @@ def _paint(path: Path) -> None:
     fine = drawn.integers(-12, 13, (SIZE[1], SIZE[0], 3), dtype=np.int16)
     pixels = np.asarray(image.resize(SIZE, Image.Resampling.BICUBIC)) + fine
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=90)
-
-
-class Step:
-    """Updates of one kind, as `boxless.training.loop.train` makes them."""
-
-    def __init__(self, run: Run, task: Task, dataset: Any, stage: str, size: int) -> None:
-        optim = run.recipe.stage1.optim if stage == "stage 1" else run.recipe.stage2.optim
-        run.runtime.place(task.module)
-        task.train_mode()
-        self.task, self.lr, self.number = task, optim.lr, count()
-        settings = build.optim_settings(optim)
-        self.state = _State.begin(task, settings, run.runtime)
-        stream = build.stream(dataset, optim, sizes=(size,), seed=0, workers=run.recipe.run.workers)
-        self.batches = stream.batches(0, 10**6)
-
-    def __call__(self) -> None:
-        """One update."""
-        self.state.update(next(self.batches), next(self.number), self.lr, 0.0)
-
-
-def steps_of(run: Run) -> dict[str, Step]:
-    """The plain student's updates and those of both stages."""
-    planned = {v.method: v for v in reversed(variants(run.recipe))}
-    plain, own = planned[PLAIN], planned[run.recipe.method]
-    found = {}
-    names = ("plain", "stage 1", "stage 2")
-    phases = (phases_of(run.recipe, plain)[0], *phases_of(run.recipe, own))
-    for name, phase in zip(names, phases, strict=True):
-        model = build.student(run.recipe, len(run.classes))
-        run.runtime.place(model)
-        dataset = run.dataset(run.train, regions=regions_of(run, phase))
-        found[name] = Step(run, phase_task(run, phase, model), dataset, name, view_size(run, phase))
-    return found
 
 
 class Kept(Dataset[tuple[Tensor, Tensor]]):
@@ -191,9 +153,9 @@ def students(spec: str, folder: Path, options: argparse.Namespace) -> list[Figur
         chosen = settings | sizes | {"run.workers": str(options.workers)}
         run = Run(folder / name, spec, load_recipe(recipe, chosen), load_manifest(spec))
         execute(run, until="cache")
-        steps = steps_of(run)
+        steps = students_of(run, online=False)
         side, backbone = run.recipe.student.input_size, run.recipe.student.backbone
-        calls = {key: together(step, updates) for key, step in steps.items()}
+        calls = {key: together(fetched(step), updates) for key, step in steps.items()}
         calls["timm"] = together(peer(run, backbone, side, batch), updates)
         spent = interleaved(calls, rounds)
         both = [(a + b) / 2 for a, b in zip(spent["stage 1"], spent["stage 2"], strict=True)]
@@ -214,17 +176,18 @@ def students(spec: str, folder: Path, options: argparse.Namespace) -> list[Figur
     return found
 
 
-def compiled_gain(title: str, run: Run, step: Step, rounds: int) -> list[Figure]:
+def fetched(stage: Stage) -> Callable[[], None]:
+    """An update, its batch fetched too; no clock, which would wait for the GPU at every part."""
+    return lambda: stage.update(next(stage.batches))
+
+
+def compiled_gain(title: str, run: Run, stage: Stage, rounds: int) -> list[Figure]:
     """The plain update on a batch that lies on the GPU, compiled and not."""
-    batch = next(step.batches).to(run.runtime.device)
-
-    def update() -> None:
-        step.state.update(batch, next(step.number), step.lr, 0.0)
-
-    spent = {}
+    batch = next(stage.batches).to(run.runtime.device)
+    update, spent = partial(stage.update, batch), {}
     for name, context in (
         ("eager", nullcontext()),
-        ("compiled", compiled(step.task.module, wanted=True)),
+        ("compiled", compiled(stage.task.module, wanted=True)),
     ):
         with context:
             spent |= interleaved({name: together(update, 10)}, rounds)
@@ -318,7 +281,7 @@ def main() -> None:
     options = known.parse_args()
     if not torch.cuda.is_available():
         print("no GPU was found: nothing to measure")
-        sys.exit(0)
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "images").mkdir()
