@@ -6,6 +6,7 @@ import torch
 from boxless.losses.region_operators import (
     axis_matrices,
     build_region_form,
+    compared,
     region_form_value,
     region_means,
 )
@@ -165,3 +166,36 @@ def test_region_means_are_roi_align_averaged_over_bins():
     weights = torch.randn(2, 20, 4, generator=generator, dtype=torch.float64)
     gradients = [torch.autograd.grad((v * weights).sum(), maps)[0] for v in (found, expected)]
     torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("directions", [None, 3])
+def test_compared_channels_are_those_of_a_changed_teacher(directions):
+    """Factors of the channels, or some directions of them: as if the teacher's map were changed."""
+    maps_s, maps_t, boxes_s, boxes_t, weights = case(
+        3, student=(4, 6), teacher=(9, 5), regions=25, outside=0.2, dtype=torch.float64
+    )
+    channels = torch.rand(5, dtype=torch.float64)
+    changed, student = maps_t * channels[:, None, None], maps_s
+    if directions:
+        channels = torch.rand(5, directions, dtype=torch.float64)
+        changed, student = torch.einsum("nchw,cd->ndhw", maps_t, channels), maps_s[:, :directions]
+    form = build_region_form(maps_t, (4, 6), boxes_s, boxes_t, weights, bins=3, channels=channels)
+    expected = explicit(student, changed, boxes_s, boxes_t, weights, 3)
+    torch.testing.assert_close(region_form_value(student, form), expected)
+    torch.testing.assert_close(compared(maps_t, channels), changed)
+
+
+def test_a_known_constant_is_taken():
+    maps_s, maps_t, boxes_s, boxes_t, weights = case(
+        4, student=(4, 4), teacher=(9, 9), regions=9, outside=0.0, dtype=torch.float64
+    )
+    size, boxes = (4, 4), (boxes_s, boxes_t, weights)
+    own = build_region_form(maps_t, size, *boxes, bins=2)
+    given = build_region_form(maps_t, size, *boxes, bins=2, constant=own.constant + 1)
+    values = [region_form_value(maps_s, form) for form in (own, given)]
+    torch.testing.assert_close(values[1] - values[0], torch.ones(2, dtype=torch.float64))
+    mirrored = torch.stack(
+        [1 - boxes_t[..., 2], boxes_t[..., 1], 1 - boxes_t[..., 0], boxes_t[..., 3]], -1
+    )
+    other = build_region_form(maps_t.flip(-1), size, boxes_s.flip(1), mirrored, weights, bins=2)
+    torch.testing.assert_close(other.constant, own.constant)  # in every view of an image

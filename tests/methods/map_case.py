@@ -21,6 +21,10 @@ class Maps:
     def spread(self, level):
         return torch.full((self.detector.channels(level),), self.scale)
 
+    def directions(self, level, count, spread):
+        axes = torch.eye(self.detector.channels(level))[:, :count]
+        return axes if spread is None else axes / spread[:, None]
+
 
 def hint_task(detector, model, *, adapter="identity", maps=None, stage1=None):
     return a_task(

@@ -119,6 +119,43 @@ class TestRegions:
         assert fitted[0] < 1e-3 * random[0]
         assert fitted[1] < 1e-2 * random[1]
 
+    def test_components_compare_some_directions_of_the_teacher(self):
+        """Directions that are axes: as if both maps had but their first channels."""
+        detector = teacher()
+        task = region_task(detector=detector, maps=Maps(detector), components=3)
+        (psi,) = task.adapters["regions"].values()
+        assert psi.map.out_channels == 3
+        assert "directions" in psi.state_dict()  # a checkpoint's Psi means nothing without them
+        task.student.eval()
+        batch = batch_of()
+        pixels = batch.pixels.float()
+        with torch.no_grad():
+            expected = region_loss(
+                psi(task.student.maps(pixels, (LEVEL,))[LEVEL]),
+                detector.maps(pixels, (LEVEL,))[LEVEL][:, :3],
+                batch.boxes,
+                batch.whole_boxes,
+                Kept.objectness[:, : batch.boxes.shape[1]],
+                batch.mask,
+                bins=2,
+            )
+        torch.testing.assert_close(task.losses(batch)["loss"], expected)
+
+    @pytest.mark.parametrize("scale", ["none", "std"])
+    def test_loss_of_an_image_seen_before_is_the_same(self, scale):
+        """Part of it is remembered from the first view."""
+        detector = teacher()
+        task = region_task(detector=detector, maps=Maps(detector, 2.0), channel_scale=scale)
+        task.student.eval()
+        first, again = (task.losses(batch_of())["loss"] for _ in range(2))
+        torch.testing.assert_close(again, first)
+        few, fresh = (
+            batch_of([3, 1]),
+            region_task(detector=detector, maps=Maps(detector, 2.0), channel_scale=scale),
+        )
+        fresh.student.eval()
+        torch.testing.assert_close(task.losses(few)["loss"], fresh.losses(few)["loss"])
+
     def test_loss_is_the_region_loss_of_the_batchs_boxes(self):
         detector = teacher()
         task = region_task(detector=detector, form="align", adapter="identity")

@@ -257,6 +257,7 @@ class TestPlan:
             "tags.",
         )  # of methods: test_method_plan
         free += ("data.single_positive", "run.tracker")  # where it is asked for; what is only told
+        free += ("stage1.components",)  # 0 here: test_method_plan
         free += ("data.image_cache", "run.leaks")  # the first but for "sized", see below
         free += ("run.engine", "run.ray_address")  # the same bytes wherever they are computed
         used: set[str] = set()

@@ -1,5 +1,6 @@
 """The plan of a run that compares methods."""
 
+from dataclasses import replace
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -255,3 +256,33 @@ def test_a_loss_on_tags_trains_all_students_anew_and_nothing_else(tmp_path):
     before, after = by_name(make(tmp_path)), by_name(make(tmp_path, tags__loss="ll-r"))
     changed = {name for name, step in after.items() if step.settings != before[name].settings}
     assert changed == {name for name, step in after.items() if step.kind == "student"}
+
+
+def without_boxes(run):
+    records = tuple(replace(record, boxes=None) for record in run.manifest.records)
+    return replace(run, manifest=replace(run.manifest, records=records))
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "proposed"),
+    [
+        ("class-aware", {}, False),
+        ("hinton", {}, False),
+        ("regions", {}, True),
+        ("regions-nms", {}, True),
+        ("class-aware", {"teacher__kind": '"wsddn"'}, True),
+    ],
+)
+def test_regions_are_proposed_where_somebody_looks_at_them(tmp_path, method, changes, proposed):
+    run = make(tmp_path, methods="[]", method=method, **changes)
+    assert "proposals" in by_name(run)  # true boxes judge the teacher by them
+    steps = by_name(without_boxes(run))
+    assert ("proposals" in steps) == proposed
+    assert ("proposals" in steps["teacher"].needs) == proposed
+
+
+def test_no_components_are_as_before_there_were_any(tmp_path):
+    key = "stage1.components"
+    none = plan(make(tmp_path, stage1__components="0"))
+    assert not [step.name for step in none if key in step.settings]
+    assert [step.kind for step in plan(make(tmp_path)) if key in step.settings]

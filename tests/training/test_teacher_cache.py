@@ -5,11 +5,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from task_case import FOLDS, LEVEL, teacher
 from training_case import CLASSES, IMAGES, REGIONS, SIDE, dataset
 
 from boxless.errors import StoreError
+from boxless.files.seals import write_sealed
 from boxless.losses.objectness import objectness
 from boxless.training import map_store, sharded, teacher_cache
 from boxless.training.batches import whole_batches
@@ -205,3 +206,26 @@ def test_an_untagged_image_is_described_by_the_mean_of_the_fold_heads(tmp_path, 
     )
     for name in ("targets", "probabilities", "objectness"):
         assert torch.equal(getattr(cache, name)[:6], getattr(all_seen, name)[:6])
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_directions_are_those_in_which_channels_vary_most(tmp_path, scaled):
+    """Cells that lie in a plane but for a little noise: two directions keep nearly all of them."""
+    generator = torch.Generator().manual_seed(0)
+    plane = torch.linalg.qr(torch.randn(8, 2, generator=generator)).Q
+    cells = torch.randn(8, 6, 6, 2, generator=generator) * torch.tensor([5.0, 2.0])
+    noise = 0.01 * torch.randn(8, 8, 6, 6, generator=generator)
+    maps = (torch.einsum("nhwd,cd->nchw", cells, plane) + noise + 3).half()
+    for shard in range(2):
+        write_sealed(map_store.shard_path(tmp_path, shard), save({LEVEL: maps[4 * shard :][:4]}))
+    store = MapStore(tmp_path, 8)
+    spread = torch.full((8,), 2.0) if scaled else None
+    found = store.directions(LEVEL, 2, spread)
+    assert found.shape == (8, 2)
+    scale = 0.5 if scaled else 1.0
+    torch.testing.assert_close(found.T @ found, scale**2 * torch.eye(2), atol=1e-4, rtol=1e-4)
+    flat = maps.float().permute(0, 2, 3, 1).flatten(0, 2)
+    flat = flat - flat.mean(0)
+    variances = (flat @ found).var(0)
+    assert variances[0] > variances[1]
+    torch.testing.assert_close(variances.sum(), scale**2 * flat.var(0).sum(), rtol=1e-3, atol=0)

@@ -105,10 +105,6 @@ def load_image(path: str) -> UInt8Array:
     if path.startswith(scenes.PREFIX):
         return scenes.render(path)
     with _opened(path) as image:
-        if _orientation(image) not in _UPRIGHT:
-            plain = decode_plain_jpeg(image)
-            if plain is not None:
-                return plain
         return _decoded(image)
 
 
@@ -127,6 +123,10 @@ def decode_image(data: bytes, *, limits: ImageLimits = ANY_IMAGE) -> UInt8Array:
 
 def _decoded(image: Image.Image) -> UInt8Array:
     """Pixels of an opened image, upright."""
+    if image.format == "JPEG" and _orientation(image) not in _UPRIGHT:
+        plain = decode_plain_jpeg(image)
+        if plain is not None:
+            return plain
     image.load()
     rgb = _to_rgb(image)
     turn = _UPRIGHT.get(_orientation(image))

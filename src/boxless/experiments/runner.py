@@ -35,7 +35,7 @@ def finish_runs(runs: Mapping[str, Run], request: Request) -> None:
     todo = distinct(runs)
     for run in todo:
         _ = run.train, run.test  # images enough for each, before hours of work on the first
-        if not outlook(run)[0].done:
+        if run.proposes and not outlook(run)[0].done:
             config = run.recipe.proposals
             make_proposer(config.method, **proposer_settings(config))
     console = plain_console(stderr=True)

@@ -26,7 +26,6 @@ from boxless.inference.prediction import Prediction
 from boxless.inference.preprocess import normalise
 from boxless.inference.sources import Source, as_sources, to_pixels
 from boxless.inference.student_file import (
-    INPUT,
     MAPS,
     OUTPUT,
     StudentFile,
@@ -261,17 +260,16 @@ class Predictor:
         if pixels.shape[1:] != (S, S, 3):
             raise ShapeError(f"expected images (N, {S}, {S}, 3), found {pixels.shape}")
         names = [OUTPUT, MAPS] if maps and self.has_maps else [OUTPUT]
-        size = self._student.fixed_batch or max(len(pixels), 1)
-        answers = []
-        for start in range(0, max(len(pixels), 1), size):
-            part = padded = pixels[start : start + size]
-            if len(part) < size:  # a graph exported for one batch size, or no image at all
-                padded = np.concatenate([part, np.zeros((size - len(part), S, S, 3), np.uint8)])
-            inputs = normalise(padded, metadata.mean, metadata.std, channels=metadata.channels)
-            found = self._student.session.run(names, {INPUT: inputs})
-            answers.append([values[: len(part)] for values in found])
-        joined = [np.concatenate(parts) for parts in zip(*answers, strict=True)]
-        self._check(joined[0], len(pixels))
+        size = self._student.part_size(len(pixels))
+        missing = -len(pixels) % (self._student.fixed_batch or 1) if len(pixels) else size
+        if missing:  # a graph exported for one batch size, or no image at all
+            pixels = np.concatenate([pixels, np.zeros((missing, S, S, 3), np.uint8)])
+        inputs = normalise(pixels, metadata.mean, metadata.std, channels=metadata.channels)
+        parts = [inputs[start : start + size] for start in range(0, len(inputs), size)]
+        found = self._student.compute(names, parts)
+        images = len(pixels) - missing
+        joined = [np.concatenate(values)[:images] for values in zip(*found, strict=True)]
+        self._check(joined[0], images)
         return Outputs(joined[0], joined[1] if len(joined) > 1 else None)
 
     def probabilities(self, pixels: UInt8Array) -> Float32Array:

@@ -8,13 +8,16 @@ A student lies here, in a store of objects, on the web, or on the Hugging Face H
 """
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from boxless.errors import ConfigError, MissingExtraError, RunError, StoreError
 from boxless.files.copies import fetched
 from boxless.files.downloads import downloaded, is_web
+from boxless.files.engine import available_cores
 from boxless.files.paths import AnyPath, place
 from boxless.files.seals import damage
 from boxless.inference.student_metadata import StudentMetadata
@@ -73,19 +76,56 @@ def _from_hub(address: str) -> Path:
 
 INPUT, OUTPUT, MAPS = "image", "probabilities", "maps"
 
+PART_PIXELS = 2**16
+"""Pixels of a part of a batch, so that all of it stays in a core's caches. Measured with
+EfficientNet-Lite0, ms of CPU per image in parts of 1, 4 and 16: 4.6, 4.8, 5.9 at 224 px, 1.6, 1.6,
+1.7 at 128 px; on two threads of one session, which wait for each other, 7.2, 6.3 and 7.3 at 224."""
+
 
 @dataclass(frozen=True, slots=True)
 class StudentFile:
-    """An opened student: the ONNX file, what it says about itself, and its onnxruntime session.
+    """An opened student.
 
-    `fixed_batch` is the batch size the graph was exported for; None where any will do.
+    Attributes:
+        path: The ONNX file.
+        metadata: What it says about itself.
+        session: Its onnxruntime session, which takes all threads for one part of a batch.
+        lone: One that takes one thread, for parts that are computed side by side.
+        threads: How many there are.
+        fixed_batch: The batch size the graph was exported for; None where any will do.
+        has_maps: Whether it has class maps.
     """
 
     path: AnyPath
     metadata: StudentMetadata
     session: Any
+    lone: Any
+    threads: int
     fixed_batch: int | None
     has_maps: bool
+
+    def part_size(self, images: int) -> int:
+        """Images of a batch that are computed together."""
+        small = max(1, PART_PIXELS // self.metadata.input_size**2)
+        return self.fixed_batch or min(small, max(1, -(-images // self.threads)))
+
+    def compute(self, names: list[str], parts: list[Any]) -> list[list[Any]]:
+        """Outputs of each part, (n, 3, S, S) float32, in order; several run side by side."""
+        if len(parts) == 1:
+            return [self.session.run(names, {INPUT: parts[0]})]
+
+        def work(part: Any) -> list[Any]:
+            found: list[Any] = self.lone.run(names, {INPUT: part})
+            return found
+
+        side_by_side = _pool(self.threads).map if self.threads > 1 else map
+        return list(side_by_side(work, parts))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that compute, for all students of a process."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="boxless-compute")
 
 
 def find_student(run: AnyPath) -> AnyPath:
@@ -123,7 +163,9 @@ def open_student(path: AnyPath, *, threads: int = 0) -> StudentFile:
                 f"{path} is damaged or cut off: {fault}",
                 hint="copy the file again, or export the student again",
             )
+        threads = threads or available_cores()
         session = _session(file, path, threads)
+        lone = session if threads == 1 else _session(file, path, 1)
     metadata = StudentMetadata.from_props(
         dict(session.get_modelmeta().custom_metadata_map), path=path
     )
@@ -131,7 +173,7 @@ def open_student(path: AnyPath, *, threads: int = 0) -> StudentFile:
     batch = session.get_inputs()[0].shape[0]
     has_maps = any(output.name == MAPS for output in session.get_outputs())
     fixed = batch if isinstance(batch, int) else None
-    return StudentFile(path, metadata, session, fixed, has_maps)
+    return StudentFile(path, metadata, session, lone, threads, fixed, has_maps)
 
 
 def _session(file: Path, path: AnyPath, threads: int) -> Any:

@@ -83,6 +83,8 @@ def build_region_form(
     weights: Tensor,
     *,
     bins: int,
+    channels: Tensor | None = None,
+    constant: Tensor | None = None,
 ) -> RegionForm:
     """Build G, H and c of ``sum_r w_r || . ||^2`` (without 1/2 or 1/R).
 
@@ -93,16 +95,39 @@ def build_region_form(
         teacher_boxes: (N, R, 4) unit boxes in the teacher's view.
         weights: (N, R) weights w_r >= 0 of the squared distances (s'^2).
         bins: Bins per side of a region.
+        channels: What is compared of the teacher's channels; see `compared`.
+        constant: (N,) values of c, where they are known: they change with neither crop nor student.
     """
     size = (int(teacher.shape[-2]), int(teacher.shape[-1]))
     with _full_precision(teacher):
         teacher = _at_least_single(teacher)
         ys, xs = _both_axes(student_boxes, student_size, bins)
         yt, xt = _both_axes(teacher_boxes, size, bins)
-        constant = pooled_energy(teacher, yt, xt, teacher_boxes, weights)
+        if constant is None:
+            seen = compared(teacher, channels)
+            constant = pooled_energy(seen, yt, xt, teacher_boxes, weights)
         cross = _kernel((ys, yt), (xs, xt), weights)
         target = torch.bmm(cross, teacher.flatten(2).transpose(1, 2))
+        if channels is not None:  # of the student's cells, which are fewer
+            target = target @ channels if channels.ndim == 2 else target * channels
         return RegionForm(_kernel((ys, ys), (xs, xs), weights), target, constant)
+
+
+def compared(features: Tensor, channels: Tensor | None) -> Tensor:
+    """What is compared of a map (N, C, h, w).
+
+    Args:
+        features: The map.
+        channels: (C,) factors, or (C, D) directions; None = all as they are.
+
+    Returns:
+        (N, C or D, h, w).
+    """
+    if channels is None:
+        return features
+    if channels.ndim == 1:
+        return features * channels[:, None, None]
+    return torch.nn.functional.conv2d(features, channels.T[..., None, None])
 
 
 def region_form_value(student: Tensor, form: RegionForm) -> Tensor:
@@ -141,6 +166,10 @@ def _at_least_single(values: Tensor) -> Tensor:
 
 
 def _both_axes(boxes: Tensor, size: tuple[int, int], bins: int) -> tuple[Tensor, Tensor]:
+    if size[0] == size[1]:  # at once: fewer kernels, which a GPU takes longer to start than to run
+        low, high = boxes.reshape(*boxes.shape[:-1], 2, 2).unbind(-2)
+        columns, rows = axis_matrices(low, high, size=size[0], bins=bins).unbind(-3)
+        return rows, columns
     x1, y1, x2, y2 = boxes.unbind(-1)
     return (
         axis_matrices(y1, y2, size=size[0], bins=bins),

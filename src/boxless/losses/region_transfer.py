@@ -99,13 +99,27 @@ class Adapter(nn.Module):
         student_channels: C_S.
         teacher_channels: C_T.
         kind: ``identity``, ``conv1x1``, or ``auto`` (identity where the channels agree).
+        directions: (C_T, D) of the teacher's channels, where only these are compared: Psi gives D
+            channels. Kept with Psi's weights, which mean nothing without them.
 
     Raises:
         ConfigError: There is no such kind, or the identity cannot change the channels.
     """
 
-    def __init__(self, student_channels: int, teacher_channels: int, *, kind: str) -> None:
+    directions: Tensor | None
+
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        *,
+        kind: str,
+        directions: Tensor | None = None,
+    ) -> None:
         super().__init__()
+        self.register_buffer("directions", directions)
+        if directions is not None:
+            teacher_channels = int(directions.shape[1])
         if kind not in ADAPTERS:
             raise ConfigError(unknown_name("adapter", kind, ADAPTERS))
         same = student_channels == teacher_channels
@@ -121,7 +135,7 @@ class Adapter(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (N, C_S, h, w) to (N, C_T, h, w)."""
+        """Map (N, C_S, h, w) to (N, C_T or D, h, w)."""
         mapped: Tensor = self.map(features)
         return mapped
 

@@ -36,6 +36,7 @@ class RidgeStart:
         weights: Tensor,
         *,
         bins: int,
+        channels: Tensor | None = None,
     ) -> None:
         """Take in a batch.
 
@@ -46,9 +47,18 @@ class RidgeStart:
             teacher_boxes: (N, R, 4) unit boxes of the same regions in the teacher's view.
             weights: (N, R) weights >= 0 of the squared distances; 0 for padding.
             bins: Bins per side.
+            channels: (C'', C') directions of a teacher map of C'' channels; None = all as they are.
         """
-        size = (int(student.shape[-2]), int(student.shape[-1]))
-        form = build_region_form(teacher, size, student_boxes, teacher_boxes, weights, bins=bins)
+        form = build_region_form(
+            teacher,
+            (int(student.shape[-2]), int(student.shape[-1])),
+            student_boxes,
+            teacher_boxes,
+            weights,
+            bins=bins,
+            channels=channels,
+            constant=weights.new_zeros(len(weights)),  # which the minimizer does not depend on
+        )
         cells = _with_bias(student)
         left = cells.transpose(1, 2)
         self._gram += (left @ (form.gram @ cells)).sum(0).double().cpu()

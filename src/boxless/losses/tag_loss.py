@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from boxless.errors import DataError
-from boxless.losses.checks import check_rows
+from boxless.losses.checks import check_rows, values_trusted
 
 CLAMP = 1e-4
 """Probabilities closer to 0 or 1 than this count as this, in value and in the gradient's
@@ -170,6 +170,8 @@ def check_tags(logits: Tensor, labels: Tensor, weights: Tensor | None, *, loss: 
         DataError: A label is none of 1, 0, -1, or a weight is below 0.
     """
     check_rows(logits, labels, ("logits", "labels"), loss=loss)
+    if values_trusted():
+        return
     strange = (labels != 0) & (labels.abs() != 1)
     if bool(strange.any()):
         raise DataError(

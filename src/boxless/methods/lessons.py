@@ -1,5 +1,6 @@
 """What a teacher says of the images of a batch: kept beforehand, or asked of it along."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,7 +10,7 @@ from boxless.losses.map_loss import pool_view
 from boxless.losses.objectness import select_by_nms
 from boxless.losses.region_transfer import Adapter
 from boxless.models.protocols import Student, Teacher
-from boxless.training.batches import Batch, ViewDataset
+from boxless.training.batches import Batch, ViewDataset, brought
 from boxless.training.clock import timed
 from boxless.training.map_store import LevelMaps, MapStore
 from boxless.training.teacher_cache import Knowledge, TeacherCache
@@ -51,7 +52,7 @@ class Lessons:
         """Image probabilities (N, K): p'^T, or p^T where they are not to be softened."""
         if self.kept is not None and not self.along:
             table = self.kept.targets if softened else self.kept.probabilities
-            return table[batch.index].to(batch.pixels.device)
+            return brought(table[batch.index], batch.pixels.device)
         knowledge = self.knowledge
         by_class, by_region = (
             (knowledge.class_temperature, knowledge.region_temperature) if softened else (1.0, 1.0)
@@ -68,7 +69,7 @@ class Lessons:
         """Weights s' (N, R) of a batch's regions."""
         if self.kept is not None:
             rows = self.kept.objectness[batch.index, : batch.boxes.shape[1]]
-            return rows.to(batch.pixels.device)
+            return brought(rows, batch.pixels.device)
         with torch.no_grad():
             self._asked.noisy(on=False)
             return self.knowledge.objectness(
@@ -119,11 +120,20 @@ class Lessons:
             pooled[level] = pool_view(found[level].float(), views, cells)
         return pooled
 
-    def adapters(self, student: Student, levels: tuple[str, ...], kind: str) -> nn.ModuleDict:
-        """Psi by level, from the student's channels to the teacher's."""
+    def adapters(
+        self,
+        student: Student,
+        levels: tuple[str, ...],
+        kind: str,
+        directions: Mapping[str, Tensor] | None = None,
+    ) -> nn.ModuleDict:
+        """Psi by level, from the student's channels to the teacher's, or to directions of them."""
+        given, asked = directions or {}, self._asked
         return nn.ModuleDict(
             {
-                lv: Adapter(student.channels(lv), self._asked.channels(lv), kind=kind)
+                lv: Adapter(
+                    student.channels(lv), asked.channels(lv), kind=kind, directions=given.get(lv)
+                )
                 for lv in levels
             }
         )
@@ -133,6 +143,15 @@ class Lessons:
         if scale != "std" or self.maps is None:
             return {}
         return {level: self.maps.spread(level) for level in levels}
+
+    def directions(
+        self, levels: tuple[str, ...], components: int, spreads: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Principal directions (C_T, D) of the kept maps' scaled channels; empty = compare all."""
+        if self.maps is None or not components:
+            return {}
+        wide = [level for level in levels if self._asked.channels(level) > components]
+        return {lv: self.maps.directions(lv, components, spreads.get(lv)) for lv in wide}
 
     @property
     def _asked(self) -> Teacher:

@@ -1,21 +1,30 @@
 """Feature maps on weighted regions (stage 1 of the paper), or on regions that NMS keeps."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from pydantic import Field
 
-from boxless.methods.section import Count, Excerpt, NonNegative, Positive, Section
+from boxless.methods.section import (
+    Count,
+    Excerpt,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    Section,
+)
 from boxless.methods.teaching import Teaching
 from boxless.methods.transfer import Needs, Term, Transfer, sum_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from boxless.losses.region_transfer import Adapter
     from boxless.losses.ridge_start import RidgeStart
     from boxless.methods.lessons import Lessons
     from boxless.methods.transfer import Loss, View
     from boxless.models.protocols import Student
+    from boxless.training.batches import Batch
 
 
 class ObjectnessSettings(Section):
@@ -62,6 +71,11 @@ class RegionSettings(Section):
     )
     channel_scale: Literal["none", "std"] = Field(
         "none", description="std: divide each channel by the teacher's spread, so losses are O(1)"
+    )
+    components: NonNegativeInt = Field(
+        0,
+        description="principal directions of the channels of kept maps that are compared, which"
+        " makes Psi and updates cheaper; 0 = all channels; needs adapter = 'conv1x1'",
     )
     match_statistics: bool = Field(
         False,
@@ -179,8 +193,12 @@ class _RegionLoss:
         weights: "Weights",
     ) -> None:
         self.config, self.student, self.weights = config, student, weights
-        self.adapters = lessons.adapters(student, config.levels, config.adapter)
-        self.spreads = lessons.spreads(config.levels, config.channel_scale)
+        levels = config.levels
+        self.spreads = lessons.spreads(levels, config.channel_scale)
+        directions = lessons.directions(levels, config.components, self.spreads)
+        self.adapters = lessons.adapters(student, levels, config.adapter, directions)
+        images = len(lessons.images or ())
+        self.energies = {level: _Energies(images) for level in levels}
 
     def loss(self, view: "View") -> "Loss":
         """Summed over levels."""
@@ -199,21 +217,48 @@ class _RegionLoss:
     def _level_loss(
         self, view: "View", level: str, teacher: "Tensor", weights: "Tensor"
     ) -> "Tensor":
-        from boxless.losses.region_transfer import inverse_scale, region_loss
+        from boxless.losses.region_operators import build_region_form, compared
+        from boxless.losses.region_transfer import form_loss, region_loss, region_weights
 
-        factor = inverse_scale(self.spreads.get(level), teacher)
+        batch, bins, channels = view.batch, self.config.bins, self._channels(level, teacher)
+        student = self.adapters[level](view.maps[level]).float()
+        if channels is not None and channels.ndim == 1:
+            student = compared(student, channels)
+        boxes = (batch.boxes, view.lessons.boxes(batch))
+        if self.config.form == "exact":
+            size = (int(student.shape[-2]), int(student.shape[-1]))
+            energies, kept = self.energies[level], view.lessons.maps is not None
+            form = build_region_form(
+                teacher,
+                size,
+                *boxes,
+                region_weights(weights, batch.mask),
+                bins=bins,
+                channels=channels,
+                constant=energies.of(batch) if kept else None,
+            )
+            if kept:
+                energies.keep(batch.index, form.constant)
+            return form_loss(student, form, batch.mask)
         return region_loss(
-            self.adapters[level](view.maps[level]).float() * factor,
-            teacher.float() * factor,
-            view.batch.boxes,
-            view.lessons.boxes(view.batch),
+            student,
+            compared(teacher.float(), channels),
+            *boxes,
             weights,
-            view.batch.mask,
-            bins=self.config.bins,
+            batch.mask,
+            bins=bins,
             form=self.config.form,
             student_size=self.student.input_size,
             teacher_size=view.lessons.size,
         )
+
+    def _channels(self, level: str, teacher: "Tensor") -> "Tensor | None":
+        """What is compared of the teacher's channels; see `boxless.losses.region_operators`."""
+        directions = self._directions(level)
+        if directions is not None:
+            return directions
+        spread = self.spreads.get(level)
+        return None if spread is None else (1 / spread).to(teacher.device)
 
     def gather(self, view: "View", fits: "dict[str, RidgeStart]") -> None:
         """Every bin of every region is a row, weighted as in the loss."""
@@ -222,7 +267,41 @@ class _RegionLoss:
         weights = weights / batch.mask.sum(1, keepdim=True).clamp(min=1)
         boxes = (batch.boxes, view.lessons.boxes(batch))
         for level, fit in fits.items():
-            fit.add(view.maps[level], teacher[level], *boxes, weights, bins=self.config.bins)
+            fit.add(
+                view.maps[level],
+                teacher[level],
+                *boxes,
+                weights,
+                bins=self.config.bins,
+                channels=self._directions(level),
+            )
+
+    def _directions(self, level: str) -> "Tensor | None":
+        """Those that are compared, (C, D), where not all channels are; they lie beside Psi."""
+        return cast("Adapter", self.adapters[level]).directions
+
+
+class _Energies:
+    """c of images whose maps are kept, by row: it is the same in all views of an image."""
+
+    def __init__(self, images: int) -> None:
+        import torch
+
+        self._known, self._values = torch.zeros(images, dtype=torch.bool), torch.zeros(images)
+
+    def of(self, batch: "Batch") -> "Tensor | None":
+        """(N,) values, if those of all images of a batch are known."""
+        from boxless.training.batches import brought
+
+        if not bool(self._known[batch.index].all()):
+            return None
+        return brought(self._values[batch.index], batch.pixels.device)
+
+    def keep(self, index: "Tensor", values: "Tensor") -> None:
+        """Remember the values (N,) of some images."""
+        if not bool(self._known[index].all()):
+            self._values[index] = values.detach().cpu()
+            self._known[index] = True
 
 
 if TYPE_CHECKING:

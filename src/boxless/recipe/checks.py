@@ -68,6 +68,8 @@ def check_feature_transfer(
         )
     if stage1.adapter_start == "ridge" and stage1.adapter != "conv1x1":
         raise ValueError("stage1.adapter_start = 'ridge' needs stage1.adapter = 'conv1x1'")
+    if stage1.components and stage1.adapter != "conv1x1":
+        raise ValueError("stage1.components needs stage1.adapter = 'conv1x1', to give as many")
     if stage1.match_statistics and not (teacher.fold_norms and student.fold_norms):
         raise ValueError("stage1.match_statistics needs teacher.fold_norms and student.fold_norms")
     if stage1.match_statistics and stage1.target == "fc7":

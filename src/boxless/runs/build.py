@@ -230,6 +230,8 @@ def knowledge(recipe: Recipe) -> Knowledge:
     config, stage2 = recipe.stage1.objectness, recipe.stage2
 
     def weigh(region_scores: Tensor, batch: Batch) -> Tensor:
+        if not batch.mask.shape[1]:  # nothing was proposed
+            return batch.scores
         weights = objectness(
             region_scores,
             batch.scores,

@@ -16,6 +16,7 @@ from boxless.files.engine import Engine
 from boxless.files.launched import launched
 from boxless.files.ray_engine import engine_beyond
 from boxless.inference.predictor import Predictor
+from boxless.methods.table import transfers
 from boxless.proposals.store import ProposalStore
 from boxless.recipe.recipe_files import dotted
 from boxless.recipe.schema import Recipe
@@ -183,6 +184,15 @@ class Run:
         )
 
     @cached_property
+    def proposes(self) -> bool:
+        """Whether regions are proposed: somebody learns from them, or true boxes judge them."""
+        recipe = self.recipe
+        if recipe.teacher.kind == "file":
+            return False
+        asked = any(one.needs.regions for one in transfers(recipe, recipe.distilling))
+        return recipe.teacher.kind == "wsddn" or asked or self.manifest.has_boxes
+
+    @cached_property
     def store(self) -> ProposalStore:
         """The run's proposals."""
         with advice_for_runs():
@@ -240,10 +250,10 @@ class Run:
         return engine_beyond(config.engine, address=config.ray_address)
 
     def dataset(self, part: Manifest, *, regions: int = 0) -> "ViewDataset":
-        """Views of a part of the data, with proposals if `regions` is not 0."""
+        """Views of a part of the data, with proposals if `regions` is not 0 and it has some."""
         from boxless.training.batches import ViewDataset  # noqa: PLC0415
 
-        if regions == 0:
+        if regions == 0 or not self.proposes:
             return ViewDataset(part.records, self.images)
         return ViewDataset(
             part.records,

@@ -145,7 +145,7 @@ def pace_of(run: Run) -> Pace | None:
 
 def _propose(run: Run) -> float:
     config = run.recipe.proposals
-    if run.recipe.teacher.kind == "file":
+    if not run.proposes:
         return 0.0
     proposer = make_proposer(config.method, **proposer_settings(config))
     if isinstance(proposer, ImportedBoxes):

@@ -69,8 +69,9 @@ def settings_of(recipe: Recipe, *reads: Read) -> Settings:
         found |= flat({name: whole[name] for name in names}, places[id(section)])
     if found.get("data.image_cache") != "sized":  # the others give the same pixels
         found.pop("data.image_cache", None)
-    if not found.get("data.single_positive"):  # runs from before it are the same without
-        found.pop("data.single_positive", None)
+    for name in ("data.single_positive", "stage1.components"):
+        if not found.get(name):  # runs from before it are the same without
+            found.pop(name, None)
     return found
 
 
@@ -134,13 +135,14 @@ def _shared_steps(run: Run) -> list[Step]:
     )
     maps = [_maps_step(recipe, name) for name in (MAPS, MORE_MAPS) if kept_levels(recipe, name)]
     kept = tuple(step.name for step in maps if step.name == MAPS)
-    needs = ("proposals", *(kept if frozen else ()))
+    needs = (*(("proposals",) if run.proposes else ()), *(kept if frozen else ()))
     updates = recipe.teacher.kind == "wsddn"  # the other teachers are one process's work
     training = Step("teacher", "teacher", teacher, needs, action_of("teacher"), trains=updates)
     keeping = Step("cache", "cache", cache, ("teacher", *kept), action_of("cache"))
     if recipe.teacher.kind == "file":  # which looks at no region
         return [replace(training, needs=()), keeping]
-    return [proposals, *((*maps, training) if frozen else (training, *maps)), keeping]
+    proposing = [proposals] if run.proposes else []
+    return [*proposing, *((*maps, training) if frozen else (training, *maps)), keeping]
 
 
 def _proposal_settings(recipe: Recipe) -> Settings:

@@ -90,10 +90,9 @@ class TeacherFindings:
 def findings(run: Run, part: Manifest, bar: ProgressBar) -> TeacherFindings:
     """What the teacher says of a part of the data."""
     found = TeacherFindings(len(part), len(run.classes))
-    if run.recipe.teacher.kind == "file":
-        found.probabilities = filed_probabilities(run, part)
+    if not run.proposes:
+        found.probabilities = teacher_probabilities(run, part, bar)
         found.top_boxes, found.top_scores = found.top_boxes[:, :0], found.top_scores[:, :0]
-        bar.advance(len(part))
         return found
     weigh = build.knowledge(run.recipe).objectness
     for batch, answer in _answers(run, part):
@@ -112,7 +111,7 @@ def findings(run: Run, part: Manifest, bar: ProgressBar) -> TeacherFindings:
 
 
 def teacher_probabilities(run: Run, part: Manifest, bar: ProgressBar) -> Float32Array:
-    """p^T (M, K) of held-out images alone; see `findings`."""
+    """p^T (M, K) alone; see `findings`."""
     if run.recipe.teacher.kind == "file":
         bar.advance(len(part))
         return filed_probabilities(run, part)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from boxless.data.kept_images import KeptImages
 from boxless.errors import ConfigError, DataError
-from boxless.training.loading import Arrays, load_elsewhere
+from boxless.training.loading import Arrays, Plan, load_elsewhere
 from boxless.training.views import (
     WHOLE,
     View,
@@ -74,7 +74,14 @@ class Batch:
         """The batch on a device; which images it has stays here: looked up without waiting."""
         here = ("index", "everyone")
         parts = {name: getattr(self, name) for name in self.__slots__}
-        return Batch(**{k: v if k in here else v.to(device) for k, v in parts.items()})
+        return Batch(**{k: v if k in here else brought(v, device) for k, v in parts.items()})
+
+
+def brought(values: Tensor, device: torch.device) -> Tensor:
+    """Values on a device; a GPU is not waited for, as it would be without locked memory."""
+    if device.type != "cuda" or values.is_cuda:
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,13 +284,16 @@ class BatchStream:
             samples.append(Sample(index, view, size, crop_side(size, self.crop)))
         return samples
 
+    def arrays(self, update: int, room: UInt8Array | None = None) -> Arrays:
+        """What the batch of an update is made of; see `ViewDataset.arrays`."""
+        return self.dataset.arrays(self.plan(update), room)
+
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """Batches of the updates in [start, stop)."""
-        plans = (self.plan(update) for update in range(start, stop))
         for size in self.sizes:
             self.dataset.reserve(size, crop_side(size, self.crop))
         room = self.batch_size * max(self.sizes) ** 2 * 3
-        found = _loader(self.dataset, plans, self.workers, room)
+        found = _loader(self.arrays, iter(range(start, stop)), self.workers, room)
         if self.processes == 1:
             yield from found
             return
@@ -306,16 +316,19 @@ def whole_batches(
         [Sample(row, WHOLE, size) for row in wanted[at : at + batch_size]]
         for at in range(0, len(wanted), batch_size)
     )
-    yield from _loader(dataset, plans, workers, batch_size * size * size * 3)
+    yield from _loader(dataset.arrays, plans, workers, batch_size * size * size * 3)
 
 
 def _loader(
-    dataset: ViewDataset, plans: Iterator[list[Sample]], workers: int, room: int
+    make: Callable[[Plan, UInt8Array | None], Arrays],
+    plans: Iterator[Plan],
+    workers: int,
+    room: int,
 ) -> Iterator[Batch]:
     """Batches of plans; `room` is the bytes of the largest one's pixels."""
-    made: Iterator[Arrays] = map(dataset.arrays, plans)
+    made: Iterator[Arrays] = (make(plan, None) for plan in plans)
     if workers:
-        made = load_elsewhere(dataset.arrays, plans, workers=workers, room=room)
+        made = load_elsewhere(make, plans, workers=workers, room=room)
     for pixels, rest in made:
         tensors = {name: torch.from_numpy(values) for name, values in rest.items()}
         channels_last = torch.from_numpy(pixels).permute(0, 3, 1, 2)

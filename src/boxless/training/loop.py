@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from boxless.errors import ConfigError, NumericsError, StoreError
 from boxless.files.progress import ProgressBar
 from boxless.files.seals import write_sealed
+from boxless.losses.checks import trusted
 from boxless.training.batches import Batch, BatchStream
 from boxless.training.checkpoint import (
     Progress,
@@ -103,7 +104,7 @@ class _State:
         """Loss parts of a batch."""
         with timed("transfer"):
             placed = batch.to(self.runtime.device)
-        with timed("forward"), self.runtime.autocast():
+        with timed("forward"), self.runtime.autocast(), trusted():
             return self.task.losses(placed)
 
     def losses_alone(self, batch: Batch) -> dict[str, Tensor]:

@@ -102,7 +102,7 @@ class Runtime:
             with timed("exchange"):
                 own = self._exchange(own, module, share)
         with timed("optimiser"):
-            self._apply(module, optimizer, clip, own["loss"])
+            self._apply(optimizer, clip, own["loss"])
         return own
 
     def _exchange(
@@ -124,13 +124,12 @@ class Runtime:
         _spread(packed, grads)
         return losses
 
-    def _apply(
-        self, module: nn.Module, optimizer: torch.optim.Optimizer, clip: float, loss: Tensor
-    ) -> None:
+    def _apply(self, optimizer: torch.optim.Optimizer, clip: float, loss: Tensor) -> None:
         scaler = self._engine.scaler
         if scaler is not None:
             scaler.unscale_(optimizer)
-        trained = [p for p in module.parameters() if p.grad is not None]
+        trained = [p for group in optimizer.param_groups for p in group["params"]]
+        trained = [p for p in trained if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
         # A scaler skips updates with such gradients itself.
         watched = loss if scaler is not None else loss + norm.to(loss)

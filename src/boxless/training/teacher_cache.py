@@ -108,7 +108,7 @@ class KnowledgeShards:
         ]
         return {
             "targets": _unseen(targets, folds),
-            "probabilities": scores.sum(1).clamp(max=1),
+            "probabilities": _unseen([head.image_probabilities() for head in heads], folds),
             "seen": outputs[0].image_probabilities(),
             "objectness": knowledge.objectness(scores, batch),
         }
