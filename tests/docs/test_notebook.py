@@ -1,9 +1,16 @@
 """The notebooks run from top to bottom, and are kept without outputs."""
 
 import json
+from functools import reduce
 
 import pytest
 from documents import ROOT
+
+FEWER = {
+    "train=600,test=150": "train=160,test=40",
+    '"stage2.optim.epochs": 10': '"stage2.optim.epochs": 2',
+}
+"""What a notebook says, and what runs here instead; `make docs` runs all of it."""
 
 NOTEBOOKS = sorted((ROOT / "docs").glob("notebooks/*.ipynb"))
 
@@ -29,7 +36,10 @@ def test_cells_run(path, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     space = {"__name__": "notebook"}
-    for number, cell in enumerate(code_cells(path)):
-        exec(compile("".join(cell["source"]), f"{path.name}, cell {number}", "exec"), space)
+    cells = ["".join(cell["source"]) for cell in code_cells(path)]
+    assert all(said in "".join(cells) for said in FEWER)
+    for number, source in enumerate(cells):
+        smaller = reduce(lambda text, pair: text.replace(*pair), FEWER.items(), source)
+        exec(compile(smaller, f"{path.name}, cell {number}", "exec"), space)
     assert "gain of distilling" in capsys.readouterr().out
     assert space["run"].folder.is_relative_to(tmp_path)

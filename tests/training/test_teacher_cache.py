@@ -215,7 +215,7 @@ def test_directions_are_those_in_which_channels_vary_most(tmp_path, scaled):
     plane = torch.linalg.qr(torch.randn(8, 2, generator=generator)).Q
     cells = torch.randn(8, 6, 6, 2, generator=generator) * torch.tensor([5.0, 2.0])
     noise = 0.01 * torch.randn(8, 8, 6, 6, generator=generator)
-    maps = (torch.einsum("nhwd,cd->nchw", cells, plane) + noise + 3).half()
+    maps = (torch.einsum("nhwd,cd->nchw", cells, plane) + noise + 3).half().contiguous()
     for shard in range(2):
         write_sealed(map_store.shard_path(tmp_path, shard), save({LEVEL: maps[4 * shard :][:4]}))
     store = MapStore(tmp_path, 8)
