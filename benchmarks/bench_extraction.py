@@ -17,7 +17,7 @@ from measure import Figure, parser, publish, ratio, voc_mini
 
 from boxless.data.images import load_image
 from boxless.data.sources import load_manifest
-from boxless.files.engine import available_cores
+from boxless.files.launched import available_cores
 from boxless.proposals.extract import extract
 from boxless.proposals.proposer import make_proposer
 from boxless.types import ImageRecord

@@ -124,13 +124,6 @@ def _main_left_alone() -> Iterator[None]:
         main.update(kept)
 
 
-def available_cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def one_opencv_thread() -> None:
     """Keep OpenCV to one thread in a process that shares its machine with others like it."""
     try:

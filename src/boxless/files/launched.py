@@ -1,4 +1,4 @@
-"""Which of the processes that torchrun or accelerate launch started this one is; needs no torch."""
+"""Which of the processes of torchrun or accelerate launch this is, and its cores; needs no torch."""
 
 import contextlib
 import os
@@ -65,3 +65,10 @@ def quiet_unless_first() -> Iterator[None]:
         contextlib.redirect_stderr(nowhere),
     ):
         yield
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -22,9 +22,9 @@ from boxless.files.engine import (
     Answer,
     EngineName,
     Unit,
-    available_cores,
     one_opencv_thread,
 )
+from boxless.files.launched import available_cores
 
 LEAST_WAVE, WAVE_PER_CORE = 256, 32
 """Units that are handed to the cluster together: few enough to lie in its memory, enough to keep

@@ -17,7 +17,7 @@ from typing import Any, Final
 from boxless.errors import ConfigError, MissingExtraError, RunError, StoreError
 from boxless.files.copies import fetched
 from boxless.files.downloads import downloaded, is_web
-from boxless.files.engine import available_cores
+from boxless.files.launched import available_cores
 from boxless.files.paths import AnyPath, place
 from boxless.files.seals import damage
 from boxless.inference.student_metadata import StudentMetadata

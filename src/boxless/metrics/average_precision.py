@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from boxless.errors import ConfigError, unknown_name
-from boxless.files.engine import available_cores
+from boxless.files.launched import available_cores
 from boxless.metrics.inputs import check_classes, check_pair
 from boxless.types import PRESENT, UNKNOWN, Float64Array, Int8Array
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from boxless.errors import ConfigError, DataError, ShapeError
-from boxless.files.engine import available_cores
+from boxless.files.launched import available_cores
 from boxless.metrics.average_precision import Method, check_method
 from boxless.metrics.inputs import as_labels, as_scores, check_finite
 from boxless.types import PRESENT, UNKNOWN, Float64Array, Int8Array

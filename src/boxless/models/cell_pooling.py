@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from boxless.types import PRESENT
 
-STEPS: Final = 40
-"""Iterations at most, so that the time is bounded: next to the penalty it hardly matters."""
+STEPS: Final = 16
+"""Iterations at most. 40 take twice as long, and are no better: on painted scenes as good on unseen
+images, on photographs and collages worse (mAP 65.2 instead of 66.3, 76.0 instead of 78)."""
 
 
 def pool_cells(evidence: Tensor) -> Tensor:

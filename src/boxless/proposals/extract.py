@@ -5,7 +5,8 @@ from contextlib import closing
 from itertools import chain, islice
 
 from boxless.errors import ConfigError, DataError, StoreError
-from boxless.files.engine import Engine, LocalEngine, available_cores, not_shared
+from boxless.files.engine import Engine, LocalEngine, not_shared
+from boxless.files.launched import available_cores
 from boxless.files.lock import held
 from boxless.files.paths import AnyPath
 from boxless.proposals.index import INDEX_NAME, INPUTS_NAME, StoreInputs

@@ -1,5 +1,6 @@
 """From a recipe's values to objects. The only module that knows configs and components both."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from boxless.models.class_maps import ClassMaps
 from boxless.models.classifier import Classifier
 from boxless.models.detector import Detector, DetectorHead
 from boxless.models.folding import fold_batch_norms
+from boxless.models.quick_maps import QuickMaps, quick_maps
 from boxless.models.weight_files import read_safetensors
 from boxless.models.weights import build_backbone, load_matching
 from boxless.recipe.schema import Recipe
@@ -41,6 +43,12 @@ def backbone(config: ModelConfig) -> Backbone:
     if config.fold_norms:
         fold_batch_norms(trunk)
     return trunk
+
+
+@lru_cache(maxsize=1)
+def quick_backbone(config: TeacherConfig, levels: tuple[str, ...]) -> QuickMaps:
+    """A frozen teacher's backbone as ONNX Runtime computes it; the last one is kept."""
+    return quick_maps(backbone(config).eval(), config.input_size, levels)
 
 
 TrainedTeacher = Detector | ClassMaps

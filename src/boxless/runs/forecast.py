@@ -21,7 +21,7 @@ from boxless.data.kept_images import KeptImages
 from boxless.data.readiness import FIRM_HELD_OUT
 from boxless.errors import BoxlessError
 from boxless.files.console import plain_console
-from boxless.files.engine import available_cores
+from boxless.files.launched import available_cores
 from boxless.methods.table import ORACLE, PLAIN
 from boxless.proposals.imported import ImportedBoxes
 from boxless.proposals.proposer import make_proposer, works_in_process

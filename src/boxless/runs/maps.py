@@ -18,6 +18,7 @@ from boxless.files.seals import write_sealed
 from boxless.models.backbone import Backbone
 from boxless.models.classifier import Classifier
 from boxless.models.folding import last_convolution, match_moments, watch
+from boxless.models.quick_maps import WORTH, QuickMaps
 from boxless.models.weight_files import read_safetensors
 from boxless.runs import build
 from boxless.runs.context import Run
@@ -52,7 +53,8 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
     dataset, trunk = _dataset(run), _trunk(run)
     size = run.recipe.teacher.input_size
     with run.engine() as engine:
-        work = MapShards(trunk, size, levels, runtime_of(run, engine))
+        quick = quick_backbone(run, levels, len(run.pool))
+        work = MapShards(trunk, size, levels, runtime_of(run, engine), quick)
         if engine is None or not engine.elsewhere:
             _announce(run, folder, work)
         with ProgressBar("teacher maps", len(run.pool)) as bar:
@@ -65,6 +67,15 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
         mean, deviation = _moments(run, trunk, size)
         write_sealed(folder / MOMENTS, save({"mean": mean, "deviation": deviation}))
     return {"rebuilt": len(damaged)}
+
+
+def quick_backbone(run: Run, levels: tuple[str, ...], images: int) -> QuickMaps | None:
+    """What computes a frozen teacher's maps on a CPU, if there are images enough to be worth it."""
+    recipe = run.recipe
+    frozen, plain = recipe.teacher.trainable == "head", recipe.run.precision == "no"
+    if not frozen or not plain or run.runtime.device.type != "cpu" or images < WORTH:
+        return None
+    return build.quick_backbone(recipe.teacher, levels)
 
 
 def runtime_of(run: Run, engine: Engine | None) -> RuntimeOf:

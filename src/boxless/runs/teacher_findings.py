@@ -16,6 +16,7 @@ from boxless.metrics.localization import correct_localization, detection_average
 from boxless.models.protocols import Answer
 from boxless.runs import build
 from boxless.runs.context import Run
+from boxless.runs.maps import quick_backbone
 from boxless.runs.teacher_steps import filed_probabilities
 from boxless.training.batches import PREDICT_BATCH, Batch, whole_batches
 from boxless.training.events import WEIGHTS
@@ -129,10 +130,17 @@ def _answers(run: Run, part: Manifest) -> Iterator[tuple[Batch, Answer]]:
     teacher = build.trained_teacher(run.recipe, len(run.classes), run.folder / "teacher" / WEIGHTS)
     run.runtime.place(teacher)
     dataset = run.dataset(part, regions=config.regions)
-    size, workers = config.input_size, run.recipe.run.workers
+    size, workers, level = config.input_size, run.recipe.run.workers, config.level
+    quick = quick_backbone(run, (level,), len(part))
     for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):
+        there = batch.to(run.runtime.device)
+        if quick is not None:
+            maps = quick(teacher.backbone.normalize(there.pixels.float()))[level]
+            regions = (there.boxes, there.scores, there.mask)
+            yield batch, teacher.read(maps, *regions, view_size=size)[0]
+            continue
         with run.runtime.autocast():
-            answer = teacher.answer(batch.to(run.runtime.device))
+            answer = teacher.answer(there)
         yield batch, answer
 
 

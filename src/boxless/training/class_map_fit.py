@@ -17,6 +17,8 @@ from boxless.models.logistic import fit_logistic, rotate
 
 CELL_RANK: Final = 128
 """Directions of features, largest variance first, in which single cells are weighed."""
+CELLS_SEEN: Final = 8192
+"""Cells that show these directions."""
 
 
 class Fit(Protocol):
@@ -193,17 +195,22 @@ def _fit_cells(
 ) -> tuple[Validated, Layers]:
     """The same for cells (M, C, P), in the `CELL_RANK` directions in which they vary most."""
     center = cells.mean((0, 2), dtype=torch.float32)
-    spread = torch.zeros(len(center), len(center))
-    for image in cells:
+    spread, seen = torch.zeros(len(center), len(center)), cells[:: _step_of(cells)]
+    for image in seen:
         features = image.float() - center[:, None]
         spread += features @ features.T
     _, axes = torch.linalg.eigh(spread.double())
-    size = (spread.trace() / (len(cells) * cells.shape[2])).sqrt().clamp(min=1e-12)
+    size = (spread.trace() / (len(seen) * cells.shape[2])).sqrt().clamp(min=1e-12)
     basis = axes.flip(1)[:, :CELL_RANK].T.float() / size
     rotated = torch.stack([basis @ (image.float() - center[:, None]) for image in cells])
     found = cross_validate(rotated, labels, folds, ridges, fit=fit_cells, predict=cell_logits)
     whole = fit_cells(rotated, labels, ridge=found.ridge)
     return found, [_layer(fit, basis, center) for fit in (whole, *found.fits)]
+
+
+def _step_of(cells: Tensor) -> int:
+    """Every how many-th image of cells (M, C, P) is enough to see how they vary."""
+    return max(1, len(cells) * cells.shape[2] // CELLS_SEEN)
 
 
 def _layer(fit: Tensor, basis: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ Killed and started again, finished shards are kept.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from boxless.errors import NumericsError, StoreError
 from boxless.files.seals import damage, repair_hint, require_whole
 from boxless.models.backbone import Backbone
+from boxless.models.quick_maps import QuickMaps
 from boxless.training.batches import Batch, brought
 from boxless.training.sharded import SHARD, RuntimeOf, Shard
 
@@ -47,12 +49,14 @@ class MapShards:
         view_size: Input side in pixels.
         levels: Levels to keep.
         runtime: Device and precision of the process that computes.
+        quick: The backbone as ONNX Runtime computes it, which is then asked instead.
     """
 
     backbone: Backbone
     view_size: int
     levels: tuple[str, ...]
     runtime: RuntimeOf
+    quick: QuickMaps | None = None
 
     def __call__(self, shard: Shard) -> bytes:
         """Maps of its images, as a safetensors file."""
@@ -67,9 +71,10 @@ class MapShards:
         pixels = shard.batch(self.view_size).pixels.to(runtime.device).float()
         step = len(pixels) if runtime.device.type != "cpu" else FEW
         parts = []
-        for few in torch.split(pixels, step):
+        for few in torch.split(pixels, step if self.quick is None else len(pixels)):
             with runtime.autocast():
-                parts.append(backbone(backbone.normalize(few), self.levels))
+                look = self.quick or partial(backbone, levels=self.levels)
+                parts.append(look(backbone.normalize(few)))
         maps = {level: torch.cat([part[level] for part in parts]) for level in self.levels}
         kept = {k: v.half().cpu().contiguous() for k, v in maps.items()}
         require_finite(kept, "the teacher's feature map (float16)")
