@@ -1,4 +1,4 @@
-"""Which of the processes of torchrun or accelerate launch this is, and its cores; needs no torch."""
+"""Which of the processes that a launcher of torch started this is, and its cores."""
 
 import contextlib
 import os

@@ -26,7 +26,7 @@ INPUT = "image"
 
 @dataclass(frozen=True, slots=True)
 class QuickMaps:
-    """Maps by level, of normalized images.
+    """Maps by level, of images.
 
     Attributes:
         graph: Content of an ONNX file.
@@ -38,17 +38,19 @@ class QuickMaps:
         >>> from boxless.models.quick_maps import quick_maps
         >>> backbone = Backbone("test_resnet").eval()
         >>> quick = quick_maps(backbone, 64, ("final",))
-        >>> images = torch.rand(2, 3, 64, 64)
-        >>> torch.allclose(quick(images)["final"], backbone(images)["final"], atol=1e-4)
+        >>> pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+        >>> expected = backbone(backbone.normalize(pixels.float()))["final"]
+        >>> torch.allclose(quick(pixels)["final"], expected, atol=1e-4)
         True
     """
 
     graph: bytes
     levels: tuple[str, ...]
 
-    def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Maps (N, C, h, w) of images (N, 3, S, S), as `Backbone.normalize` returns them."""
-        session, inputs = _session(self.graph), images.contiguous().numpy()
+    def __call__(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Maps (N, C, h, w) float32 of RGB pixels (N, 3, S, S) uint8."""
+        session = _session(self.graph)
+        inputs = pixels.permute(0, 2, 3, 1).contiguous().numpy()  # as they lie in memory anyway
 
         def work(row: int) -> list[Any]:
             found: list[Any] = session.run(self.levels, {INPUT: inputs[row : row + 1]})
@@ -86,7 +88,8 @@ class _Maps(nn.Module):
         self.backbone, self.levels = backbone, levels
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        found = self.backbone(image, self.levels)
+        pixels = image.permute(0, 3, 1, 2).float()
+        found = self.backbone(self.backbone.normalize(pixels), self.levels)
         return [found[level] for level in self.levels]
 
 
@@ -100,7 +103,7 @@ def quick_maps(backbone: Backbone, side: int, levels: tuple[str, ...]) -> QuickM
     """
     program = torch.onnx.export(
         _Maps(backbone, levels).eval(),
-        (torch.zeros(1, 3, side, side),),
+        (torch.zeros(1, side, side, 3, dtype=torch.uint8),),
         input_names=[INPUT],
         output_names=list(levels),
         dynamo=True,

@@ -133,14 +133,12 @@ def _answers(run: Run, part: Manifest) -> Iterator[tuple[Batch, Answer]]:
     size, workers, level = config.input_size, run.recipe.run.workers, config.level
     quick = quick_backbone(run, (level,), len(part))
     for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):
-        there = batch.to(run.runtime.device)
         if quick is not None:
-            maps = quick(teacher.backbone.normalize(there.pixels.float()))[level]
-            regions = (there.boxes, there.scores, there.mask)
+            maps, regions = quick(batch.pixels)[level], (batch.boxes, batch.scores, batch.mask)
             yield batch, teacher.read(maps, *regions, view_size=size)[0]
             continue
         with run.runtime.autocast():
-            answer = teacher.answer(there)
+            answer = teacher.answer(batch.to(run.runtime.device))
         yield batch, answer
 
 

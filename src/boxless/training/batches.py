@@ -18,7 +18,7 @@ from torch import Tensor
 
 from boxless.data.kept_images import KeptImages
 from boxless.errors import ConfigError, DataError
-from boxless.training.loading import Arrays, Plan, load_elsewhere
+from boxless.training.loading import Arrays, Plan, load_ahead, load_elsewhere
 from boxless.training.views import (
     WHOLE,
     View,
@@ -316,7 +316,7 @@ def whole_batches(
         [Sample(row, WHOLE, size) for row in wanted[at : at + batch_size]]
         for at in range(0, len(wanted), batch_size)
     )
-    yield from _loader(dataset.arrays, plans, workers, batch_size * size * size * 3)
+    yield from _loader(dataset.arrays, plans, workers, batch_size * size * size * 3, ahead=True)
 
 
 def _loader(
@@ -324,11 +324,18 @@ def _loader(
     plans: Iterator[Plan],
     workers: int,
     room: int,
+    *,
+    ahead: bool = False,
 ) -> Iterator[Batch]:
-    """Batches of plans; `room` is the bytes of the largest one's pixels."""
+    """Batches of plans; `room` is the bytes of the largest one's pixels.
+
+    Without loading processes the next batch is made `ahead` by a thread, where there may be two.
+    """
     made: Iterator[Arrays] = (make(plan, None) for plan in plans)
     if workers:
         made = load_elsewhere(make, plans, workers=workers, room=room)
+    elif ahead and torch.get_num_threads() > 1:
+        made = load_ahead(made)
     for pixels, rest in made:
         tensors = {name: torch.from_numpy(values) for name, values in rest.items()}
         channels_last = torch.from_numpy(pixels).permute(0, 3, 1, 2)

@@ -5,6 +5,7 @@ New shared memory for every batch would cost about as much as resizing its image
 
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 import torch
@@ -63,6 +64,15 @@ def load_elsewhere(
         pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=locked).numpy()
         pixels[:] = rooms.slot(number)[: math.prod(shape)].reshape(shape)
         yield pixels, rest
+
+
+def load_ahead(made: Iterator[Arrays]) -> Iterator[Arrays]:
+    """The same batches, the next one made by a thread while the last is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="boxless-load") as pool:
+        following = pool.submit(next, made, None)
+        while (found := following.result()) is not None:
+            following = pool.submit(next, made, None)
+            yield found
 
 
 class _Rooms(Dataset[Any]):

@@ -7,7 +7,6 @@ Killed and started again, finished shards are kept.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -68,14 +67,19 @@ class MapShards:
         """Maps (N, C, H, W) float16 of its images by level."""
         runtime = self.runtime()
         backbone = cast("Backbone", runtime.place(self.backbone))
-        pixels = shard.batch(self.view_size).pixels.to(runtime.device).float()
+        pixels = shard.batch(self.view_size).pixels
+        if self.quick is not None:
+            return self._kept(self.quick(pixels))
+        placed = pixels.to(runtime.device).float()
         step = len(pixels) if runtime.device.type != "cpu" else FEW
         parts = []
-        for few in torch.split(pixels, step if self.quick is None else len(pixels)):
+        for few in torch.split(placed, step):
             with runtime.autocast():
-                look = self.quick or partial(backbone, levels=self.levels)
-                parts.append(look(backbone.normalize(few)))
-        maps = {level: torch.cat([part[level] for part in parts]) for level in self.levels}
+                parts.append(backbone(backbone.normalize(few), self.levels))
+        return self._kept({k: torch.cat([part[k] for part in parts]) for k in self.levels})
+
+    def _kept(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Maps as they are kept."""
         kept = {k: v.half().cpu().contiguous() for k, v in maps.items()}
         require_finite(kept, "the teacher's feature map (float16)")
         return kept

@@ -85,7 +85,7 @@ def write_shards(
         advance(done)
 
     def shards() -> Iterator[Shard]:
-        if workers and not engine.elsewhere:
+        if not engine.elsewhere:
             rows = [row for _, part in missing for row in part]
             size = content_of.view_size
             batches = whole_batches(
