@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from training_case import IMAGES, REGIONS, SIDE, dataset, picture, propose, records, stream
 
 from boxless.data.kept_images import KeptImages
+from boxless.errors import DataError
 from boxless.training.batches import Batch, BatchStream, ViewDataset, whole_batches
 from boxless.training.views import View, view_boxes
 
@@ -149,6 +150,33 @@ def test_whole_image_is_the_last_region():
         assert count == min(REGIONS - 1, len(propose(str(row)))) + 1
         assert batch.boxes[row, count - 1].tolist() == [0, 0, 1, 1]
         assert batch.scores[row, count - 1] == 0
+
+
+def broken(path):
+    if path == records()[5].path:
+        raise DataError("the sixth is damaged")
+    return picture(path)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_batch_made_ahead_is_the_same_and_so_is_its_error(threads):
+    before = torch.get_num_threads()
+    expected = [b.pixels for b in whole_batches(dataset(), size=SIDE, batch_size=2)]
+    try:
+        torch.set_num_threads(threads)
+        ahead = [b.pixels for b in whole_batches(dataset(), size=SIDE, batch_size=2)]
+        faulty = whole_batches(ViewDataset(records(), broken), size=SIDE, batch_size=2)
+        found = [next(faulty).index.tolist() for _ in range(2)]
+        with pytest.raises(DataError, match="sixth"):
+            next(faulty)
+        abandoned = whole_batches(dataset(), size=SIDE, batch_size=2)
+        next(abandoned)
+        abandoned.close()
+    finally:
+        torch.set_num_threads(before)
+    assert all(map(torch.equal, ahead, expected))
+    assert len(ahead) == len(expected)
+    assert found == [[0, 1], [2, 3]]
 
 
 def test_whole_batches_cover_every_image_in_order():
