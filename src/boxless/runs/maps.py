@@ -69,13 +69,24 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
     return {"rebuilt": len(damaged)}
 
 
+def takes_quick(run: Run, images: int) -> bool:
+    """Whether ONNX Runtime is worth it: a frozen teacher of known weights, a CPU, images enough."""
+    teacher, here = run.recipe.teacher, run.runtime.device.type == "cpu"
+    known = teacher.trainable == "head" and teacher.weights != "random"
+    return known and here and run.recipe.run.precision == "no" and images >= WORTH
+
+
 def quick_backbone(run: Run, levels: tuple[str, ...], images: int) -> QuickMaps | None:
-    """What computes a frozen teacher's maps on a CPU, if there are images enough to be worth it."""
-    recipe = run.recipe
-    frozen, plain = recipe.teacher.trainable == "head", recipe.run.precision == "no"
-    if not frozen or not plain or run.runtime.device.type != "cpu" or images < WORTH:
+    """What computes a frozen teacher's maps, if it is worth it and the network can be exported."""
+    if not takes_quick(run, images):
         return None
-    return build.quick_backbone(recipe.teacher, levels)
+    try:
+        return build.quick_backbone(run.recipe.teacher, levels)
+    except Exception as error:  # the exporter has dozens of its own
+        reason = " ".join(str(error).split())[:200]
+        told = f"note: PyTorch computes the teacher's maps, ONNX Runtime cannot ({reason})"
+        plain_console(stderr=True).print(told)
+        return None
 
 
 def runtime_of(run: Run, engine: Engine | None) -> RuntimeOf:
