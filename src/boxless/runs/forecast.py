@@ -186,7 +186,7 @@ def _look(run: Run) -> tuple[float, int, int]:
         if time.perf_counter() - began > SECONDS:
             break
     seconds = (time.perf_counter() - began) / seen
-    if takes_quick(run, len(run.pool)):
+    if takes_quick(run):
         seconds *= QUICK
     return seconds, kept if levels else 0, build.parameters(trunk)
 

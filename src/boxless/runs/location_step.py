@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save
+from torch import Tensor
 
 from boxless.data.manifest import Manifest
 from boxless.errors import StoreError
@@ -26,12 +27,14 @@ from boxless.metrics.localization import (
     share_of_yes,
 )
 from boxless.models.classifier import Classifier
+from boxless.models.quick_maps import QuickMaps
 from boxless.recipe.schema import Recipe
 from boxless.report.results import TEACHER
 from boxless.runs import build
 from boxless.runs.build import TrainedTeacher
 from boxless.runs.context import Run
 from boxless.runs.evaluation import load_predictions, prediction_key, student_of
+from boxless.runs.maps import quick_backbone
 from boxless.runs.record import entry_of, read_entries, read_step_file
 from boxless.runs.variant import variants
 from boxless.training.batches import PREDICT_BATCH, whole_batches
@@ -217,16 +220,24 @@ def class_maps(
     """
     rows = []
     dataset, workers = run.dataset(part), run.recipe.run.workers
+    quick = None if isinstance(model, Classifier) else quick_backbone(run, (model.level,))
     for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):
-        with run.runtime.autocast():
-            inputs = model.backbone.normalize(batch.to(run.runtime.device).pixels.float())
-            if isinstance(model, Classifier):
-                maps = model.evidence(model.final_maps(inputs))
-            else:
-                maps = model.evidence(model.backbone(inputs, (model.level,))[model.level])
-        rows.append(maps.float().cpu().numpy())
+        rows.append(_evidence(run, model, batch.pixels, quick).float().cpu().numpy())
         bar.advance(len(batch.index))
     return np.concatenate(rows)
+
+
+def _evidence(
+    run: Run, model: Classifier | TrainedTeacher, pixels: Tensor, quick: QuickMaps | None
+) -> Tensor:
+    """Class maps (N, K, h, w) of RGB pixels (N, 3, S, S)."""
+    if quick is not None and not isinstance(model, Classifier):
+        return model.evidence(quick(pixels)[model.level])
+    with run.runtime.autocast():
+        inputs = model.backbone.normalize(pixels.to(run.runtime.device).float())
+        if isinstance(model, Classifier):
+            return model.evidence(model.final_maps(inputs))
+        return model.evidence(model.backbone(inputs, (model.level,))[model.level])
 
 
 def _summary(run: Run, answers: dict[str, list[Answers]]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
     dataset, trunk = _dataset(run), _trunk(run)
     size = run.recipe.teacher.input_size
     with run.engine() as engine:
-        quick = quick_backbone(run, levels, len(run.pool))
+        quick = quick_backbone(run, levels)
         work = MapShards(trunk, size, levels, runtime_of(run, engine), quick)
         if engine is None or not engine.elsewhere:
             _announce(run, folder, work)
@@ -69,16 +69,17 @@ def keep_maps(run: Run, folder: Path, levels: tuple[str, ...]) -> dict[str, Any]
     return {"rebuilt": len(damaged)}
 
 
-def takes_quick(run: Run, images: int) -> bool:
+def takes_quick(run: Run) -> bool:
     """Whether ONNX Runtime is worth it: a frozen teacher of known weights, a CPU, images enough."""
     teacher, here = run.recipe.teacher, run.runtime.device.type == "cpu"
     known = teacher.trainable == "head" and teacher.weights != "random"
-    return known and here and run.recipe.run.precision == "no" and images >= WORTH
+    enough = len(run.pool) + len(run.test) >= WORTH
+    return known and here and run.recipe.run.precision == "no" and enough
 
 
-def quick_backbone(run: Run, levels: tuple[str, ...], images: int) -> QuickMaps | None:
+def quick_backbone(run: Run, levels: tuple[str, ...]) -> QuickMaps | None:
     """What computes a frozen teacher's maps, if it is worth it and the network can be exported."""
-    if not takes_quick(run, images):
+    if not takes_quick(run):
         return None
     try:
         return build.quick_backbone(run.recipe.teacher, levels)

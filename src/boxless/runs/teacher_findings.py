@@ -131,7 +131,7 @@ def _answers(run: Run, part: Manifest) -> Iterator[tuple[Batch, Answer]]:
     run.runtime.place(teacher)
     dataset = run.dataset(part, regions=config.regions)
     size, workers, level = config.input_size, run.recipe.run.workers, config.level
-    quick = quick_backbone(run, (level,), len(part))
+    quick = quick_backbone(run, (level,))
     for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):
         if quick is not None:
             maps, regions = quick(batch.pixels)[level], (batch.boxes, batch.scores, batch.mask)
