@@ -25,7 +25,9 @@ from boxless.runs.teacher_steps import (
     fit_teacher,
     image_vectors,
     take_teacher_file,
+    whole_image_map,
 )
+from boxless.training.class_map_fit import fit_class_maps
 from boxless.training.events import WEIGHTS
 from boxless.training.teacher_cache import TeacherCache
 
@@ -87,6 +89,29 @@ def test_means_alone_are_the_whole_image_layer(tmp_path):
     (tmp_path / "teacher").mkdir()
     facts = fit_teacher(run, tmp_path / "teacher")
     assert facts["unseen_map"] == facts["whole_image_map"]
+
+
+def test_the_layer_for_comparison_is_fitted_to_some_of_many_images(tmp_path, monkeypatch):
+    run = run_of(tmp_path, CLASS_MAPS)
+    whole = whole_image_map(run, build.backbone(run.recipe.teacher).eval())
+    monkeypatch.setattr("boxless.runs.teacher_steps.LAYER_IMAGES", 20)
+    seen = []
+    monkeypatch.setattr("boxless.runs.teacher_steps.fit_class_maps", recorded(seen))
+    torch.manual_seed(0)
+    some = whole_image_map(run, build.backbone(run.recipe.teacher).eval())
+    assert 0 < some <= 1
+    assert 0 < whole <= 1
+    ((_, vectors, labels, folds, _),) = seen
+    assert len(vectors) == len(labels) == len(folds) == 16
+    assert labels.tolist() == run.train.labels[::2].tolist()
+
+
+def recorded(seen):
+    def fit(*arguments):
+        seen.append(arguments)
+        return fit_class_maps(*arguments)
+
+    return fit
 
 
 def test_single_cells_alone_can_teach(tmp_path):

@@ -36,6 +36,8 @@ FOLDS = 5
 CELL_IMAGES = 2000
 """Tagged images up to which single cells are tried beside the other parts: 26 MB at 320 px take
 100 of them, and the fit grows with them."""
+LAYER_IMAGES = 16_384
+"""Images at most that a layer for comparison is fitted to."""
 LEAST = 1e-6
 """Probabilities are kept this far from 0 and 1 before they are softened."""
 
@@ -73,23 +75,31 @@ def fit_teacher(run: Run, folder: Path) -> Facts:
 def whole_image_map(run: Run, trunk: Backbone, means: Tensor | None = None) -> float:
     """MAP on unseen training images of a linear layer on the pooled map, which any teacher can be.
 
+    Of many images it is fitted to some, evenly spread, so that memory does not grow with all.
+
     Args:
         run: The run.
         trunk: The teacher's frozen backbone.
         means: (M, C) pooled maps of the training images, if they are known.
     """
-    config, labels = run.recipe.teacher, torch.tensor(run.train.labels)
+    config, rows = run.recipe.teacher, _layer_rows(len(run.train))
+    labels, folds = torch.tensor(run.train.labels)[rows], _folds(run)[rows]
     layer = ClassMaps(trunk, len(run.classes), level=config.level, parts=("means",))
     run.runtime.place(layer)
-    vectors = image_vectors(run, layer) if means is None else means
-    found = fit_class_maps(layer.cpu(), vectors, labels, _folds(run), config.ridges)
+    vectors = image_vectors(run, layer, rows) if means is None else means[rows]
+    found = fit_class_maps(layer.cpu(), vectors, labels, folds, config.ridges)
     return found.mean_average_precision(labels)
 
 
+def _layer_rows(images: int) -> Tensor:
+    """Images that a layer for comparison is fitted to."""
+    return torch.arange(0, images, -(-images // LAYER_IMAGES))
+
+
 @torch.no_grad()
-def image_vectors(run: Run, model: ClassMaps) -> Tensor:
-    """Vectors (M, D) of the training images with tags."""
-    return torch.cat([model.vectors(maps).cpu() for maps in _tagged_maps(run, model)])
+def image_vectors(run: Run, model: ClassMaps, rows: Tensor | None = None) -> Tensor:
+    """Vectors (M, D) of the training images with tags, or of some of them."""
+    return torch.cat([model.vectors(maps).cpu() for maps in _tagged_maps(run, model, rows)])
 
 
 @torch.no_grad()
@@ -98,20 +108,21 @@ def image_cells(run: Run, model: ClassMaps) -> Tensor:
     return torch.cat([maps.flatten(2).half().cpu() for maps in _tagged_maps(run, model)])
 
 
-def _tagged_maps(run: Run, model: ClassMaps) -> Iterator[Tensor]:
+def _tagged_maps(run: Run, model: ClassMaps, rows: Tensor | None = None) -> Iterator[Tensor]:
     """Maps (N, C, h, w) of all training images with tags, from kept ones if there are any."""
     level, maps = model.level, own_maps(run)
-    device, images = run.runtime.device, len(run.train)
+    device, wanted = run.runtime.device, torch.arange(len(run.train)) if rows is None else rows
     model.eval()
-    with ProgressBar("class maps", images) as bar:
+    with ProgressBar("class maps", len(wanted)) as bar:
         if maps is not None:
-            for few in torch.split(torch.arange(images), PREDICT_BATCH):
+            for few in torch.split(wanted, PREDICT_BATCH):
                 found = maps.maps(few, torch.zeros(len(few), dtype=torch.bool), level)
                 yield found.to(device)
                 bar.advance(len(few))
             return
         size = run.recipe.teacher.input_size
-        for batch in whole_batches(run.dataset(run.train), size=size, batch_size=PREDICT_BATCH):
+        dataset, named = run.dataset(run.train), wanted.tolist()
+        for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, rows=named):
             with run.runtime.autocast():
                 seen = model.maps(batch.pixels.to(device).float(), (level,))[level]
             yield seen
