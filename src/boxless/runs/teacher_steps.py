@@ -36,7 +36,7 @@ FOLDS = 5
 CELL_IMAGES = 2000
 """Tagged images up to which single cells are tried beside the other parts: 26 MB at 320 px take
 100 of them, and the fit grows with them."""
-LAYER_IMAGES = 16_384
+LAYER_IMAGES = 4096
 """Images at most that a layer for comparison is fitted to."""
 LEAST = 1e-6
 """Probabilities are kept this far from 0 and 1 before they are softened."""
