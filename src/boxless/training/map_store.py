@@ -5,6 +5,7 @@ Killed and started again, finished shards are kept.
 """
 
 import math
+from collections import ChainMap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,8 @@ class MapStore:
             fresh = {(row, level): part for row, part in zip(new, there, strict=True)}
             if half_free(device):
                 self._near |= fresh
-        return torch.stack([(fresh | self._near)[row, level] for row in rows])
+        at_hand = ChainMap(fresh, self._near)
+        return torch.stack([at_hand[row, level] for row in rows])
 
     def _levels(self, index: Tensor, mirrored: Tensor, levels: Sequence[str]) -> dict[str, Tensor]:
         rows, flips = index.tolist(), mirrored.tolist()

@@ -128,8 +128,8 @@ class Runtime:
         scaler = self._engine.scaler
         if scaler is not None:
             scaler.unscale_(optimizer)
-        trained = [p for group in optimizer.param_groups for p in group["params"]]
-        trained = [p for p in trained if p.grad is not None]
+        groups = optimizer.param_groups
+        trained = [p for group in groups for p in group["params"] if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
         # A scaler skips updates with such gradients itself.
         watched = loss if scaler is not None else loss + norm.to(loss)
