@@ -2,9 +2,12 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from boxless.errors import ConfigError
 
@@ -65,6 +68,12 @@ def quiet_unless_first() -> Iterator[None]:
         contextlib.redirect_stderr(nowhere),
     ):
         yield
+
+
+@cache
+def side_by_side(threads: int) -> Callable[..., Iterator[Any]]:
+    """`map`, on so many threads, which are kept: what it computes must leave Python's lock."""
+    return map if threads == 1 else ThreadPoolExecutor(threads, "boxless-compute").map
 
 
 def available_cores() -> int:

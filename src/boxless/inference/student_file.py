@@ -8,16 +8,14 @@ A student lies here, in a store of objects, on the web, or on the Hugging Face H
 """
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from boxless.errors import ConfigError, MissingExtraError, RunError, StoreError
 from boxless.files.copies import fetched
 from boxless.files.downloads import downloaded, is_web
-from boxless.files.launched import available_cores
+from boxless.files.launched import available_cores, side_by_side
 from boxless.files.paths import AnyPath, place
 from boxless.files.seals import damage
 from boxless.inference.student_metadata import StudentMetadata
@@ -118,14 +116,7 @@ class StudentFile:
             found: list[Any] = self.lone.run(names, {INPUT: part})
             return found
 
-        side_by_side = _pool(self.threads).map if self.threads > 1 else map
-        return list(side_by_side(work, parts))
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that compute, for all students of a process."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="boxless-compute")
+        return list(side_by_side(self.threads)(work, parts))
 
 
 def find_student(run: AnyPath) -> AnyPath:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from boxless.models.backbone import Backbone
 from boxless.models.protocols import Answer, Images
+from boxless.models.quick_maps import QuickMaps
 
 Output = TypeVar("Output", bound=Answer)
 
@@ -43,10 +44,18 @@ class RegionTeacher(OnBackbone, Generic[Output]):
     Attributes:
         level: Level that is looked at.
         heads: Head 0 is *the* teacher, head 1 + f has not seen fold f (cross-fitting).
+        quick: The backbone as ONNX Runtime computes it, asked instead where it is set.
     """
 
     level: str
     heads: nn.ModuleList
+    quick: QuickMaps | None = None
+
+    def maps(self, pixels: Tensor, levels: tuple[str, ...]) -> dict[str, Tensor]:
+        """See `OnBackbone.maps`."""
+        if self.quick is not None and levels == self.quick.levels:
+            return self.quick(pixels.to(torch.uint8))
+        return super().maps(pixels, levels)
 
     def answer(self, images: Images) -> Output:
         """What head 0 says of a batch of images."""

@@ -6,9 +6,6 @@ from PyTorch's by rounding. A session is opened where the maps are computed, so 
 and machines can be handed the graph.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from boxless.errors import RunError
+from boxless.files.launched import side_by_side
 from boxless.models.backbone import Backbone
 
 WORTH = 200
@@ -59,20 +57,9 @@ class QuickMaps:
             found: list[Any] = session.run(self.levels, {INPUT: inputs[row : row + 1]})
             return found
 
-        with _side_by_side(torch.get_num_threads()) as each:
-            rows = list(each(work, range(len(inputs))))
+        rows = list(side_by_side(torch.get_num_threads())(work, range(len(inputs))))
         joined = (torch.from_numpy(np.concatenate(maps)) for maps in zip(*rows, strict=True))
         return dict(zip(self.levels, joined, strict=True))
-
-
-@contextmanager
-def _side_by_side(threads: int) -> Iterator[Any]:
-    """`map`, with several threads if there are several."""
-    if threads == 1:
-        yield map
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield pool.map
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save
-from torch import Tensor
 
 from boxless.data.manifest import Manifest
 from boxless.errors import StoreError
@@ -27,7 +26,6 @@ from boxless.metrics.localization import (
     share_of_yes,
 )
 from boxless.models.classifier import Classifier
-from boxless.models.quick_maps import QuickMaps
 from boxless.recipe.schema import Recipe
 from boxless.report.results import TEACHER
 from boxless.runs import build
@@ -192,6 +190,7 @@ def _models(run: Run) -> Iterator[tuple[str, int, Classifier | TrainedTeacher, i
         weights = run.folder / "teacher" / WEIGHTS
         teacher = build.trained_teacher(recipe, len(run.classes), weights)
         run.runtime.place(teacher)
+        teacher.quick = quick_backbone(run, (teacher.level,))
         yield TEACHER, recipe.run.seed, teacher, recipe.teacher.input_size
     for variant in variants(recipe):
         size = variant.view_size
@@ -220,24 +219,16 @@ def class_maps(
     """
     rows = []
     dataset, workers = run.dataset(part), run.recipe.run.workers
-    quick = None if isinstance(model, Classifier) else quick_backbone(run, (model.level,))
     for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):
-        rows.append(_evidence(run, model, batch.pixels, quick).float().cpu().numpy())
+        with run.runtime.autocast():
+            pixels = batch.to(run.runtime.device).pixels.float()
+            if isinstance(model, Classifier):
+                maps = model.evidence(model.final_maps(model.backbone.normalize(pixels)))
+            else:
+                maps = model.evidence(model.maps(pixels, (model.level,))[model.level])
+        rows.append(maps.float().cpu().numpy())
         bar.advance(len(batch.index))
     return np.concatenate(rows)
-
-
-def _evidence(
-    run: Run, model: Classifier | TrainedTeacher, pixels: Tensor, quick: QuickMaps | None
-) -> Tensor:
-    """Class maps (N, K, h, w) of RGB pixels (N, 3, S, S)."""
-    if quick is not None and not isinstance(model, Classifier):
-        return model.evidence(quick(pixels)[model.level])
-    with run.runtime.autocast():
-        inputs = model.backbone.normalize(pixels.to(run.runtime.device).float())
-        if isinstance(model, Classifier):
-            return model.evidence(model.final_maps(inputs))
-        return model.evidence(model.backbone(inputs, (model.level,))[model.level])
 
 
 def _summary(run: Run, answers: dict[str, list[Answers]]) -> dict[str, Any]:

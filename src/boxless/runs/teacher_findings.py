@@ -130,13 +130,9 @@ def _answers(run: Run, part: Manifest) -> Iterator[tuple[Batch, Answer]]:
     teacher = build.trained_teacher(run.recipe, len(run.classes), run.folder / "teacher" / WEIGHTS)
     run.runtime.place(teacher)
     dataset = run.dataset(part, regions=config.regions)
-    size, workers, level = config.input_size, run.recipe.run.workers, config.level
-    quick = quick_backbone(run, (level,))
+    teacher.quick = quick_backbone(run, (config.level,))
+    size, workers = config.input_size, run.recipe.run.workers
     for batch in whole_batches(dataset, size=size, batch_size=PREDICT_BATCH, workers=workers):
-        if quick is not None:
-            maps, regions = quick(batch.pixels)[level], (batch.boxes, batch.scores, batch.mask)
-            yield batch, teacher.read(maps, *regions, view_size=size)[0]
-            continue
         with run.runtime.autocast():
             answer = teacher.answer(batch.to(run.runtime.device))
         yield batch, answer
