@@ -228,6 +228,7 @@ class _RegionLoss:
         if self.config.form == "exact":
             size = (int(student.shape[-2]), int(student.shape[-1]))
             energies, kept = self.energies[level], view.lessons.maps is not None
+            known = energies.of(batch) if kept else None
             form = build_region_form(
                 teacher,
                 size,
@@ -235,9 +236,9 @@ class _RegionLoss:
                 region_weights(weights, batch.mask),
                 bins=bins,
                 channels=channels,
-                constant=energies.of(batch) if kept else None,
+                constant=known,
             )
-            if kept:
+            if kept and known is None:
                 energies.keep(batch.index, form.constant)
             return form_loss(student, form, batch.mask)
         return region_loss(
@@ -254,11 +255,12 @@ class _RegionLoss:
 
     def _channels(self, level: str, teacher: "Tensor") -> "Tensor | None":
         """What is compared of the teacher's channels; see `boxless.losses.region_operators`."""
-        directions = self._directions(level)
-        if directions is not None:
+        from boxless.losses.region_transfer import inverse_scale
+
+        directions, spread = self._directions(level), self.spreads.get(level)
+        if directions is not None or spread is None:
             return directions
-        spread = self.spreads.get(level)
-        return None if spread is None else (1 / spread).to(teacher.device)
+        return inverse_scale(spread, teacher).flatten()
 
     def gather(self, view: "View", fits: "dict[str, RidgeStart]") -> None:
         """Every bin of every region is a row, weighted as in the loss."""
@@ -299,9 +301,8 @@ class _Energies:
 
     def keep(self, index: "Tensor", values: "Tensor") -> None:
         """Remember the values (N,) of some images."""
-        if not bool(self._known[index].all()):
-            self._values[index] = values.detach().cpu()
-            self._known[index] = True
+        self._values[index] = values.detach().cpu()
+        self._known[index] = True
 
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The steps of a run: which sections each reads, which steps it needs, and what it does."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -139,8 +139,6 @@ def _shared_steps(run: Run) -> list[Step]:
     updates = recipe.teacher.kind == "wsddn"  # the other teachers are one process's work
     training = Step("teacher", "teacher", teacher, needs, action_of("teacher"), trains=updates)
     keeping = Step("cache", "cache", cache, ("teacher", *kept), action_of("cache"))
-    if recipe.teacher.kind == "file":  # which looks at no region
-        return [replace(training, needs=()), keeping]
     proposing = [proposals] if run.proposes else []
     return [*proposing, *((*maps, training) if frozen else (training, *maps)), keeping]
 
