@@ -60,17 +60,19 @@ class RidgeStart:
             constant=weights.new_zeros(len(weights)),  # which the minimizer does not depend on
         )
         cells = _with_bias(student)
-        left = cells.transpose(1, 2)
-        self._gram += (left @ (form.gram @ cells)).sum(0).double().cpu()
-        self._cross += (left @ form.target).sum(0).double().cpu()
+        self._take(cells, form.gram @ cells, form.target)
 
     @torch.no_grad()
     def add_cells(self, student: Tensor, teacher: Tensor) -> None:
         """Take in whole maps (N, C, h, w), (N, C', h, w): every cell is a row, all weigh alike."""
         cells = _with_bias(student)
-        left = cells.transpose(1, 2)
-        self._gram += (left @ cells).sum(0).double().cpu()
-        self._cross += (left @ teacher.flatten(2).transpose(1, 2)).sum(0).double().cpu()
+        self._take(cells, cells, teacher.flatten(2).transpose(1, 2))
+
+    def _take(self, cells: Tensor, alike: Tensor, targets: Tensor) -> None:
+        """Add what cells (N, P, C + 1) have in common with (N, P, C + 1) and (N, P, C')."""
+        left = cells.flatten(0, 1).T
+        self._gram += (left @ alike.flatten(0, 1)).double().cpu()
+        self._cross += (left @ targets.flatten(0, 1)).double().cpu()
 
     def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
         """Weight (C', C) and bias (C',) of Psi that minimise the loss, float64.

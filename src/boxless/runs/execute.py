@@ -154,7 +154,7 @@ def _carry_out(run: Run, step: Step, record: StepRecord, folder: Path, console: 
             hint="if it lies on a drive that is gone, bring that back and run the same command"
             " again: finished work is kept",
         )
-    record.seconds = record.facts.pop("seconds", time.monotonic() - began)
+    record.seconds = time.monotonic() - began + record.facts.pop("seconds_before", 0.0)
     record.status, record.finished = "done", now()
     write_atomically(folder / NAME, to_json(record))
     (folder / CHECKPOINT).unlink(missing_ok=True)

@@ -33,6 +33,7 @@ class Progress:
         extra: State of the runtime.
         profile: Where the time of the updates went, if that was measured; in no checkpoint.
         processes: How many trained together in this attempt; in no checkpoint.
+        before: `seconds` of earlier attempts; in no checkpoint.
     """
 
     update: int = 0
@@ -41,11 +42,12 @@ class Progress:
     extra: dict[str, Any] = field(default_factory=dict)
     profile: dict[str, object] | None = None
     processes: int = 1
+    before: float = 0.0
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the record of a step that trains keeps of a finished attempt."""
-        known: dict[str, Any] = {"seconds": self.seconds, "updates": self.update}
+        known: dict[str, Any] = {"seconds_before": self.before, "updates": self.update}
         if self.processes > 1:
             known["processes"] = self.processes
         return known if self.profile is None else known | {"profile": self.profile}

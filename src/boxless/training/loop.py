@@ -133,6 +133,7 @@ class _Keeper:
     log: EventLog | None
     title: str
     batch_size: int
+    before: float
     began: float
     saved: float
     start: int
@@ -146,8 +147,9 @@ class _Keeper:
         progress, now = state.load(folder), time.monotonic()
         leads = state.runtime.processes.leads
         log = EventLog(folder, update=progress.update) if leads else None
-        began, noted = now - progress.seconds, (progress.update, now)
-        return cls(state, folder, pause, log, title, batch_size, began, now, progress.update, noted)
+        before, update = progress.seconds, progress.update
+        times = before, now - before, now
+        return cls(state, folder, pause, log, title, batch_size, *times, update, (update, now))
 
     @property
     def seconds(self) -> float:
@@ -180,7 +182,9 @@ class _Keeper:
             self.log.close()
             save_weights(self.folder / WEIGHTS, module)
         profile, count = clock.summary() if clock else None, self.state.runtime.processes.count
-        return Progress(total, self.seconds, profile=profile, processes=count)
+        return Progress(
+            total, self.seconds, profile=profile, processes=count, before=self.before
+        )
 
 
 def train(
