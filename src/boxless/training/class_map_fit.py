@@ -18,6 +18,8 @@ from boxless.models.logistic import fit_logistic, rotate
 
 CELL_RANK: Final = 128
 """Directions of features, largest variance first, in which single cells are weighed."""
+SIDE_BY_SIDE: Final = 2**21
+"""Logits, of images times classes times fits, that are computed at once."""
 CELLS_SEEN: Final = 8192
 """Cells that show these directions."""
 HOPELESS: Final = 1.05
@@ -100,22 +102,44 @@ def cross_validate(
     if not bool((labels >= 0).any()):
         raise DataError("class maps need tags, but no label of the training images is known")
     count, best = looks or int(folds.max()) + 1, None
-    starts: list[Tensor | None] = [None] * count
+    fits: list[Tensor] = []
     losses = {}
     for ridge in sorted(ridges, reverse=True):
         logits = torch.zeros(labels.shape, dtype=torch.float64)
-        fits = []
-        for fold, start in enumerate(starts):
-            seen = folds != fold
-            fits.append(fit(inputs[seen], labels[seen], ridge=ridge, start=start))
-            logits[~seen] = predict(inputs[~seen], fits[-1]).double()
-        starts = list(fits)
+        fits = _without_each(inputs, labels, folds, partial(fit, ridge=ridge), fits, count)
+        for fold, one in enumerate(fits):
+            unseen = folds == fold
+            logits[unseen] = predict(inputs[unseen], one).double()
         losses[ridge] = _loss(logits, labels, folds < count)
         if best is not None and losses[ridge] >= losses[best.ridge]:
             break
         best = Validated(ridge, fits, logits, losses)
     assert best is not None, "there is at least one penalty"
     return best
+
+
+def _without_each(
+    inputs: Tensor,
+    labels: Tensor,
+    folds: Tensor,
+    fit: Callable[..., Tensor],
+    starts: list[Tensor],
+    count: int,
+) -> list[Tensor]:
+    """Fits without fold 0, 1, and so on, each from where it starts, if there is that.
+
+    Linear ones side by side, as more classes whose labels are unknown in the fold: as every step
+    reads all inputs, five at once take half the time of five.
+    """
+    M, K = labels.shape
+    together = max(1, SIDE_BY_SIDE // (M * K)) if inputs.dim() == 2 else 1
+    found: list[Tensor] = []
+    for some in torch.arange(count).split(together):
+        wide = torch.cat([labels.masked_fill((folds == f)[:, None], -1) for f in some], 1)
+        start = torch.cat([starts[f] for f in some], 1) if starts else None
+        rows = slice(None) if len(some) > 1 else folds != some
+        found += fit(inputs[rows], wide[rows], start=start).split(K, 1)
+    return found
 
 
 def _loss(logits: Tensor, labels: Tensor, rows: Tensor) -> float:
@@ -181,7 +205,8 @@ def _fit_parts(
     """What cross-validation found for the parts that are used, and its layers on all but cells."""
     rotated, basis, center, scale = _scaled(model, used, vectors.double())
     found = cross_validate(rotated, labels, folds, ridges)
-    whole = fit_logistic(rotated, labels, ridge=found.ridge)
+    start = torch.stack(found.fits).mean(0)
+    whole = fit_logistic(rotated, labels, ridge=found.ridge, start=start)
     return found, [_layer(fit, basis * scale, center) for fit in (whole, *found.fits)]
 
 
