@@ -54,16 +54,27 @@ class Server:
     port: int
 
     def resident(self) -> float:
-        """Its memory in MB."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text("utf-8")
-        found = re.search(r"VmRSS:\s+(\d+) kB", text)
-        assert found is not None
-        return int(found[1]) / 1000
+        """Memory in MB of all its processes."""
+        kilobytes = 0
+        for process in self._processes():
+            found = re.search(r"VmRSS:\s+(\d+) kB", (process / "status").read_text("utf-8"))
+            assert found is not None
+            kilobytes += int(found[1])
+        return kilobytes / 1000
 
     def cpu(self) -> float:
-        """Seconds of processor time that it has used."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text("utf-8").rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor time that all its processes have used."""
+        ticks = 0
+        for process in self._processes():
+            fields = (process / "stat").read_text("utf-8").rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def _processes(self) -> list[Path]:
+        """Folders below /proc of the server and of what it has started."""
+        own = Path(f"/proc/{self.process.pid}")
+        lists = [each.read_text("utf-8") for each in own.glob("task/*/children")]
+        return [own, *(Path(f"/proc/{number}") for each in lists for number in each.split())]
 
 
 @contextmanager

@@ -125,7 +125,8 @@ def serve(
     settings = options.settings(host)
     own = samples_in(samples) if samples else []
     predictor = Predictor.load(model, threads=threads)
-    app = create_app(predictor, settings, samples=own or painted_samples(predictor.classes))
+    shown = own or painted_samples(predictor.classes)
+    app = create_app(predictor, settings, samples=shown, apart=True)
     if host not in LOOPBACK and not settings.api_key:
         text = f"warning: whoever can reach {host} port {port} may use this server; set {_KEY}"
         print(text, file=sys.stderr)

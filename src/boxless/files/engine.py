@@ -91,7 +91,7 @@ class LocalEngine:
         waiting: deque[Future[Answer]] = deque()
         try:
             for unit in units:
-                with interrupts_wait(), _main_left_alone():
+                with interrupts_wait(), main_left_alone():
                     waiting.append(pool.submit(function, unit))
                 if len(waiting) == AHEAD * self.workers:
                     yield waiting.popleft().result()
@@ -108,7 +108,7 @@ class LocalEngine:
 
 
 @contextmanager
-def _main_left_alone() -> Iterator[None]:
+def main_left_alone() -> Iterator[None]:
     """Keep new processes from running the user's script again: all they call is in this package.
 
     So a script needs no ``if __name__ == "__main__":`` around `boxless.train`.

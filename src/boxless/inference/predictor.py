@@ -105,6 +105,11 @@ class Predictor:
         return self._student.metadata
 
     @property
+    def threads(self) -> int:
+        """Threads that one batch is computed with."""
+        return self._student.threads
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """K class names, in the order of the outputs."""
         return self._student.metadata.classes

@@ -84,14 +84,24 @@ def _host(value: str) -> str:
 
 
 def create_app(
-    predictor: Predictor, settings: ServeSettings, *, samples: Sequence[Sample] = ()
+    predictor: Predictor,
+    settings: ServeSettings,
+    *,
+    samples: Sequence[Sample] = (),
+    apart: bool = False,
 ) -> FastAPI:
     """Build the application of a student.
+
+    Args:
+        predictor: The student.
+        settings: Sizes and limits.
+        samples: Images that the page offers.
+        apart: Compute in a process of its own, which no thread of this one can hold up.
 
     Returns:
         An ASGI application.
     """
-    labeller = Labeller(predictor, settings)
+    labeller = Labeller(predictor, settings, apart=apart)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -1,6 +1,6 @@
-"""Dynamic micro-batching: images of many requests are computed together by one thread.
+"""Dynamic micro-batching: images of many requests are computed together.
 
-The thread takes what is waiting, up to a batch, as soon as the last batch is done; an incomplete
+A thread takes what is waiting, up to a batch, as soon as its last batch is done; an incomplete
 batch waits for more images, at most the maximum batching delay. It works without the event loop, so
 that the network is never idle while requests are parsed.
 """
@@ -40,6 +40,7 @@ class Batcher(Generic[Result]):
             first image.
         queue_size: Most images with a place; see `places`.
         on_batch: Told size and seconds of each batch, and how long its first image waited.
+        lanes: Threads, and batches that are under way together.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Batcher(Generic[Result]):
         max_delay: float,
         queue_size: int,
         on_batch: Callable[[int, float, float], None],
+        lanes: int = 1,
     ) -> None:
         self._compute, self._on_batch = compute, on_batch
         self._batch_size, self._max_delay = batch_size, max_delay
@@ -59,7 +61,9 @@ class Batcher(Generic[Result]):
         self._closed = False
         self._taken = 0
         self._pace = 0.01  # seconds per image, smoothed
-        self._thread: Thread | None = None
+        self._threads = [
+            Thread(target=self._work, name="boxless-batches", daemon=True) for _ in range(lanes)
+        ]
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -69,22 +73,23 @@ class Batcher(Generic[Result]):
 
     @property
     def alive(self) -> bool:
-        """Is the thread at work and open to new images?"""
-        return self._thread is not None and self._thread.is_alive() and not self._closed
+        """Are all threads at work and open to new images?"""
+        return all(thread.is_alive() for thread in self._threads) and not self._closed
 
     def start(self) -> None:
-        """Start the thread; answers are delivered to the running event loop."""
+        """Start the threads; answers are delivered to the running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._thread = Thread(target=self._work, name="boxless-batches", daemon=True)
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     async def close(self) -> None:
-        """Answer what is waiting, then stop the thread."""
+        """Answer what is waiting, then stop the threads."""
         with self._change:
             self._closed = True
-            self._change.notify()
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+            self._change.notify_all()
+        for thread in self._threads:
+            if thread.ident is not None:  # it was started
+                await asyncio.to_thread(thread.join)
 
     @contextmanager
     def places(self, images: int) -> Iterator[None]:
@@ -136,7 +141,8 @@ class Batcher(Generic[Result]):
             except Exception as error:  # whatever it is, each request must receive it
                 outcome = error
             seconds = perf_counter() - start
-            self._pace += 0.2 * (seconds / len(jobs) - self._pace)
+            each = seconds / len(jobs) / len(self._threads)
+            self._pace += 0.2 * (each - self._pace)
             self._on_batch(len(jobs), seconds, start - jobs[0].queued)
             assert self._loop is not None
             self._loop.call_soon_threadsafe(_deliver, jobs, outcome)

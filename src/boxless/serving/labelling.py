@@ -19,6 +19,7 @@ from boxless.inference.location import heat_map
 from boxless.inference.prediction import Prediction
 from boxless.inference.predictor import Outputs, Predictor, Prepared
 from boxless.serving.batcher import Batcher
+from boxless.serving.computing import LANES, Apart
 from boxless.serving.faults import RequestError
 from boxless.serving.observer import ServerMetrics
 from boxless.serving.schemas import Options
@@ -35,33 +36,43 @@ class Labeller:
     Args:
         predictor: The student.
         settings: Sizes and limits.
+        apart: Compute in a process of its own.
     """
 
-    def __init__(self, predictor: Predictor, settings: ServeSettings) -> None:
+    def __init__(
+        self, predictor: Predictor, settings: ServeSettings, *, apart: bool = False
+    ) -> None:
         self.predictor, self._settings = predictor, settings
+        self._apart = Apart(predictor) if apart else None
+        self._compute = self._apart or predictor.run
         limits = settings.limits
         self._limits = ImageLimits(max_pixels=limits.pixels, formats=known_formats())
         self._pool = ThreadPoolExecutor(settings.decoders, "boxless-decode", _step_back)
         self.metrics = ServerMetrics(lambda: self.batcher.taken, classes=len(predictor.classes))
         self.batcher: Batcher[Outputs] = Batcher(
-            predictor.run,
+            self._compute,
             batch_size=settings.batch_size,
             max_delay=settings.max_delay,
             queue_size=settings.queue_size,
             on_batch=self.metrics.batch_done,
+            lanes=LANES if self._apart else 1,
         )
 
     async def start(self) -> None:
         """Compute a batch of either size once, so that the first request finds all memory there."""
+        if self._apart is not None:
+            self._apart.leave_cores()
         S = self.predictor.metadata.input_size
         for size in (1, self._settings.batch_size):
             blank = np.zeros((size, S, S, 3), np.uint8)
-            await asyncio.to_thread(self.predictor.run, blank)
+            await asyncio.to_thread(self._compute, blank)
         self.batcher.start()
 
     async def close(self) -> None:
         """Answer what is waiting and stop."""
         await self.batcher.close()
+        if self._apart is not None:
+            self._apart.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def label(self, uploads: Sequence[Upload], options: Options) -> list[dict[str, Any]]:
@@ -152,9 +163,10 @@ def _rounded(said: Label | Box, digits: int) -> dict[str, Any]:
 
 
 def _step_back() -> None:
-    """Let the thread that computes go first: it is what everybody waits for."""
+    """Let what computes go first, and not be interrupted: it is what everybody waits for."""
     if sys.platform == "linux":  # elsewhere the priority is the whole process's
-        os.setpriority(os.PRIO_PROCESS, 0, min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19))
+        os.setpriority(os.PRIO_PROCESS, 0, min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19))
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 async def _all(futures: "Sequence[asyncio.Future[_Value]]") -> list[_Value]:

@@ -6,10 +6,10 @@ Logs are structured, one line per record, for the server's own records and uvico
 import json
 import logging
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import getrandbits
 from time import perf_counter
 from typing import Any, Literal
 
@@ -196,7 +196,7 @@ class Observer:
             await self._app(scope, receive, send)
             return
         proposed = Headers(scope=scope).get("x-request-id", "")
-        request_id = proposed if _PLAIN_ID.match(proposed) else secrets.token_hex(8)
+        request_id = proposed if _PLAIN_ID.match(proposed) else f"{getrandbits(64):016x}"
         notes = Notes(request_id, scope["path"] if scope["path"] in self._routes else "other")
         scope[_NOTES] = notes
         status, start = 0, perf_counter()

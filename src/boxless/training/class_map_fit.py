@@ -134,11 +134,11 @@ def _without_each(
     M, K = labels.shape
     together = max(1, SIDE_BY_SIDE // (M * K)) if inputs.dim() == 2 else 1
     found: list[Tensor] = []
-    for some in torch.arange(count).split(together):
+    for some in torch.split(torch.arange(count), together):
         wide = torch.cat([labels.masked_fill((folds == f)[:, None], -1) for f in some], 1)
         start = torch.cat([starts[f] for f in some], 1) if starts else None
         rows = slice(None) if len(some) > 1 else folds != some
-        found += fit(inputs[rows], wide[rows], start=start).split(K, 1)
+        found += torch.split(fit(inputs[rows], wide[rows], start=start), K, 1)
     return found
 
 
