@@ -66,7 +66,7 @@ def test_another_students_file_in_its_place_is_refused(student_file, predictor, 
     apart = Apart(moved)
     place.write_bytes(b"no student")
     try:
-        with pytest.raises(StoreError, match="damaged|no ONNX"):
+        with pytest.raises(StoreError, match=r"damaged|no ONNX"):
             apart(batch(predictor, 1))
     finally:
         apart.close()

@@ -28,7 +28,7 @@ class StepRecord:
         settings: Dotted recipe values the step depends on.
         inputs: Fingerprints of what it reads, by name.
         status: ``running`` or ``done``.
-        seconds: Wall time of the last attempt, and of updates that earlier ones left in a checkpoint.
+        seconds: Wall time of the last attempt, and of what earlier ones left in a checkpoint.
         facts: What the step wants to be known of its result.
         finished: Time of day when it ended.
     """

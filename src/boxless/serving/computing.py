@@ -7,7 +7,8 @@ shares no lock with them, and is handed the next batch while it computes one.
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess  # noqa: TC003  (one line for one import)
@@ -73,7 +74,7 @@ class Apart:
         Does nothing where that would leave none, or where the system does not know of it.
         """
         if len(self._cores) > self._threads:
-            os.sched_setaffinity(0, sorted(self._cores)[self._threads :])
+            _keep_to(sorted(self._cores)[self._threads :])
 
     def close(self) -> None:
         """End the process."""
@@ -112,8 +113,7 @@ def _compute(
     pipe: Connection, path: str, threads: int, classes: tuple[str, ...], cores: set[int]
 ) -> None:
     """Answer batches until the other end is closed."""
-    if cores:
-        os.sched_setaffinity(0, cores)
+    _keep_to(cores)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it, when all is answered
     run = _opened(path, threads, classes)
     batches: Batches = SimpleQueue()
@@ -124,6 +124,12 @@ def _compute(
         except Exception as error:  # whatever it is, it must be told
             answer = error
         pipe.send(answer)
+
+
+def _keep_to(cores: Collection[int]) -> None:
+    if cores:
+        with suppress(OSError):  # in a container that forbids it
+            os.sched_setaffinity(0, cores)
 
 
 def _take_in(pipe: Connection, batches: Batches) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
@@ -164,7 +165,9 @@ def _rounded(said: Label | Box, digits: int) -> dict[str, Any]:
 
 def _step_back() -> None:
     """Let what computes go first, and not be interrupted: it is what everybody waits for."""
-    if sys.platform == "linux":  # elsewhere the priority is the whole process's
+    if sys.platform != "linux":  # elsewhere the priority is the whole process's
+        return
+    with suppress(OSError):  # in a container that forbids it
         os.setpriority(os.PRIO_PROCESS, 0, min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19))
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 

@@ -145,9 +145,7 @@ def _without_each(
 def _loss(logits: Tensor, labels: Tensor, rows: Tensor) -> float:
     """Mean cross-entropy of the known labels (M, K) in some rows (M,) bool."""
     known = (labels >= 0) & rows[:, None]
-    return float(
-        functional.binary_cross_entropy_with_logits(logits[known], labels[known].double())
-    )
+    return float(functional.binary_cross_entropy_with_logits(logits[known], labels[known].double()))
 
 
 @torch.no_grad()

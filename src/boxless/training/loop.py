@@ -182,9 +182,7 @@ class _Keeper:
             self.log.close()
             save_weights(self.folder / WEIGHTS, module)
         profile, count = clock.summary() if clock else None, self.state.runtime.processes.count
-        return Progress(
-            total, self.seconds, profile=profile, processes=count, before=self.before
-        )
+        return Progress(total, self.seconds, profile=profile, processes=count, before=self.before)
 
 
 def train(
