@@ -8,15 +8,19 @@ shards hold the boxes of up to about a thousand images each:
     offsets  (images + 1,)               int64, image i owns rows offsets[i]:offsets[i + 1]
     sizes    (images, 2)                 int32, (width, height) of the original image
 
-Shards are memory-mapped (copies of them, where the folder lies in a store of objects), so opening a
-store reads the index alone. The first look into a shard reads all of it once, for its checksum, and
-every lookup checks the boxes it returns: a store may come from elsewhere.
+Opening a store reads the index alone. The first look into a shard (a copy of it, where the folder
+lies in a store of objects) reads all of it once, for its checksum; after that a lookup reads the
+rows of its image, at their offset: mapped files would count as memory, page by page. The first one
+of an image checks its boxes: a store may come from elsewhere.
 """
 
 import json
+import math
+import os
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -38,7 +42,7 @@ _DTYPES = {"U16": "<u2", "F16": "<f2", "F32": "<f4"}  # names of safetensors and
 
 
 class OpenShard:
-    """One shard of `images` images, mapped: its small tensors in memory, its boxes on disk.
+    """One shard of `images` images: its small tensors in memory, its boxes on disk.
 
     Raises:
         StoreError: The file is missing, damaged, or holds something else.
@@ -51,8 +55,8 @@ class OpenShard:
             offsets = tensors.get_tensor("offsets")
             sizes = tensors.get_tensor("sizes")
             rows = [tensors.get_slice(name).get_shape() for name in ("boxes", "scores")]
-            self._boxes = _mapped(path, "boxes", ("U16", "F32"))
-            self._scores = _mapped(path, "scores", ("F16", "F32"))
+            self._boxes = _OnDisk(path, "boxes", ("U16", "F32"))
+            self._scores = _OnDisk(path, "scores", ("F16", "F32"))
         except (SafetensorError, OSError) as error:
             raise StoreError(f"cannot read the shard {path}: {error}", hint=REBUILD) from error
         total = int(offsets[-1]) if offsets.size else -1
@@ -73,8 +77,8 @@ class OpenShard:
         start, stop = self._edges[position], self._edges[position + 1]
         width, height = self._sizes[2 * position : 2 * position + 2]
         return Proposals(
-            boxes=unpacked_boxes(self._boxes[start:stop], width, height),
-            scores=unpacked_scores(self._scores[start:stop]),
+            boxes=unpacked_boxes(self._boxes.rows(start, stop), width, height),
+            scores=unpacked_scores(self._scores.rows(start, stop)),
             width=width,
             height=height,
         )
@@ -88,25 +92,37 @@ def _sizes(folder: AnyPath, index: StoreIndex) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in files if path.is_file()}
 
 
-def _mapped(path: Path, name: str, kinds: tuple[str, ...]) -> np.ndarray:
-    """A tensor of a safetensors file as a read-only array on the mapped file.
+class _OnDisk:
+    """A tensor of a safetensors file, read a few rows at a time.
 
-    `safe_open` reads a slice in about 20 us, this array in one. The file was validated before:
+    `safe_open` reads a slice in about 20 us, this in three. The file was validated before:
     https://github.com/huggingface/safetensors#format.
     """
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        entry = json.loads(file.read(length))[name]
-    if entry["dtype"] not in kinds:
-        raise StoreError(
-            f"the shard {path} holds {name} as {entry['dtype']}, expected {' or '.join(kinds)}",
-            hint=repair_hint(path),
-        )
-    shape = tuple(entry["shape"])
-    if 0 in shape:
-        return np.zeros(shape, _DTYPES[entry["dtype"]])
-    start = 8 + length + int(entry["data_offsets"][0])
-    return np.asarray(np.memmap(path, _DTYPES[entry["dtype"]], mode="r", offset=start, shape=shape))
+
+    def __init__(self, path: Path, name: str, kinds: tuple[str, ...]) -> None:
+        self._file = path.open("rb", buffering=0)
+        length = int.from_bytes(self._file.read(8), "little")
+        entry = json.loads(self._file.read(length))[name]
+        if entry["dtype"] not in kinds:
+            raise StoreError(
+                f"the shard {path} holds {name} as {entry['dtype']}, expected {' or '.join(kinds)}",
+                hint=repair_hint(path),
+            )
+        self._start = 8 + length + int(entry["data_offsets"][0])
+        self._dtype, self._shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(entry["shape"][1:])
+        self._row = self._dtype.itemsize * math.prod(self._shape)
+        self._alone = Lock()
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Rows ``start`` to ``stop``, a read-only array."""
+        size, place = (stop - start) * self._row, self._start + start * self._row
+        if hasattr(os, "pread"):
+            content = os.pread(self._file.fileno(), size, place)
+        else:
+            with self._alone:
+                self._file.seek(place)
+                content = self._file.read(size)
+        return np.frombuffer(content, self._dtype).reshape(stop - start, *self._shape)
 
 
 class ProposalStore:
@@ -215,7 +231,7 @@ class ProposalStore:
         number, position = place >> _POSITION_BITS, place & _POSITIONS
         shard = self._shard(number)
         proposals = shard[position]
-        if not shard.checked[position]:  # once: the file is mapped read-only
+        if not shard.checked[position]:  # once
             check_proposals(proposals, image_id, str(shard.path))
             shard.checked[position] = 1
         return proposals
@@ -271,4 +287,4 @@ class ProposalStore:
         return self._open[number]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": {}}  # mapped files do not travel
+        return {**self.__dict__, "_open": {}}  # open files do not travel
