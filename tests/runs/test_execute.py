@@ -36,7 +36,7 @@ class Steps:
                     raise self.failing[name]
                 self.done.append(name)
                 (folder / "result").write_text(name)
-                return {"seconds": 1.5}
+                return {"seconds_before": 1.5}
 
             return act
 
@@ -65,7 +65,7 @@ def carry_out(run, steps, **options) -> list[str]:
 def test_everything_once(run, steps):
     assert carry_out(run, steps) == ["teacher", "cache", "plain", "evaluate"]
     assert carry_out(run, steps) == []
-    assert read_record(run.folder / "cache").seconds == 1.5
+    assert 1.5 <= read_record(run.folder / "cache").seconds < 10  # 1.5 of an earlier attempt
 
 
 @pytest.mark.parametrize("load", [1.0, 9.0])
