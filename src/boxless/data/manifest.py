@@ -1,6 +1,7 @@
 """The one internal table of images and tags, whatever format they came from."""
 
 import hashlib
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -53,7 +54,7 @@ class Manifest:
                     f"already taken at {first.source} (split {first.split!r})",
                     hint="each image may stand in the data set once, in one split",
                 )
-            seen[record.image_id] = record
+            seen[sys.intern(record.image_id)] = record  # one string for all places that name it
 
     def __len__(self) -> int:
         return len(self.records)

@@ -1,10 +1,12 @@
 """The teacher's feature maps: computed once, kept, and read again."""
 
+from array import array
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.filesize import decimal
 from safetensors.torch import save
 from torch import Tensor
@@ -130,8 +132,7 @@ def maps_for(run: Run, levels: tuple[str, ...]) -> LevelMaps | None:
 
 def _store(run: Run, step: str) -> MapStore:
     order = _order(run)
-    places = {row: place for place, row in enumerate(order)}
-    return MapStore(run.folder / step, len(order), [places[row] for row in range(len(order))])
+    return MapStore(run.folder / step, len(order), array("q", np.argsort(order).tolist()))
 
 
 def _dataset(run: Run) -> ViewDataset:
