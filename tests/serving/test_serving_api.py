@@ -198,16 +198,12 @@ def test_wrong_words(student_file, tmp_path, monkeypatch, capsys, words, text):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    interval = sys.getswitchinterval()
-    try:
-        with socket.socket() as busy:
-            busy.bind(("127.0.0.1", 0))
-            busy.listen()
-            names = {"student": student_file, "busy": busy.getsockname()[1]}
-            with pytest.raises(SystemExit) as stop:
-                main(["serve", *(word.format(**names) for word in words)])
-    finally:
-        sys.setswitchinterval(interval)
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        names = {"student": student_file, "busy": busy.getsockname()[1]}
+        with pytest.raises(SystemExit) as stop:
+            main(["serve", *(word.format(**names) for word in words)])
     assert stop.value.code == 2
     assert text in " ".join(capsys.readouterr().err.split())
 

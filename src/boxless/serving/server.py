@@ -8,7 +8,6 @@ second, would hold its connection for ever.
 import asyncio
 import logging
 import socket
-import sys
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -103,9 +102,6 @@ def guarded_protocol(limits: Limits) -> type[GuardedProtocol]:
     return type("GuardedProtocol", (GuardedProtocol,), {"limits": limits})
 
 
-_SWITCH_INTERVAL = 5e-5  # s; the thread that computes waits so long for the interpreter, not 5 ms
-
-
 class _Server(uvicorn.Server):
     """uvicorn's server, which tells where it listens once it answers."""
 
@@ -140,7 +136,6 @@ def run_server(
         RunError: If the address is in use or not this machine's.
     """
     listener = _listen(host, port)
-    sys.setswitchinterval(_SWITCH_INTERVAL)
     logging.captureWarnings(True)  # Pillow's, on images that are a little broken
     config = uvicorn.Config(
         app,
