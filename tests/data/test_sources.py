@@ -1,5 +1,6 @@
 import pytest
 
+from boxless.data import sources
 from boxless.data.sources import FORMATS, READERS, load_manifest, with_format
 from boxless.errors import DataError
 
@@ -109,3 +110,27 @@ def test_where_a_path_leaves_doubt_the_candidates_are_named(files, spec, candida
     hint = caught.value.hint
     assert all(text in hint for text in candidates)
     assert len(candidates) < 2 or len(hint.split(" or ")) == len(candidates)
+
+
+def test_a_large_table_is_read_by_another_process_to_the_same_manifest(csv_file, monkeypatch):
+    table = csv_file("path,labels,split\na.png,x,train\nb.png,y;x,test\n")
+    own = load_manifest(f"csv:{table}")
+    monkeypatch.setattr(sources, "LARGE", 0)
+    monkeypatch.setattr(own.__class__, "__post_init__", fail)  # not made here, only received
+    assert load_manifest(f"csv:{table}") == own
+
+
+def test_what_is_wrong_with_a_large_table_is_told_as_of_a_small_one(tmp_path, monkeypatch):
+    table = tmp_path / "tags.csv"
+    table.write_text("path,cat\nimages/a.jpg,perhaps\n", encoding="utf-8")
+    told = []
+    for large in (sources.LARGE, 0):
+        monkeypatch.setattr(sources, "LARGE", large)
+        with pytest.raises(DataError) as raised:
+            load_manifest(f"csv:{table}")
+        told.append((str(raised.value), raised.value.hint))
+    assert told[0] == told[1]
+
+
+def fail(_):
+    raise AssertionError("made in this process")

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from boxless.errors import DataError
 from boxless.models.backbone import Backbone
 from boxless.models.class_maps import ClassMaps
 from boxless.models.logistic import fit_logistic, rotate
+from boxless.training import class_map_fit as module
 from boxless.training.class_map_fit import cross_validate, fit_class_maps
 
 M, K = 60, 3
@@ -163,3 +165,36 @@ def test_cross_validation_is_a_fit_without_each_fold():
     torch.testing.assert_close(found.fits[2], own, atol=1e-6, rtol=1e-6)
     with pytest.raises(DataError, match="no label"):
         cross_validate(rotated, torch.full_like(labels, -1), FOLDS, RIDGES)
+
+
+def test_a_look_at_one_fold_is_the_part_of_cross_validation_that_leaves_it_out():
+    vectors, labels = made()
+    rotated, _ = rotate((vectors - vectors.mean(0)).double())
+    whole = cross_validate(rotated, labels, FOLDS, (0.1,))
+    look = cross_validate(rotated, labels, FOLDS, (0.1,), looks=1)
+    assert len(look.fits) == 1
+    torch.testing.assert_close(look.fits[0], whole.fits[0], atol=1e-6, rtol=1e-6)
+    own = FOLDS == 0
+    expected = functional.binary_cross_entropy_with_logits(whole.logits[own], labels[own].double())
+    assert look.loss == pytest.approx(float(expected), abs=1e-6)
+    assert not look.logits[~own].any()
+
+
+@pytest.mark.parametrize(("telling", "fits"), [(False, 1), (True, 1 + 3 + 1)])
+def test_cells_that_one_fold_shows_to_be_worse_are_not_tried_on_others(
+    backbone, monkeypatch, telling, fits
+):
+    vectors, labels = made()
+    model = ClassMaps(backbone, K, heads=4, parts=("means", "cells"))
+    given = torch.ones(M, model.widths["means"])
+    cells = torch.rand(M, model.widths["cells"], 4, generator=torch.Generator().manual_seed(1))
+    if telling:  # the cells tell the tags, the vectors nothing
+        cells[:, :K, 0] += 5 * labels
+    else:
+        given[:, : vectors.shape[1]] = vectors
+    looked = []
+    own = module.fit_cells
+    monkeypatch.setattr(module, "fit_cells", lambda *a, **k: looked.append(1) or own(*a, **k))
+    fit_class_maps(model, given, labels, FOLDS, (0.1,), cells)
+    assert len(looked) == fits  # a look; three folds and the fit to all images
+    assert bool(model.heads[0].weight[:, model.widths["means"] :].any()) == telling
