@@ -23,7 +23,7 @@ from boxless.data.options import cut_location
 from boxless.errors import DataError, unknown_name
 from boxless.files.console import plain_console
 from boxless.files.engine import LocalEngine
-from boxless.files.paths import file_size, is_url
+from boxless.files.paths import is_url
 
 
 def _read_collage(rest: str) -> Manifest:
@@ -108,7 +108,8 @@ def load_manifest(spec: str) -> Manifest:
 def _large(rest: str) -> bool:
     """Whether a table is one to read in a process of its own."""
     location = cut_location(rest)[0]
-    return not is_url(location) and (file_size(location) or 0) > LARGE
+    file = Path(location).expanduser()
+    return not is_url(location) and file.is_file() and file.stat().st_size > LARGE
 
 
 def with_format(spec: str) -> str:
