@@ -7,18 +7,17 @@ bytes, and whatever is written is written by one process.
 
 import os
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import Literal, Protocol, TypeVar
 
 from boxless.errors import RunError
 from boxless.files.interrupts import interrupts_wait
+from boxless.files.spawned import main_left_alone
 
 Unit = TypeVar("Unit")
 Answer = TypeVar("Answer")
@@ -105,23 +104,6 @@ class LocalEngine:
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def main_left_alone() -> Iterator[None]:
-    """Keep new processes from running the user's script again: all they call is in this package.
-
-    So a script needs no ``if __name__ == "__main__":`` around `boxless.train`.
-    """
-    main = sys.modules["__main__"].__dict__
-    names: tuple[str, ...] = ("__file__", "__spec__")
-    kept = {name: main[name] for name in names if name in main}
-    main.pop("__file__", None)
-    main["__spec__"] = None  # what multiprocessing.spawn looks at
-    try:
-        yield
-    finally:
-        main.update(kept)
 
 
 def one_opencv_thread() -> None:

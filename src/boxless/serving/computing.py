@@ -16,8 +16,8 @@ from queue import SimpleQueue
 from threading import Lock, Thread
 
 from boxless.errors import StoreError
-from boxless.files.engine import main_left_alone
 from boxless.files.interrupts import interrupts_wait
+from boxless.files.spawned import main_left_alone
 from boxless.inference.predictor import Outputs, Predictor
 from boxless.serving.faults import RequestError
 from boxless.types import UInt8Array
