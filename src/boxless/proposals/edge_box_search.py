@@ -33,7 +33,7 @@ FAINTEST_PIXEL = 0.2  # share of a full edge below which a pixel belongs to no g
 FAINTEST_GROUP = 2.0  # strength in all below which a group is joined to its neighbour
 LOWEST_SCORE = 0.03  # below it a candidate is not looked at further
 """The last three: OpenCV's 0.1, 0.5 and 0.01 take three times as long for the same recall (0.674
-instead of 0.673 at IoU 0.5, 0.415 of 0.402 at 0.7; 100 boxes, 320 training images of VOC 2007)."""
+beside 0.673 at IoU 0.5, 0.415 beside 0.402 at 0.7; 100 boxes, 320 training images of VOC 2007)."""
 BLURS = (1.0, 2.0)  # standard deviations in pixels: fine edges, and those that survive at distance
 ORIENTATION_BLUR = 1.0
 STRONG = 99.0  # percentile of the gradient that counts as a full edge

@@ -113,13 +113,7 @@ class StoreIndex:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
-    schema: Any = None
-    fingerprint: Any = None
-
-
-_INDEX, _INPUTS, _HEAD = TypeAdapter(StoreIndex), TypeAdapter(StoreInputs), TypeAdapter(_Head)
+_INDEX, _INPUTS = TypeAdapter(StoreIndex), TypeAdapter(StoreInputs)
 
 
 def write_index(folder: AnyPath, index: StoreIndex) -> None:
@@ -145,11 +139,11 @@ def read_index(folder: AnyPath) -> StoreIndex:
             f"expected a proposal store in {folder} with {INDEX_NAME}, found {state}",
             hint="make or finish it with `boxless proposals`",
         )
-    stated, index = _read(path, _INDEX)
-    if stated != index.fingerprint:
+    facts, index = _read(path, _INDEX)
+    if facts.get("fingerprint") != index.fingerprint:
         raise StoreError(
             f"{path} was edited or damaged: expected fingerprint {index.fingerprint} for its "
-            f"contents, found {stated}",
+            f"contents, found {facts.get('fingerprint')}",
             hint=repair_hint(path),
         )
     return index
@@ -160,17 +154,17 @@ def read_inputs(folder: AnyPath) -> StoreInputs:
     return _read(folder / INPUTS_NAME, _INPUTS)[1]
 
 
-def _read(path: AnyPath, kind: TypeAdapter[Read]) -> tuple[object, Read]:
-    """The fingerprint that a file states, and its content, without a second copy of all ids."""
+def _read(path: AnyPath, kind: TypeAdapter[Read]) -> tuple[dict[str, Any], Read]:
+    """What a file says, and that as an object."""
     try:
-        content = path.read_bytes()
-        head = _HEAD.validate_json(content)
-        if head.schema != SCHEMA:
+        facts = json.loads(path.read_bytes())
+        if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
+            found = facts.get("schema") if isinstance(facts, dict) else type(facts).__name__
             raise StoreError(
-                f"{path}: expected schema {SCHEMA!r}, found {head.schema!r}",
+                f"{path}: expected schema {SCHEMA!r}, found {found!r}",
                 hint="the store was written by another version; propose again into a new folder",
             )
-        return head.fingerprint, kind.validate_json(content)
+        return facts, kind.validate_python(facts)
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path} is damaged: expected the JSON of a proposal store, found "

@@ -147,14 +147,15 @@ class _Keeper:
         progress, now = state.load(folder), time.monotonic()
         leads = state.runtime.processes.leads
         log = EventLog(folder, update=progress.update) if leads else None
-        before, update = progress.seconds, progress.update
-        times = before, now - before, now
-        return cls(state, folder, pause, log, title, batch_size, *times, update, (update, now))
+        spent, start = progress.seconds, progress.update
+        return cls(
+            state, folder, pause, log, title, batch_size, spent, now, now, start, (start, now)
+        )
 
     @property
     def seconds(self) -> float:
         """Training time spent, in all attempts."""
-        return time.monotonic() - self.began
+        return self.before + time.monotonic() - self.began
 
     def note(self, update: int, losses: dict[str, Tensor], **more: float) -> None:
         """Log an update."""
